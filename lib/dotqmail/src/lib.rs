@@ -1,0 +1,1 @@
+//! The language of .qmail files, without executing it.

@@ -1,0 +1,1 @@
+//! Header fields of a message, and the lines we add to them.

@@ -1,0 +1,1 @@
+//! Who may send what to whom, as ordered rules that explain themselves.

@@ -1,0 +1,1 @@
+//! When qmail-send tries what: retries, concurrency, expiry.

@@ -1,0 +1,6 @@
+//! Settings of local delivery.
+
+use crate::Setting;
+
+/// Settings of this group.
+pub static ALL: &[&Setting] = &[];

@@ -1,0 +1,6 @@
+//! Settings of virtual domains and users.
+
+use crate::Setting;
+
+/// Settings of this group.
+pub static ALL: &[&Setting] = &[];

@@ -1,0 +1,146 @@
+//! Network daemons ↔ inlookup, which alone reads the user database.
+//!
+//! One connection carries questions one after the other, each answered before
+//! the next. No reply contains a password, a hash or a SCRAM key: whoever
+//! parses the network learns verdicts only. (The guide's FIFO form of
+//! virtual-domains.md §10.2 stands beside this socket.)
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol.
+pub const VERSION: u8 = 1;
+
+/// For what a user logs in; decides which account flags forbid it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Service {
+    /// SMTP submission.
+    Smtp,
+    /// IMAP4rev1.
+    Imap,
+    /// POP3.
+    Pop3,
+}
+
+/// A question.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Request {
+    /// Does this mailbox exist, and may it take mail? (USER)
+    Recipient {
+        /// `user@domain`.
+        address: Vec<u8>,
+    },
+    /// Which mechanisms can any user log in with? Decides what is offered.
+    Mechanisms,
+    /// A password in the clear: LOGIN, PLAIN, IMAP LOGIN, POP3 PASS.
+    Password {
+        /// For what.
+        service: Service,
+        /// As the client wrote it; without a domain the default one is added.
+        user: Vec<u8>,
+        /// As the client wrote it.
+        password: Vec<u8>,
+        /// Address of the client, for the log and `lastauth`.
+        remote_ip: String,
+    },
+    /// CRAM-MD5 (RFC 2195).
+    CramMd5 {
+        /// For what.
+        service: Service,
+        /// User name of the response.
+        user: Vec<u8>,
+        /// The challenge we sent, angle brackets included.
+        challenge: Vec<u8>,
+        /// Lower-case hexadecimal digest.
+        digest: Vec<u8>,
+        /// Address of the client.
+        remote_ip: String,
+    },
+    /// First half of SCRAM-SHA-256 (RFC 5802, RFC 7677): the public
+    /// parameters. Unknown users get stable false ones.
+    ScramParameters {
+        /// User name of the first message.
+        user: Vec<u8>,
+    },
+    /// Second half of SCRAM-SHA-256.
+    ScramProof {
+        /// For what.
+        service: Service,
+        /// User name of the first message.
+        user: Vec<u8>,
+        /// The AuthMessage of RFC 5802 §3.
+        auth_message: Vec<u8>,
+        /// ClientProof, 32 bytes.
+        proof: Vec<u8>,
+        /// Address of the client.
+        remote_ip: String,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Reply {
+    /// To `Recipient`.
+    Recipient(Mailbox),
+    /// To `Mechanisms`.
+    Mechanisms {
+        /// Some user has a secret for CRAM-MD5.
+        cram_md5: bool,
+        /// Users have SCRAM-SHA-256 secrets.
+        scram_sha_256: bool,
+    },
+    /// To `Password`, `CramMd5` and `ScramProof`.
+    Login(Login),
+    /// To `ScramParameters`.
+    ScramParameters {
+        /// Raw salt.
+        salt: Vec<u8>,
+        /// Iteration count.
+        iterations: u32,
+    },
+    /// The question could not be answered now; the text is for the log.
+    Temporary(String),
+}
+
+/// The state of a mailbox (virtual-domains.md §10.3).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Mailbox {
+    /// Exists and takes mail (0).
+    Fine,
+    /// Does not exist (1).
+    Absent,
+    /// Is inactive (2).
+    Inactive,
+    /// Is over quota (3).
+    OverQuota,
+    /// Is an alias (4).
+    Alias,
+    /// The domain is not one of our virtual domains; ask somebody else.
+    NotVirtual,
+}
+
+/// The verdict on a login.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Login {
+    /// The user is who they say, and may use the service.
+    Granted(Account),
+    /// Wrong user or password; never says which.
+    Refused,
+    /// Right password, but the account may not use this service; the text is
+    /// for the user.
+    Forbidden(String),
+}
+
+/// Who logged in.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Account {
+    /// Real `user@domain`, lower case.
+    pub address: String,
+    /// The Maildir, absolute.
+    pub maildir: String,
+    /// Quota text (virtual-domains.md §5.3), like `10000000S,1000C`.
+    pub quota: String,
+    /// May send to foreign domains.
+    pub may_relay: bool,
+    /// ServerSignature of SCRAM, else empty.
+    pub server_signature: Vec<u8>,
+}

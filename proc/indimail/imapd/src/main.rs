@@ -1,0 +1,3 @@
+//! imapd: serves mailboxes over IMAP4rev1.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! inlookup: answers questions about users and checks their passwords.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! pop3d: serves mailboxes over POP3.
+
+fn main() {}

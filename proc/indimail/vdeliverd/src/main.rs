@@ -1,0 +1,3 @@
+//! vdeliverd: delivers to virtual users without a process for each.
+
+fn main() {}

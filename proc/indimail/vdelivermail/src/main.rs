@@ -1,0 +1,3 @@
+//! vdelivermail: delivers one message to a virtual user.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! qmail-smtpd: takes mail from the network.
+
+fn main() {}

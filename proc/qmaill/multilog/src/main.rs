@@ -1,0 +1,3 @@
+//! multilog: writes lines to log directories that stay small.
+
+fn main() {}

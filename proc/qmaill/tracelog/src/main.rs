@@ -1,0 +1,3 @@
+//! tracelog: collects the trace events of all processes.
+
+fn main() {}

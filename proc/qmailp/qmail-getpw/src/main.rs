@@ -1,0 +1,3 @@
+//! qmail-getpw: maps a local part to a system user.
+
+fn main() {}

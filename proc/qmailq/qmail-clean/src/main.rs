@@ -1,0 +1,3 @@
+//! qmail-clean: removes queue files for qmail-send and qmail-todo.
+
+fn main() {}

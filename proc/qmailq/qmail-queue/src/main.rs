@@ -1,0 +1,3 @@
+//! qmail-queue: puts one message into the queue.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! qmail-queued: puts messages into the queue for programs that send many.
+
+fn main() {}

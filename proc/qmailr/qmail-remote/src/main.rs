@@ -1,0 +1,3 @@
+//! qmail-remote: delivers one message to another mail server.
+
+fn main() {}

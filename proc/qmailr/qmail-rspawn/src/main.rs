@@ -1,0 +1,3 @@
+//! qmail-rspawn: starts remote deliveries.
+
+fn main() {}

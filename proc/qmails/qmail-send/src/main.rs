@@ -1,0 +1,3 @@
+//! qmail-send: decides what is delivered when.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! qmail-todo: sorts the recipients of new messages.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! qmail-local: delivers one message as its recipient.
+
+fn main() {}

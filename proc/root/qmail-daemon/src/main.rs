@@ -1,0 +1,3 @@
+//! qmail-daemon: runs one qmail-start for each queue.
+
+fn main() {}

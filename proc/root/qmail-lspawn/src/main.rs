@@ -1,0 +1,3 @@
+//! qmail-lspawn: starts local deliveries, each as its recipient.
+
+fn main() {}

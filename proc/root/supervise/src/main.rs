@@ -1,0 +1,3 @@
+//! supervise: keeps one service running.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! svscan: starts and watches one supervise for each service directory.
+
+fn main() {}

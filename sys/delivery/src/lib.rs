@@ -1,0 +1,1 @@
+//! Local delivery: .qmail instructions and virtual mailboxes carried out.

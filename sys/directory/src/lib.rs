@@ -1,0 +1,1 @@
+//! Domains and users in SQL, and how their passwords are checked.

@@ -1,0 +1,1 @@
+//! hickory-resolver behind our own small interface.

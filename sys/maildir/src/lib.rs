@@ -1,0 +1,1 @@
+//! Maildir, Maildir++, mbox, quota and the mailbox index.

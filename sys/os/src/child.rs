@@ -1,0 +1,111 @@
+//! Starting programs: as whom, with which descriptors, and how they ended.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::account::Identity;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// With this exit code.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+}
+
+/// What a program gets beside its arguments and environment.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Descriptors of the child: its number there, and what it is here.
+    /// Everything else is closed on exec; 0, 1 and 2 are inherited when not
+    /// named.
+    pub descriptors: Vec<(RawFd, OwnedFd)>,
+    /// Becomes this user first, without supplementary groups.
+    pub identity: Option<Identity>,
+    /// Starts a session of its own, so that signals of a terminal do not
+    /// reach it.
+    pub new_session: bool,
+}
+
+/// Prepares a command: after this, `spawn` or `exec` on it does what
+/// [`Setup`] says. All signals are unblocked in the child.
+pub fn prepare(command: &mut Command, setup: Setup) {
+    if let Some(identity) = setup.identity.filter(|_| crate::account::is_root()) {
+        // The standard library drops supplementary groups before the user.
+        command.uid(identity.uid).gid(identity.gid);
+    }
+    let descriptors = setup.descriptors;
+    let new_session = setup.new_session;
+    // SAFETY: between fork and exec only async-signal-safe calls are made:
+    // sigprocmask, setsid, fcntl and dup2 on numbers; nothing allocates.
+    unsafe {
+        command.pre_exec(move || {
+            SigSet::empty().thread_set_mask()?;
+            if new_session {
+                nix::libc::setsid();
+            }
+            place(&descriptors)
+        });
+    }
+}
+
+/// Puts each descriptor on its number, in an order-independent way: first all
+/// of them above every target, then down.
+fn place(descriptors: &[(RawFd, OwnedFd)]) -> io::Result<()> {
+    const SLOTS: usize = 16;
+    let mut moved = [-1; SLOTS];
+    let above = descriptors
+        .iter()
+        .map(|(target, _)| *target)
+        .max()
+        .unwrap_or(0)
+        + 1;
+    for (slot, (_, source)) in moved.iter_mut().zip(descriptors) {
+        // SAFETY: duplicating an open descriptor to a free number.
+        *slot = unsafe {
+            nix::libc::fcntl(source.as_raw_fd(), nix::libc::F_DUPFD_CLOEXEC, above.max(3))
+        };
+        if *slot == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    for (slot, (target, _)) in moved.iter().zip(descriptors) {
+        // SAFETY: both are numbers; the target is meant to be replaced.
+        if unsafe { nix::libc::dup2(*slot, *target) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    if SLOTS < descriptors.len() {
+        Err(io::ErrorKind::InvalidInput.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Collects one child that ended, without waiting; `None` when none has.
+pub fn collect() -> Option<(u32, Ended)> {
+    match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::Exited(pid, code)) => Some((pid.as_raw() as u32, Ended::Code(code))),
+        Ok(WaitStatus::Signaled(pid, signal, _)) => {
+            Some((pid.as_raw() as u32, Ended::Signal(signal as i32)))
+        }
+        _ => None,
+    }
+}
+
+/// Waits for a child to end.
+pub fn wait(mut child: Child) -> io::Result<Ended> {
+    use std::os::unix::process::ExitStatusExt;
+    let status = child.wait()?;
+    Ok(match (status.code(), status.signal()) {
+        (Some(code), _) => Ended::Code(code),
+        (None, signal) => Ended::Signal(signal.unwrap_or(0)),
+    })
+}

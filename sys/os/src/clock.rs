@@ -1,0 +1,50 @@
+//! The clock and randomness of the machine, asked at the edge only.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds and nanoseconds since 1970; zero when the clock stands before.
+pub fn now() -> (i64, u32) {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    (
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        since.subsec_nanos(),
+    )
+}
+
+/// Whole seconds since 1970.
+pub fn unix_seconds() -> i64 {
+    now().0
+}
+
+/// 64 random bits from the kernel.
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    fill_random(&mut bytes);
+    u64::from_ne_bytes(bytes)
+}
+
+/// Fills a buffer from the kernel's generator.
+///
+/// # Panics
+/// When the kernel has no randomness at all: going on would make secrets
+/// guessable.
+pub fn fill_random(bytes: &mut [u8]) {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        // SAFETY: the pointer and length describe the rest of `bytes`, which
+        // the kernel fills with plain bytes.
+        let got = unsafe {
+            nix::libc::getrandom(bytes[filled..].as_mut_ptr().cast(), bytes.len() - filled, 0)
+        };
+        match usize::try_from(got) {
+            Ok(got) => filled += got,
+            Err(_) => assert_eq!(
+                nix::errno::Errno::last(),
+                nix::errno::Errno::EINTR,
+                "getrandom"
+            ),
+        }
+    }
+}

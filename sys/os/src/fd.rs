@@ -1,0 +1,65 @@
+//! Descriptors that were given to us by number, and what hangs on them.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+/// Takes over a descriptor the program was started with. Each number may be
+/// taken once; `None` when it is not open.
+pub fn inherit(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl on any number is harmless; it fails when it is not open.
+    let open = unsafe { nix::libc::fcntl(number, nix::libc::F_GETFD) } != -1;
+    // SAFETY: the descriptor is open, and the programs of this project take
+    // each inherited number once, at the start of main.
+    open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// As [`inherit`], as a file.
+pub fn inherit_file(number: RawFd) -> Option<File> {
+    inherit(number).map(File::from)
+}
+
+/// Opens `/dev/null` on every one of the descriptors 0, 1 and 2 that is
+/// closed, so that no file opened later takes their place.
+pub fn fill_standard() -> io::Result<()> {
+    loop {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        let number = std::os::fd::AsRawFd::as_raw_fd(&null);
+        if 2 < number {
+            return Ok(());
+        }
+        std::mem::forget(null);
+    }
+}
+
+/// Closes every descriptor from `first` up.
+pub fn close_from(first: u32) {
+    // SAFETY: called at the start of main, before anything owns a descriptor.
+    unsafe { nix::libc::close_range(first, u32::MAX, 0) };
+}
+
+/// Chooses whether reads and writes wait.
+pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
+    let mut flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
+    flags.set(OFlag::O_NONBLOCK, nonblocking);
+    fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags))?;
+    Ok(())
+}
+
+/// Chooses whether a program started later has the descriptor.
+pub fn set_close_on_exec(fd: impl AsFd, close: bool) -> io::Result<()> {
+    let flags = if close {
+        FdFlag::FD_CLOEXEC
+    } else {
+        FdFlag::empty()
+    };
+    fcntl(fd.as_fd(), FcntlArg::F_SETFD(flags))?;
+    Ok(())
+}
+
+/// A pipe, both ends closed on exec: where to read, where to write.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
+}

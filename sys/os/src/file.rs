@@ -1,0 +1,87 @@
+//! Files: durable replacement, locks, FIFOs.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::Mode;
+
+/// Makes the entries of a directory durable.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Replaces a file so that a reader, or a power cut, sees the old content or
+/// the new one and nothing else: write beside it, sync, rename, sync the
+/// directory.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = parent.join(name);
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)?;
+    // The mask may have taken bits away that readers need.
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    sync_directory(parent)
+}
+
+/// A lock that lasts until it is dropped.
+pub type Lock = Flock<File>;
+
+/// Takes an exclusive lock without waiting; `None` when somebody has it.
+pub fn try_lock(file: File) -> io::Result<Option<Lock>> {
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error.into()),
+    }
+}
+
+/// Takes an exclusive lock, waiting for it.
+pub fn lock(file: File) -> io::Result<Lock> {
+    loop {
+        return match Flock::lock(file.try_clone()?, FlockArg::LockExclusive) {
+            Ok(lock) => Ok(lock),
+            Err((_, nix::errno::Errno::EINTR)) => continue,
+            Err((_, error)) => Err(error.into()),
+        };
+    }
+}
+
+/// Creates a FIFO with exactly this mode, unless one is there already.
+pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
+    match nix::unistd::mkfifo(path, Mode::from_bits_truncate(mode)) {
+        Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
+        Err(nix::errno::Errno::EEXIST) if std::fs::metadata(path)?.file_type().is_fifo() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a FIFO for reading without waiting for a writer.
+pub fn open_fifo_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Opens a FIFO for writing without waiting; fails when nobody reads it.
+pub fn open_fifo_write(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+}

@@ -1,0 +1,122 @@
+//! Unix sockets: who is on the other side, and descriptors beside bytes.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
+
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, getsockopt, recvmsg, sendmsg, sockopt,
+};
+
+/// The process on the other side of a connected Unix socket, as the kernel
+/// saw it when it connected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Process id.
+    pub pid: u32,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// Asks the kernel who connected.
+pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
+    let credentials = getsockopt(&socket.as_fd(), sockopt::PeerCredentials)?;
+    Ok(Peer {
+        pid: credentials.pid() as u32,
+        uid: credentials.uid(),
+        gid: credentials.gid(),
+    })
+}
+
+/// Listens on a path with exactly this mode; a stale socket is replaced.
+pub fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    remove_stale(path)?;
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    Ok(listener)
+}
+
+/// Receives datagrams on a path with exactly this mode.
+pub fn listen_datagrams(path: &Path, mode: u32) -> io::Result<UnixDatagram> {
+    remove_stale(path)?;
+    let socket = UnixDatagram::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    nix::sys::socket::setsockopt(&socket, sockopt::PassCred, &true)?;
+    Ok(socket)
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Receives one datagram and the user that sent it.
+pub fn receive_from_user(socket: &UnixDatagram, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
+    let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
+    let mut pieces = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<()>(
+        socket.as_raw_fd(),
+        &mut pieces,
+        Some(&mut space),
+        MsgFlags::MSG_CMSG_CLOEXEC,
+    )?;
+    let uid = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.uid()),
+        _ => None,
+    });
+    Ok((message.bytes, uid.unwrap_or(u32::MAX)))
+}
+
+/// Writes bytes with a descriptor beside them; how many bytes went out. The
+/// descriptor travels with the first byte.
+pub fn send_with_fd(
+    socket: impl AsFd,
+    bytes: &[u8],
+    fd: Option<BorrowedFd<'_>>,
+) -> io::Result<usize> {
+    let raw = fd.map(|fd| [fd.as_raw_fd()]);
+    let control: Vec<ControlMessage<'_>> = raw
+        .iter()
+        .map(|raw| ControlMessage::ScmRights(raw))
+        .collect();
+    let pieces = [IoSlice::new(bytes)];
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    Ok(sendmsg::<()>(
+        socket.as_fd().as_raw_fd(),
+        &pieces,
+        &control,
+        flags,
+        None,
+    )?)
+}
+
+/// Reads bytes and the descriptors that came beside them; 0 bytes at the end.
+pub fn receive_with_fds(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    const FDS_MAX: usize = 16;
+    let mut space = nix::cmsg_space!([std::os::fd::RawFd; FDS_MAX]);
+    let mut pieces = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<()>(
+        socket.as_fd().as_raw_fd(),
+        &mut pieces,
+        Some(&mut space),
+        MsgFlags::MSG_CMSG_CLOEXEC,
+    )?;
+    let mut fds = Vec::new();
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(raw) = control {
+            // SAFETY: the kernel just made these descriptors for us; nobody
+            // else owns them.
+            fds.extend(
+                raw.into_iter()
+                    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
+            );
+        }
+    }
+    Ok((message.bytes, fds))
+}

@@ -1,0 +1,1 @@
+//! The queue on disk: names, order of syncs, recovery.

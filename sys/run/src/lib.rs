@@ -1,0 +1,27 @@
+//! Start and end of a program: where the installation is, what is set, what
+//! is logged, how it ends.
+//!
+//! ```no_run
+//! # fn work(home: &run::Home, settings: &run::Settings) -> Result<(), run::SettingError> { Ok(()) }
+//! fn main() -> std::process::ExitCode {
+//!     run::process("qmail-example", || {
+//!         let home = run::Home::find();
+//!         let settings = run::Settings::of_process(&home);
+//!         work(&home, &settings)
+//!     })
+//! }
+//! ```
+
+mod fatal;
+mod home;
+mod link;
+mod log;
+mod settings;
+mod trace;
+
+pub use fatal::{Exit, Fatal, PERMANENT, TEMPORARY, process};
+pub use home::Home;
+pub use link::{Link, LinkError};
+pub use log::{fatal, info, warn};
+pub use settings::{SettingError, Settings};
+pub use trace::Tracer;

@@ -1,0 +1,1 @@
+//! rustls behind our own small interface; private keys stay in the signer.

@@ -1,0 +1,3 @@
+//! the load of the benchmark, against us and against Postfix
+
+fn main() {}

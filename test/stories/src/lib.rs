@@ -1,0 +1,1 @@
+//! whole-system tests that read like stories

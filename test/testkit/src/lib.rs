@@ -1,0 +1,1 @@
+//! private installations, real clients and foreign servers for tests

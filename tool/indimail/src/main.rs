@@ -1,0 +1,3 @@
+//! indimail: the one command of an administrator: quickstart, check, status, trace, uninstall.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! mess822: injection: qmail-inject, sendmail and the header tools.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! queue: looks at the queue and its tables.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! svc: control of supervised services, and the small programs run scripts use.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! ucspi: rules for network services: tcprules, tcprulescheck.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! vadmin: administration of virtual domains and users.
+
+fn main() {}
