@@ -85,3 +85,25 @@ pub fn open_fifo_write(path: &Path) -> io::Result<File> {
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path)
 }
+
+/// What is left on a file system for ordinary users.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FreeSpace {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files that can still be made.
+    pub inodes: u64,
+}
+
+/// Asks how much room the file system of a path has.
+pub fn free_space(path: &Path) -> io::Result<FreeSpace> {
+    let stat = nix::sys::statvfs::statvfs(path)?;
+    let bytes = stat.blocks_available().saturating_mul(stat.fragment_size());
+    // A file system that makes inodes as it goes says 0 of 0.
+    let inodes = if stat.files() == 0 {
+        u64::MAX
+    } else {
+        stat.files_available()
+    };
+    Ok(FreeSpace { bytes, inodes })
+}
