@@ -111,9 +111,10 @@ impl Home {
         self.root.join("run")
     }
 
-    /// A socket by name, like `inlookup`.
+    /// The socket of a service, like `inlookup`; each is in a directory that
+    /// only its service can write to, so that nobody else can take its place.
     pub fn socket(&self, name: &str) -> PathBuf {
-        self.run().join(name)
+        self.run().join(name).join("socket")
     }
 }
 

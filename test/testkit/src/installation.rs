@@ -192,6 +192,11 @@ impl Installation {
         setup.start()
     }
 
+    /// The process of quickstart, above all services.
+    pub fn pid(&self) -> u32 {
+        self.server.0.id()
+    }
+
     /// Stops all services; the exit code of quickstart.
     pub fn stop(&mut self) -> Option<i32> {
         self.server.stop(STOP_MAX)
@@ -279,6 +284,7 @@ impl Installation {
     }
 }
 
+/// What can be asked of an installation can be asked of a running one.
 impl std::ops::Deref for Installation {
     type Target = Builder;
 

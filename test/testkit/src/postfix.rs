@@ -36,6 +36,7 @@ impl Postfix {
         }
         fs::write(base.join("etc/main.cf"), main_cf(base, domain, relayhost)).expect("main.cf");
         fs::write(base.join("etc/master.cf"), master_cf(port)).expect("master.cf");
+        fs::write(base.join("etc/users"), "/^([^@]+)@/ $1/\n").expect("users");
         let owner = run(Command::new("id").args(["-u", "postfix"]), b"")
             .good()
             .out;
@@ -84,7 +85,20 @@ impl Postfix {
             .arg("-C")
             .arg(self.directory.path().join("etc"))
             .args(["-i", "-f", from, to]);
-        run(&mut command, message.as_bytes()).good();
+        let _ = run(&mut command, message.as_bytes()).good();
+    }
+
+    /// The master process, above all others.
+    ///
+    /// # Panics
+    /// When Postfix does not run.
+    pub fn pid(&self) -> u32 {
+        let file = self.directory.path().join("spool/pid/master.pid");
+        fs::read_to_string(file)
+            .expect("a pid file")
+            .trim()
+            .parse()
+            .expect("a pid")
     }
 
     /// The Maildir of a user.
@@ -119,7 +133,7 @@ fn main_cf(base: &Path, domain: &str, relayhost: &str) -> String {
          inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n\
          myhostname = foreign.{domain}\nmydestination =\nmynetworks = 127.0.0.0/8\n\
          virtual_mailbox_domains = {domain}\nvirtual_mailbox_base = {base}/mail\n\
-         virtual_mailbox_maps = regexp:{{{{/^(\\w+)@/ $1/}}}}\n\
+         virtual_mailbox_maps = regexp:{base}/etc/users\n\
          virtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\n\
          virtual_minimum_uid = 1000\nmailbox_size_limit = 0\nvirtual_mailbox_limit = 0\n\
          relayhost = {relayhost}\nsmtp_host_lookup = native\nsmtp_tls_security_level = may\n\

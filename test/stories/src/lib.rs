@@ -1,1 +1,0 @@
-//! whole-system tests that read like stories
