@@ -25,8 +25,8 @@ const ARGON2_KIB_MAX: u32 = 256 * 1024;
 const ARGON2_PASSES_MAX: u32 = 16;
 /// Cost of a stored bcrypt hash.
 const BCRYPT_COST_MAX: u32 = 15;
-/// Rounds of a stored SHA-crypt hash.
-const SHA_CRYPT_ROUNDS_MAX: u64 = 2_000_000;
+/// Rounds of a stored SHA-crypt hash of any kind.
+const CRYPT_ROUNDS_MAX: u64 = 2_000_000;
 /// Cost letter of a stored yescrypt hash; the next doubles the memory. `F`
 /// is 128 MiB and more than any system uses by default.
 const YESCRYPT_COST_MAX: u8 = b'F';
@@ -91,12 +91,8 @@ pub enum Kind {
     Sha256,
     /// `$6$`.
     Sha512,
-    /// `$sha1$`.
-    Sha1,
     /// `$y$`.
     Yescrypt,
-    /// `_` and 19 characters.
-    Bsdi,
     /// 13 characters.
     Des,
     /// Nothing that can be checked: locked, or clear text.
@@ -107,28 +103,33 @@ impl Kind {
     /// Tells by the prefix.
     pub fn of(stored: &str) -> Self {
         let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| stored.starts_with(prefix));
-        let crypt_alphabet = |text: &str| {
+        let crypt = |text: &str| {
             text.bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/'))
+        };
+        // Four words at most, the second one rounds.
+        let crypt_words = || {
+            stored.matches('$').count() <= 4
+                && stored
+                    .split('$')
+                    .all(|word| crypt(word.strip_prefix("rounds=").unwrap_or(word)))
         };
         match stored {
             _ if !stored.is_ascii() => Self::Unknown,
             _ if is(&["$argon2id$", "$argon2i$", "$argon2d$"]) => Self::Argon2,
             _ if is(&["$2a$", "$2b$", "$2y$"]) => Self::Bcrypt,
-            _ if is(&["$1$"]) => Self::Md5,
-            _ if is(&["$5$"]) => Self::Sha256,
-            _ if is(&["$6$"]) => Self::Sha512,
-            _ if is(&["$sha1$"]) => Self::Sha1,
+            _ if is(&["$1$"]) && crypt_words() => Self::Md5,
+            _ if is(&["$5$"]) && crypt_words() => Self::Sha256,
+            _ if is(&["$6$"]) && crypt_words() => Self::Sha512,
             _ if is(&["$y$"]) => Self::Yescrypt,
-            _ if stored.len() == 20 && is(&["_"]) && crypt_alphabet(&stored[1..]) => Self::Bsdi,
-            _ if stored.len() == 13 && crypt_alphabet(stored) => Self::Des,
+            _ if stored.len() == 13 && crypt(stored) => Self::Des,
             _ => Self::Unknown,
         }
     }
 
     /// Weak by today's measure: replaced at the next login.
     fn is_obsolete(self) -> bool {
-        matches!(self, Self::Md5 | Self::Sha1 | Self::Bsdi | Self::Des)
+        matches!(self, Self::Md5 | Self::Des)
     }
 }
 
@@ -141,9 +142,7 @@ impl fmt::Display for Kind {
             Self::Md5 => "MD5",
             Self::Sha256 => "sha256",
             Self::Sha512 => "sha512",
-            Self::Sha1 => "sha1Crypt",
             Self::Yescrypt => "YesCrypt",
-            Self::Bsdi => "bsdicrypt",
             Self::Des => "DES",
             Self::Unknown => "un-encrypted",
         })
@@ -203,13 +202,15 @@ pub fn check(password: &[u8], stored: &str) -> Verdict {
     let matches = match kind {
         Kind::Argon2 => check_argon2(password, stored),
         Kind::Bcrypt => check_bcrypt(password, stored),
-        Kind::Sha256 if sha_rounds_fine(stored) => pwhash::sha256_crypt::verify(password, stored),
-        Kind::Sha512 if sha_rounds_fine(stored) => pwhash::sha512_crypt::verify(password, stored),
+        Kind::Sha256 if rounds_fine(stored, "$5$rounds=") => {
+            pwhash::sha256_crypt::verify(password, stored)
+        }
+        Kind::Sha512 if rounds_fine(stored, "$6$rounds=") => {
+            pwhash::sha512_crypt::verify(password, stored)
+        }
         Kind::Sha256 | Kind::Sha512 => false,
         Kind::Md5 => pwhash::md5_crypt::verify(password, stored),
-        Kind::Sha1 => pwhash::sha1_crypt::verify(password, stored),
         Kind::Yescrypt => check_yescrypt(password, stored),
-        Kind::Bsdi => pwhash::bsdi_crypt::verify(password, stored),
         Kind::Des => pwhash::unix_crypt::verify(password, stored),
         Kind::Unknown => {
             check_nobody(password);
@@ -280,13 +281,14 @@ fn check_yescrypt(password: &[u8], stored: &str) -> bool {
             .is_ok()
 }
 
-fn sha_rounds_fine(stored: &str) -> bool {
-    match stored[3..].strip_prefix("rounds=") {
+/// Says whether the number behind a prefix is one we are ready to count to.
+fn rounds_fine(stored: &str, prefix: &str) -> bool {
+    match stored.strip_prefix(prefix) {
         Some(rest) => rest
             .split('$')
             .next()
             .and_then(|digits| digits.parse().ok())
-            .is_some_and(|rounds: u64| rounds <= SHA_CRYPT_ROUNDS_MAX),
+            .is_some_and(|rounds: u64| rounds <= CRYPT_ROUNDS_MAX),
         None => true,
     }
 }
@@ -308,26 +310,10 @@ mod tests {
     /// some of crypt(3).
     const KNOWN: &[(&str, &str, Verdict)] = &[
         ("test", "aZGJuE6EXrjEE", Verdict::MatchObsolete),
-        ("U*U*U*U*", "_J9..XXXXpuKJU8Gy6mo", Verdict::MatchObsolete),
         (
             "0.s0.l33t",
             "$1$deadbeef$0Huu6KHrKLVWfqa4WljDE0",
             Verdict::MatchObsolete,
-        ),
-        (
-            "Hello world!",
-            "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8",
-            Verdict::Match,
-        ),
-        (
-            "Hello world!",
-            "$5$rounds=10000$saltstringsaltst$3xv.VbSCBX41eDL9L3voMlLLZIE.YxCTgxe/JmTsFoD",
-            Verdict::Match,
-        ),
-        (
-            "Hello world!",
-            "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz1",
-            Verdict::Match,
         ),
         (
             "U*U",
@@ -362,6 +348,18 @@ mod tests {
             assert_eq!(check(password.as_bytes(), stored), *expected, "{stored}");
             assert_eq!(check(b"wrong", stored), Verdict::Mismatch, "{stored}");
             assert_eq!(check(b"", stored), Verdict::Mismatch, "{stored}");
+        }
+    }
+
+    #[test]
+    fn hashes_of_the_c_library_are_checked() {
+        for line in include_str!("crypt.vectors").lines() {
+            let (password, stored) = line.split_once(' ').unwrap();
+            assert_ne!(
+                check(password.as_bytes(), stored),
+                Verdict::Mismatch,
+                "{line}"
+            );
         }
     }
 
