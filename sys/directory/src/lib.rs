@@ -32,7 +32,7 @@ pub use placement::{MountTag, Placement};
 pub use quota::{BadQuota, Quota};
 pub use sqlite::Sqlite;
 pub use store::Store;
-pub use user::{Alias, LastAuth, UID_IN_STEP, User, flags};
+pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
 
 /// The users of this installation. May be shared between threads.
 pub struct Directory {
@@ -222,9 +222,10 @@ impl Directory {
         self.store.clear_over_quota(&user.name, &user.domain)
     }
 
-    /// Says whether any active user has a secret that allows CRAM.
-    pub fn has_clear_text_secrets(&self) -> Result<bool, Error> {
-        self.store.has_clear_text_secrets()
+    /// Which mechanisms the secrets of active users allow. Reads the whole
+    /// table when nobody has one: keep the answer for a while.
+    pub fn mechanisms(&self) -> Result<Mechanisms, Error> {
+        self.store.mechanisms()
     }
 }
 

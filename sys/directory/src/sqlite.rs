@@ -117,6 +117,8 @@ impl Sqlite {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "trusted_schema", false)?;
+            // Temporary files elsewhere would need another sandbox.
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
             Ok(connection)
         };
         let connection = connect().map_err(|source| classify(path, source))?;

@@ -1,6 +1,6 @@
 //! What a database has to do for us; one implementation each.
 
-use crate::{Alias, Error, LastAuth, Placement, User};
+use crate::{Alias, Error, LastAuth, Mechanisms, Placement, User};
 
 /// A database of users. Names arrive lower-cased and within the limits of
 /// their columns; an implementation binds every value.
@@ -53,6 +53,6 @@ pub trait Store: Send + Sync {
     fn mark_over_quota(&self, name: &str, domain: &str, usage: u64, now: i64) -> Result<(), Error>;
     /// Clears both again.
     fn clear_over_quota(&self, name: &str, domain: &str) -> Result<(), Error>;
-    /// Says whether anybody has a secret that allows CRAM.
-    fn has_clear_text_secrets(&self) -> Result<bool, Error>;
+    /// Which mechanisms the stored secrets allow.
+    fn mechanisms(&self) -> Result<Mechanisms, Error>;
 }

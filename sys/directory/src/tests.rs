@@ -235,7 +235,8 @@ fn a_password_changed_meanwhile_is_not_overwritten() {
     assert!(!directory.replace_hash(&joe, "late", None).unwrap());
     let now = directory.find_user("joe", "example.com").unwrap().unwrap();
     assert_eq!(now.password_hash, "new");
-    assert!(directory.has_clear_text_secrets().unwrap());
+    assert!(directory.mechanisms().unwrap().cram);
+    assert!(!directory.mechanisms().unwrap().scram_sha_256);
 }
 
 #[test]

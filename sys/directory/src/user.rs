@@ -120,3 +120,12 @@ pub struct Alias {
     /// `&address`, `/path/Maildir/` or `| command`.
     pub line: String,
 }
+
+/// What at least one active user has a secret for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Mechanisms {
+    /// CRAM-MD5 and its relatives.
+    pub cram: bool,
+    /// SCRAM-SHA-256.
+    pub scram_sha_256: bool,
+}

@@ -6,7 +6,7 @@ use super::Sqlite;
 use super::user::change_flags;
 use crate::store::Store;
 use crate::user::flags::BOUNCE_MAIL;
-use crate::{Alias, Error, LastAuth, Placement, User};
+use crate::{Alias, Error, LastAuth, Mechanisms, Placement, User};
 
 impl Store for Sqlite {
     fn find_user(&self, name: &str, domain: &str) -> Result<Option<User>, Error> {
@@ -138,13 +138,19 @@ impl Store for Sqlite {
         })
     }
 
-    fn has_clear_text_secrets(&self) -> Result<bool, Error> {
+    fn mechanisms(&self) -> Result<Mechanisms, Error> {
         self.read(|connection| {
             connection.query_row(
                 "SELECT EXISTS (SELECT 1 FROM indimail
-                 WHERE scram LIKE '{CRAM}%' OR scram LIKE '{SCRAM-SHA-%}%:%:%')",
+                     WHERE scram LIKE '{CRAM}%' OR scram LIKE '{SCRAM-SHA-%}%:%:%'),
+                 EXISTS (SELECT 1 FROM indimail WHERE scram LIKE '{SCRAM-SHA-256}%')",
                 [],
-                |row| row.get(0),
+                |row| {
+                    Ok(Mechanisms {
+                        cram: row.get(0)?,
+                        scram_sha_256: row.get(1)?,
+                    })
+                },
             )
         })
     }
