@@ -1,6 +1,118 @@
 //! Settings of virtual domains and users.
 
-use crate::Setting;
+use crate::{Kind, Setting};
+
+const LOOKUP: &[&str] = &["inlookup"];
+const COMMANDS: &[&str] = &["vadddomain", "vadduser", "vmoduser", "vpasswd", "inlookup"];
+
+/// Clear-text secrets for CRAM-MD5.
+pub static CRAM_MD5: Setting = Setting {
+    file: "cram_md5",
+    variable: "",
+    kind: Kind::Integer,
+    default: Some("0"),
+    readers: COMMANDS,
+    meaning: "With 1, new passwords are also stored in the clear, which CRAM-MD5 needs, and \
+              CRAM-MD5 is offered.",
+};
+
+/// How new passwords are hashed.
+pub static HASH_METHOD: Setting = Setting {
+    file: "hash_method",
+    variable: "PASSWORD_HASH",
+    kind: Kind::Line,
+    default: Some("argon2id"),
+    readers: COMMANDS,
+    meaning: "Hash of new passwords: argon2id, sha-512 or yescrypt; des and md5 are only checked.",
+};
+
+/// Quota of new users.
+pub static HARD_QUOTA: Setting = Setting {
+    file: "",
+    variable: "HARD_QUOTA",
+    kind: Kind::Line,
+    default: Some("NOQUOTA"),
+    readers: &["vadddomain", "vadduser"],
+    meaning: "Quota of users created without -q.",
+};
+
+/// Characters of new user names.
+pub static ALLOWCHARS: Setting = Setting {
+    file: "",
+    variable: "ALLOWCHARS",
+    kind: Kind::Line,
+    default: Some("._-+=&"),
+    readers: &["vadduser"],
+    meaning: "Characters a new user name may have beside letters and digits; slash, colon, blanks \
+              and quotes are always refused.",
+};
+
+/// Domain of addresses without one.
+pub static DEFAULT_DOMAIN: Setting = Setting {
+    file: "",
+    variable: "DEFAULT_DOMAIN",
+    kind: Kind::Line,
+    default: None,
+    readers: &[
+        "inlookup",
+        "vadduser",
+        "vdeluser",
+        "vmoduser",
+        "vpasswd",
+        "vuserinfo",
+    ],
+    meaning: "Virtual domain of user names without a domain; else the one in control/me.",
+};
+
+/// New accounts wait for their first login.
+pub static CREATE_INACTIVE: Setting = Setting {
+    file: "create_inactive",
+    variable: "",
+    kind: Kind::Integer,
+    default: Some("0"),
+    readers: &["vadduser"],
+    meaning: "With 1, new accounts are inactive until their first IMAP or POP3 login.",
+};
+
+/// No record of logins.
+pub static NOLASTAUTH: Setting = Setting {
+    file: "",
+    variable: "NOLASTAUTH",
+    kind: Kind::Presence,
+    default: None,
+    readers: LOOKUP,
+    meaning: "When set, logins are not recorded in table lastauth.",
+};
+
+/// Domains known to be real.
+pub static REAL_DOMAINS: Setting = Setting {
+    file: "",
+    variable: "REAL_DOMAINS",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: LOOKUP,
+    meaning: "Domains, separated by colons, that are real whatever the tables say.",
+};
+
+/// Domains known to be aliases.
+pub static ALIAS_DOMAINS: Setting = Setting {
+    file: "",
+    variable: "ALIAS_DOMAINS",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: LOOKUP,
+    meaning: "Pairs alias,real separated by colons, asked before the tables.",
+};
 
 /// Settings of this group.
-pub static ALL: &[&Setting] = &[];
+pub static ALL: &[&Setting] = &[
+    &CRAM_MD5,
+    &HASH_METHOD,
+    &HARD_QUOTA,
+    &ALLOWCHARS,
+    &DEFAULT_DOMAIN,
+    &CREATE_INACTIVE,
+    &NOLASTAUTH,
+    &REAL_DOMAINS,
+    &ALIAS_DOMAINS,
+];

@@ -1,3 +1,114 @@
 //! inlookup: answers questions about users and checks their passwords.
+//!
+//! Starts as root or as `indimail` (single-user: as anybody), binds
+//! `run/inlookup`, becomes `indimail`, closes its sandbox: it reads `control`,
+//! `users`, `domains` and `mail`, writes `db`, opens no network socket and
+//! starts no program. It is the only process that reads the user database for
+//! daemons, and no answer contains a secret.
+//!
+//! No descriptors, no arguments. HUP drops what it remembers and reads
+//! settings again; TERM and INT end it with 0. Log lines go to stderr.
+//!
+//! Unlike the original it listens on a socket; the FIFO protocol is separate.
 
-fn main() {}
+mod books;
+mod failures;
+mod login;
+mod pool;
+mod recipient;
+mod service;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use os::account::{self, Account, Identity};
+use os::sandbox::Sandbox;
+use os::signal::{Signal, Signals};
+use run::{Exit, Home};
+
+const PROGRAM: &str = "inlookup";
+const USAGE: &str = "usage: inlookup
+
+Serves ROOT/run/inlookup: recipients and logins of virtual users.
+HUP forgets what is cached, TERM ends it. Settings: cram_md5, hash_method,
+DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.";
+/// Any local process may connect; who may ask is decided by its user.
+const SOCKET_MODE: u32 = 0o666;
+/// Users of the daemons that ask, besides root and our own.
+const CLIENTS: [&str; 3] = ["qmaild", "indimail", "qmailr"];
+
+fn main() -> ExitCode {
+    run::process(PROGRAM, || -> Result<(), Exit> {
+        match std::env::args().nth(1).as_deref() {
+            None => {}
+            Some("--help" | "-h") => {
+                println!("{USAGE}");
+                return Ok(());
+            }
+            Some(_) => return Err(Exit::new(run::PERMANENT, USAGE)),
+        }
+        let home = Home::find();
+        let signals = Signals::collect(&[Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT])
+            .map_err(|error| temporary("cannot collect signals", &error))?;
+        let socket = home.socket("inlookup");
+        let listener = os::socket::listen(&socket, SOCKET_MODE).map_err(|error| {
+            temporary(&format!("cannot listen on {}", socket.display()), &error)
+        })?;
+        let (identity, clients) = users()?;
+        identity
+            .assume()
+            .map_err(|error| temporary("cannot become indimail", &error))?;
+        account::set_umask(0o077);
+        enter_sandbox(&home);
+        let world = world::World::new(home).map_err(|error| temporary("cannot start", &error))?;
+        service::serve(&listener, signals, &Arc::new(world), &clients)
+            .map_err(|error| temporary("cannot go on serving", &error))
+    })
+}
+
+/// Who we become, and who may ask. Accounts are looked up here because the
+/// sandbox hides the system's user database.
+fn users() -> Result<(Identity, Vec<u32>), Exit> {
+    let me = Identity::of_this_process();
+    if !account::is_root() {
+        return Ok((me, vec![0, me.uid]));
+    }
+    let indimail = Account::by_name("indimail")
+        .map_err(|error| temporary("cannot find my own user", &error))?;
+    let mut clients = vec![0, indimail.identity.uid];
+    clients.extend(
+        CLIENTS
+            .iter()
+            .filter_map(|name| Account::by_name(name).ok())
+            .map(|account| account.identity.uid),
+    );
+    Ok((indimail.identity, clients))
+}
+
+fn enter_sandbox(home: &Home) {
+    let database = home.database();
+    let enforced = Sandbox::default()
+        .read(home.control())
+        .read(home.users())
+        .read(home.domains())
+        .read(home.mail())
+        .write(database.parent().unwrap_or(home.root()))
+        .enter();
+    if !(enforced.files && enforced.calls) {
+        run::warn(
+            PROGRAM,
+            &format!("this kernel enforces only part of the sandbox: {enforced:?}"),
+        );
+    }
+}
+
+fn temporary(what: &str, error: &dyn std::error::Error) -> Exit {
+    let mut text = format!("{what}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    Exit::new(run::TEMPORARY, text)
+}

@@ -1,0 +1,209 @@
+//! Is the client who it says, and may it use the service?
+//! (virtual-domains.md §11)
+//!
+//! Which of user and password was wrong is never told, by no text and by no
+//! time. Account flags are looked at only after the password was right.
+
+use std::time::Instant;
+
+use directory::password::Verdict;
+use directory::secret::{self, Keep, Secrets};
+use directory::{User, flags};
+use wire::lookup::{Account, Login, Reply, Service};
+use zeroize::Zeroizing;
+
+use crate::books::Entry;
+use crate::world::{Trouble, World};
+
+/// Longest name that is looked at.
+const NAME_BYTES_MAX: usize = 320;
+
+/// Who wants to log in, for what and from where.
+pub struct Attempt<'a> {
+    /// For what.
+    pub service: Service,
+    /// As the client wrote it.
+    pub user: &'a [u8],
+    /// From where.
+    pub remote_ip: &'a str,
+}
+
+/// A password in the clear.
+pub fn password(world: &World, attempt: &Attempt<'_>, password: &[u8]) -> Result<Login, Trouble> {
+    attempt.judge(world, "password", |user| {
+        let stored = user.map(|user| user.password_hash.as_str());
+        let verdict = world.pool.check(password, stored)?;
+        let Some(user) = user.filter(|_| verdict != Verdict::Mismatch) else {
+            return Ok(None);
+        };
+        let rules = world.rules();
+        if verdict == Verdict::MatchObsolete || user.scram.is_none() {
+            world.books.write(Entry::Rehash {
+                user: Box::new(user.clone()),
+                password: Zeroizing::new(password.to_vec()),
+                method: rules.hash,
+                keep: if rules.cram_md5 {
+                    Keep::ClearText
+                } else {
+                    Keep::Keys
+                },
+            });
+        }
+        Ok(Some(Vec::new()))
+    })
+}
+
+/// A response to a CRAM-MD5 challenge.
+pub fn cram_md5(
+    world: &World,
+    attempt: &Attempt<'_>,
+    challenge: &[u8],
+    digest: &[u8],
+) -> Result<Login, Trouble> {
+    let allowed = world.rules().cram_md5;
+    attempt.judge(world, "CRAM-MD5", |user| {
+        let right = secrets(user).check_cram_md5(challenge, digest);
+        Ok((right && allowed).then(Vec::new))
+    })
+}
+
+/// The proof of SCRAM-SHA-256.
+pub fn scram(
+    world: &World,
+    attempt: &Attempt<'_>,
+    auth_message: &[u8],
+    proof: &[u8],
+) -> Result<Login, Trouble> {
+    attempt.judge(world, "SCRAM-SHA-256", |user| {
+        let scram = secrets(user).scram_sha_256;
+        Ok(scram
+            .and_then(|scram| scram.check(auth_message, proof))
+            .map(Vec::from))
+    })
+}
+
+/// The public half of SCRAM-SHA-256. Who has no secret gets a salt that looks
+/// like one.
+pub fn scram_parameters(world: &World, name: &[u8]) -> Result<Reply, Trouble> {
+    let user = match name.len() {
+        0..=NAME_BYTES_MAX => world.user(name)?,
+        _ => None,
+    };
+    let (salt, iterations) = match secrets(user.as_ref()).scram_sha_256 {
+        Some(scram) => (scram.salt, scram.iterations),
+        None => (
+            secret::false_salt(world.key.as_slice(), world.address(name).as_bytes()),
+            secret::ITERATIONS_DEFAULT,
+        ),
+    };
+    Ok(Reply::ScramParameters { salt, iterations })
+}
+
+fn secrets(user: Option<&User>) -> Secrets {
+    let column = user.and_then(|user| user.scram.as_deref());
+    Secrets::parse(column.unwrap_or_default())
+}
+
+impl Attempt<'_> {
+    /// What all mechanisms share. `check` says whether the secret is right
+    /// and what SCRAM answers.
+    fn judge(
+        &self,
+        world: &World,
+        mechanism: &str,
+        check: impl FnOnce(Option<&User>) -> Result<Option<Vec<u8>>, Trouble>,
+    ) -> Result<Login, Trouble> {
+        let address = world.address(self.user);
+        if world.failures.exhausted(&address, self.remote_ip) {
+            self.log(&address, mechanism, "refused: too many wrong passwords");
+            return Ok(Login::Refused);
+        }
+        let started = Instant::now();
+        let user = match self.user.len() {
+            0..=NAME_BYTES_MAX => world.user(self.user)?,
+            _ => None,
+        };
+        let (Some(server_signature), Some(user)) = (check(user.as_ref())?, user) else {
+            world.failures.add(&address, self.remote_ip);
+            self.log(&address, mechanism, "refused: wrong user or password");
+            return Ok(Login::Refused);
+        };
+        world.failures.clear(&address, self.remote_ip);
+        if let Some(why) = self.forbidden(&user) {
+            self.log(&address, mechanism, &format!("forbidden: {why}"));
+            return Ok(Login::Forbidden(why.to_owned()));
+        }
+        let user = self.activate(world, user)?;
+        if world.rules().last_auth
+            && let Some(service) = self.recorded_as()
+        {
+            world.books.write(Entry::Login {
+                user: Box::new(user.clone()),
+                service,
+                remote_ip: self.remote_ip.to_owned(),
+            });
+        }
+        let took = started.elapsed().as_millis();
+        self.log(
+            &user.address(),
+            mechanism,
+            &format!("granted after {took} ms"),
+        );
+        Ok(Login::Granted(Account {
+            address: user.address(),
+            maildir: user.maildir().to_string_lossy().into_owned(),
+            quota: user.quota.clone(),
+            may_relay: !user.has(flags::NO_RELAY),
+            server_signature,
+        }))
+    }
+
+    /// Why a user with the right password may not use the service.
+    fn forbidden(&self, user: &User) -> Option<&'static str> {
+        match self.service {
+            Service::Smtp if user.has(flags::NO_SMTP) => Some("this account cannot use SMTP"),
+            Service::Smtp if !user.active => Some("this account is inactive"),
+            Service::Imap if user.has(flags::NO_IMAP) => Some("this account cannot use IMAP"),
+            Service::Pop3 if user.has(flags::NO_POP) => Some("this account cannot use POP3"),
+            _ => None,
+        }
+    }
+
+    /// An inactive user becomes active by reading mail.
+    fn activate(&self, world: &World, user: User) -> Result<User, Trouble> {
+        if user.active {
+            return Ok(user);
+        }
+        let user = User {
+            active: true,
+            ..user
+        };
+        let directory = world.directory()?;
+        directory.update_user(&user)?;
+        directory.record_auth(&user, "ACTI", self.remote_ip, 0)?;
+        Ok(user)
+    }
+
+    /// Its name in table `lastauth`; sending is not recorded there.
+    fn recorded_as(&self) -> Option<&'static str> {
+        match self.service {
+            Service::Smtp => None,
+            Service::Imap => Some("imap"),
+            Service::Pop3 => Some("pop3"),
+        }
+    }
+
+    fn log(&self, address: &str, mechanism: &str, what: &str) {
+        let service = match self.service {
+            Service::Smtp => "smtp",
+            Service::Imap => "imap",
+            Service::Pop3 => "pop3",
+        };
+        let address = text::log::safe(address.as_bytes());
+        let ip = text::log::safe(self.remote_ip.as_bytes());
+        run::info(
+            crate::PROGRAM,
+            &format!("login {service} {address} from {ip} by {mechanism}: {what}"),
+        );
+    }
+}
