@@ -38,20 +38,39 @@ pub enum Error {
     Write(#[source] io::Error),
 }
 
+/// May the last name of the path be a symbolic link?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Links {
+    /// Yes: the path is inside the home of who delivers.
+    Followed,
+    /// No: others may write where the path leads through.
+    Refused,
+}
+
 /// Appends `head` (the `From ` line and the added header lines) and the whole
 /// of `message`, its lines that look like a `From ` line quoted with `>`, and
 /// an empty line. A missing file is created with mode 0600.
-pub fn append(path: &Path, head: &[u8], message: &File) -> Result<(), Error> {
-    append_waiting(path, head, message, LOCK_WAIT_MAX)
+pub fn append(path: &Path, links: Links, head: &[u8], message: &File) -> Result<(), Error> {
+    append_waiting(path, links, head, message, LOCK_WAIT_MAX)
 }
 
-fn append_waiting(path: &Path, head: &[u8], message: &File, wait: Duration) -> Result<(), Error> {
+fn append_waiting(
+    path: &Path,
+    links: Links,
+    head: &[u8],
+    message: &File,
+    wait: Duration,
+) -> Result<(), Error> {
+    let no_follow = match links {
+        Links::Followed => 0,
+        Links::Refused => nix::libc::O_NOFOLLOW,
+    };
     // Without O_NONBLOCK the open of a FIFO would wait for its reader.
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | no_follow)
         .open(path)
         .map_err(Error::Open)?;
     let kind = file.metadata().map_err(Error::Open)?.file_type();
@@ -150,8 +169,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("Mailbox");
         let text = message(b"Subject: x\n\nFrom me\n>From me\n>>Fromage\nlast");
-        append(&path, b"From a@b DATE\n", &text).unwrap();
-        append(&path, b"From a@b DATE\n", &message(b"x\n")).unwrap();
+        append(&path, Links::Followed, b"From a@b DATE\n", &text).unwrap();
+        append(&path, Links::Followed, b"From a@b DATE\n", &message(b"x\n")).unwrap();
         assert_eq!(
             std::fs::read(&path).unwrap(),
             b"From a@b DATE\nSubject: x\n\n>From me\n>>From me\n>>Fromage\nlast\n\nFrom a@b DATE\nx\n\n"
@@ -165,7 +184,7 @@ mod tests {
         let texts: Vec<Vec<u8>> = (b'a'..b'e').map(|b| [b; 99_999].to_vec()).collect();
         std::thread::scope(|scope| {
             for text in &texts {
-                scope.spawn(|| append(&path, b"From x\n", &message(text)).unwrap());
+                scope.spawn(|| append(&path, Links::Followed, b"From x\n", &message(text)).unwrap());
             }
         });
         let content = std::fs::read(&path).unwrap();
@@ -180,7 +199,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("Mailbox");
         let _held = os::file::try_lock(File::create(&path).unwrap()).unwrap();
-        let result = append_waiting(&path, b"", &message(b"x"), Duration::ZERO);
+        let result = append_waiting(&path, Links::Followed, b"", &message(b"x"), Duration::ZERO);
         assert!(matches!(result, Err(Error::Locked)));
         assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
@@ -191,7 +210,7 @@ mod tests {
         let path = directory.path().join("Mailbox");
         std::fs::write(&path, "old\n").unwrap();
         let unreadable = File::open(directory.path()).unwrap();
-        let error = append(&path, b"From x\n", &unreadable).unwrap_err();
+        let error = append(&path, Links::Followed, b"From x\n", &unreadable).unwrap_err();
         assert!(matches!(error, Error::Read(_)));
         assert_eq!(std::fs::read(&path).unwrap(), b"old\n");
     }
@@ -203,9 +222,20 @@ mod tests {
         os::file::make_fifo(&fifo, 0o600).unwrap();
         for path in [&fifo, directory.path()] {
             assert!(matches!(
-                append(path, b"", &message(b"x")),
+                append(path, Links::Followed, b"", &message(b"x")),
                 Err(Error::Open(_))
             ));
         }
+    }
+
+    #[test]
+    fn a_link_is_followed_only_where_it_may_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("a"), directory.path().join("b"));
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(append(&link, Links::Refused, b"From x\n", &message(b"x")).is_err());
+        assert!(!path.exists());
+        append(&link, Links::Followed, b"From x\n", &message(b"x")).unwrap();
+        assert!(path.exists());
     }
 }
