@@ -18,9 +18,11 @@ mod session;
 mod tests;
 mod text;
 
-pub use auth::{Credentials, Mechanism, MechanismChoice};
+pub use auth::{Credentials, MechanismChoice};
 pub use extensions::Extensions;
 pub use path::{Path, PathError};
 pub use reply::{Reply, ReplyError, ReplyReader};
 pub use session::{Encryption, End, Outcome, Plan, Session, Stage, Step};
 pub use text::TextEncoder;
+
+pub use sasl::Mechanism;

@@ -1,6 +1,7 @@
 //! What a server offers in its answer to EHLO.
 
-use super::auth::Mechanism;
+use sasl::Mechanism;
+
 use super::reply::Reply;
 
 /// The extensions we know and a server has.

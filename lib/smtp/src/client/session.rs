@@ -1,6 +1,8 @@
 //! The dialogue itself.
 
-use super::auth::{Credentials, Mechanism, MechanismChoice};
+use sasl::Mechanism;
+
+use super::auth::{Credentials, Exchange, MechanismChoice};
 use super::extensions::Extensions;
 use super::path::Path;
 use super::reply::{Reply, ReplyError, ReplyReader};
@@ -146,6 +148,7 @@ pub struct Session {
     replies: ReplyReader,
     output: Vec<u8>,
     extensions: Extensions,
+    exchange: Option<Exchange>,
     answers: Vec<Reply>,
 }
 
@@ -159,6 +162,7 @@ impl Session {
             replies: ReplyReader::default(),
             output: Vec::new(),
             extensions: Extensions::default(),
+            exchange: None,
             answers: Vec::new(),
         }
     }
@@ -272,7 +276,15 @@ impl Session {
             State::Auth(mechanism, round) if reply.code == 334 => {
                 self.challenge(mechanism, round, &reply);
             }
-            State::Auth(..) if is_done(&reply) => self.begin_envelope(),
+            State::Auth(mechanism, _) if is_done(&reply) => {
+                let proof = reply.lines().next().unwrap_or_default();
+                let exchange = self.exchange.take();
+                if exchange.is_some_and(|mut exchange| exchange.may_end(proof)) {
+                    self.begin_envelope();
+                } else {
+                    self.end(End::BadChallenge(mechanism));
+                }
+            }
             State::Sender if is_done(&reply) => self.send_recipients(0),
             State::Recipients(sent) => {
                 self.answers.push(reply);
@@ -312,8 +324,9 @@ impl Session {
         let offered = &self.extensions.mechanisms;
         match choice.pick(offered, self.secured) {
             Some(mechanism) => {
-                let command = mechanism.command(credentials);
-                self.say(&command);
+                let exchange = Exchange::new(credentials, mechanism);
+                self.say(&exchange.command());
+                self.exchange = Some(exchange);
                 self.state = State::Auth(mechanism, 0);
             }
             None if choice.pick(offered, true).is_some() => self.end(End::PasswordInClear),
@@ -324,10 +337,9 @@ impl Session {
     fn challenge(&mut self, mechanism: Mechanism, round: usize, reply: &Reply) {
         let challenge = reply.lines().next().unwrap_or_default();
         let answer = self
-            .plan
-            .credentials
-            .as_ref()
-            .and_then(|(credentials, _)| mechanism.answer(credentials, round, challenge));
+            .exchange
+            .as_mut()
+            .and_then(|exchange| exchange.answer(round, challenge));
         match answer {
             Some(answer) => {
                 self.say(&answer);

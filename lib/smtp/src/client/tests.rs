@@ -24,6 +24,7 @@ fn secret() -> Option<(Credentials, MechanismChoice)> {
     let credentials = Credentials {
         user: b"u".to_vec(),
         password: b"p".to_vec(),
+        nonce: "abc".to_owned(),
     };
     Some((credentials, MechanismChoice::Strongest))
 }
