@@ -38,6 +38,24 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     sync_directory(parent)
 }
 
+/// Starts writing a file's content to the disk without waiting for it. Only a
+/// hint: it makes a later sync cheaper and promises nothing.
+pub fn start_writeback(file: &File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open for the whole call; no memory is shared.
+    unsafe {
+        nix::libc::sync_file_range(file.as_raw_fd(), 0, 0, nix::libc::SYNC_FILE_RANGE_WRITE);
+    }
+}
+
+/// Bytes a user other than root can still write to the file system of `path`.
+pub fn bytes_available(path: &Path) -> io::Result<u64> {
+    let found = nix::sys::statvfs::statvfs(path)?;
+    Ok(found
+        .blocks_available()
+        .saturating_mul(found.fragment_size()))
+}
+
 /// A lock that lasts until it is dropped.
 pub type Lock = Flock<File>;
 

@@ -1,6 +1,26 @@
 //! The queue on disk: names, order of syncs, recovery
 //! (queue-and-delivery.md §2).
+//!
+//! [`Writer`] puts messages in; the order of its operations is written once,
+//! over the small trait [`FileSystem`], and tested by failing and stopping at
+//! every one of them. Scheduling and deliveries are not here.
+//!
+//! Invariant: the number of a message is the inode number of its text.
 
+mod additions;
+mod create;
+mod error;
+mod files;
 mod layout;
+mod origins;
+mod queues;
+mod writer;
 
+pub use additions::{Additions, message_id};
+pub use create::{Owners, TCPTO_BYTES, create};
+pub use error::{Error, report};
+pub use files::{Disk, FileSystem};
 pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
+pub use origins::Origins;
+pub use queues::{Queues, QueuesError};
+pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};
