@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smtp::client::{Outcome, Session, Step, TextEncoder};
-use tls::client::HandshakeError;
+use tls::HandshakeError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,7 +25,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 /// Settings of TLS for one host.
 pub struct Tls<'a> {
     /// rustls' settings.
-    pub config: Arc<tls::client::Config>,
+    pub config: Arc<tls::rustls::ClientConfig>,
     /// The host we mean.
     pub host: &'a str,
     /// Whether the handshake comes first.
@@ -97,7 +97,7 @@ async fn encrypt(
     tls: &Tls<'_>,
     limit: Duration,
 ) -> Result<Box<dyn Stream>, HandshakeError> {
-    let handshake = tls::client::connect(tls.config.clone(), tls.host, wire);
+    let handshake = tls::connect(tls.config.clone(), tls.host, wire);
     match timeout(limit, handshake).await {
         Ok(result) => Ok(Box::new(result?)),
         Err(_) => Err(HandshakeError::Failed(io::ErrorKind::TimedOut.into())),

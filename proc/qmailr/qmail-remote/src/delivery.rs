@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use smtp::client::{Encryption, End, Outcome, Plan, Reply, Session, Stage};
-use tls::client::{HandshakeError, Verify};
+use tls::{HandshakeError, Verify};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -113,11 +113,13 @@ async fn talk(
     demand: &Demand,
 ) -> Result<Result<Outcome, HandshakeError>, Failure> {
     let verify = match &demand.authorities {
-        Some(path) => Verify::Authorities(path.clone()),
-        None => Verify::Nothing,
+        Some(path) => Verify::WebPki {
+            bundle: Some(path.clone()),
+        },
+        None => Verify::None,
     };
     let tls = Tls {
-        config: tls::client::config(&verify).map_err(|error| Failure::Tls(error.to_string()))?,
+        config: tls::client_config(verify).map_err(|error| Failure::Tls(error.to_string()))?,
         host: &candidate.name,
         implicit: demand.encryption == Encryption::Established,
     };
