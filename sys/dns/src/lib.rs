@@ -1,1 +1,15 @@
 //! hickory-resolver behind our own small interface.
+//!
+//! Every answer is one of four things, and callers must not mix them up:
+//! records, "there is no such name", "the name has no such records", and "ask
+//! again later". Never an ANY query; EDNS, and TCP when an answer is cut.
+
+mod error;
+mod mx;
+mod resolver;
+#[cfg(test)]
+mod server;
+
+pub use error::Error;
+pub use mx::Mx;
+pub use resolver::Resolver;

@@ -9,11 +9,13 @@
 
 mod certificate;
 mod client;
+mod connect;
 mod key;
 mod server;
 
 pub use certificate::{Certificate, expiry, names, self_signed};
 pub use client::{Verify, client_config};
+pub use connect::{HandshakeError, connect};
 pub use key::LocalKey;
 pub use server::server_config;
 

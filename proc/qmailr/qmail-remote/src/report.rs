@@ -1,0 +1,176 @@
+//! What a server said, as qmail-rspawn reads it (queue-and-delivery.md §7.1,
+//! §7.6).
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use smtp::client::{End, Mechanism, Outcome, Reply, Stage};
+
+use crate::job::Job;
+
+/// The report of one session.
+pub fn of_outcome(
+    job: &Job,
+    peer: IpAddr,
+    authorities: Option<&Path>,
+    outcome: &Outcome,
+) -> Vec<u8> {
+    let mut report = Vec::new();
+    for ((recipient, _), reply) in job.recipients.iter().zip(&outcome.recipients) {
+        let (letter, verdict) = match reply.code {
+            200..=299 => ('r', None),
+            500.. => ('h', Some("does not like recipient")),
+            _ => ('s', Some("does not like recipient")),
+        };
+        let mut text = format!("{letter}From: <{}> RCPT: <{recipient}> ", job.sender).into_bytes();
+        if let Some(verdict) = verdict {
+            text.extend_from_slice(&with_reply(&format!("{peer} {verdict}"), reply));
+        }
+        record(&mut report, &text);
+    }
+    record(&mut report, &of_end(peer, authorities, &outcome.end));
+    report
+}
+
+/// The report of the message, with its letter.
+fn of_end(peer: IpAddr, authorities: Option<&Path>, end: &End) -> Vec<u8> {
+    let file = authorities.map_or_else(String::new, |path| path.display().to_string());
+    let plain = |text: String| (text + "\n").into_bytes();
+    match end {
+        End::Accepted(reply) => with_reply(&format!("K{peer} accepted message"), reply),
+        End::NoRecipient => plain(format!("DGiving up on {peer}.")),
+        End::Rejected(stage, reply) => of_rejection(peer, &file, *stage, reply),
+        End::NotSecured => plain(format!("ZNo TLS achieved while {file} exists. (#4.7.4)")),
+        End::Injected => plain(format!(
+            "ZConnected to {peer} but something was sent in clear after STARTTLS was accepted. (#4.7.5)"
+        )),
+        End::NoMechanism => plain(format!(
+            "ZConnected to {peer} but no supported AUTH method was found. (#4.7.4)"
+        )),
+        End::PasswordInClear => plain(format!(
+            "ZConnected to {peer} but it wants the password without TLS. (#4.7.11)"
+        )),
+        End::BadChallenge(mechanism) => plain(format!(
+            "ZConnected to {peer} but unable to understand the challenge (AUTH {mechanism}). (#4.7.0)"
+        )),
+        End::NoUnicode => plain(format!(
+            "DConnected to {peer} but server does not support unicode in email addresses. (#5.6.7)"
+        )),
+        End::Confused(_, error) => plain(format!("ZConnected to {peer} but {error}. (#4.5.0)")),
+        End::Died(Stage::Final) => plain(format!(
+            "ZConnected to {peer} but connection died. Possible duplicate! (#4.4.2)"
+        )),
+        End::Died(_) => plain(format!(
+            "ZConnected to {peer} but connection died. (#4.4.2)"
+        )),
+    }
+}
+
+fn of_rejection(peer: IpAddr, file: &str, stage: Stage, reply: &Reply) -> Vec<u8> {
+    let text = match stage {
+        Stage::Greeting => format!("Connected to {peer} but greeting failed"),
+        Stage::Hello => format!("Connected to {peer} but my name was rejected"),
+        Stage::StartTls => format!("STARTTLS rejected while {file} exists"),
+        Stage::Auth(mechanism, round) => {
+            let what = match (mechanism, round) {
+                (Mechanism::Login, 1) => "username".to_owned(),
+                (Mechanism::Login, 2) => "password".to_owned(),
+                _ => format!("AUTH {mechanism}"),
+            };
+            format!("Connected to {peer} but authentication was rejected ({what})")
+        }
+        Stage::Sender => format!("Connected to {peer} but sender was rejected"),
+        Stage::Recipient => format!("{peer} does not like recipient"),
+        Stage::Data => format!("{peer} failed on DATA command"),
+        Stage::Text | Stage::Final => format!("{peer} failed after I sent the message"),
+    };
+    // Credentials and certificates are our own affair: mail must not bounce
+    // because they are wrong for a while.
+    let ours = matches!(stage, Stage::StartTls | Stage::Auth(..));
+    let letter = if reply.is_permanent() && !ours {
+        'D'
+    } else {
+        'Z'
+    };
+    with_reply(&format!("{letter}{text}"), reply)
+}
+
+/// The text, and what the server said.
+pub fn with_reply(text: &str, reply: &Reply) -> Vec<u8> {
+    let mut out = format!("{text}.\nRemote host said: ").into_bytes();
+    out.extend_from_slice(&reply.text);
+    out.push(b'\n');
+    out
+}
+
+fn record(report: &mut Vec<u8>, text: &[u8]) {
+    report.extend(text.iter().map(|&b| if b == 0 { b'?' } else { b }));
+    report.push(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(text: &str) -> Reply {
+        Reply {
+            code: text[..3].parse().unwrap(),
+            text: text.as_bytes().to_vec(),
+        }
+    }
+
+    fn report(recipients: &[&str], end: End) -> String {
+        let words = [
+            "b.example",
+            "x@a.example",
+            "",
+            "1",
+            "ann@b.example",
+            "bob@b.example",
+        ];
+        let job = Job::parse(&words.map(|w| w.as_bytes().to_vec())).unwrap();
+        let outcome = Outcome {
+            recipients: recipients.iter().map(|text| reply(text)).collect(),
+            end,
+            secured: false,
+        };
+        let peer = "192.0.2.1".parse().unwrap();
+        let report = of_outcome(&job, peer, None, &outcome);
+        String::from_utf8(report).unwrap().replace('\0', "|")
+    }
+
+    #[test]
+    fn each_recipient_and_the_message_have_a_record() {
+        assert_eq!(
+            report(&["250 ok", "550 no"], End::Accepted(reply("250 queued"))),
+            "rFrom: <x@a.example> RCPT: <ann@b.example> |\
+             hFrom: <x@a.example> RCPT: <bob@b.example> 192.0.2.1 does not like recipient.\n\
+             Remote host said: 550 no\n|\
+             K192.0.2.1 accepted message.\nRemote host said: 250 queued\n|"
+        );
+        assert!(report(&["550 no", "451 no"], End::NoRecipient).ends_with(
+            "|sFrom: <x@a.example> RCPT: <bob@b.example> 192.0.2.1 does not like recipient.\n\
+             Remote host said: 451 no\n|DGiving up on 192.0.2.1.\n|"
+        ));
+    }
+
+    #[test]
+    fn only_what_the_message_is_to_blame_for_bounces() {
+        let rejected = |stage| report(&[], End::Rejected(stage, reply("550 no")));
+        for stage in [
+            Stage::Greeting,
+            Stage::Hello,
+            Stage::Sender,
+            Stage::Data,
+            Stage::Final,
+        ] {
+            assert!(rejected(stage).starts_with('D'), "{stage:?}");
+        }
+        for stage in [Stage::StartTls, Stage::Auth(Mechanism::Plain, 0)] {
+            assert!(rejected(stage).starts_with('Z'), "{stage:?}");
+        }
+        let died = |stage| report(&[], End::Died(stage));
+        assert!(died(Stage::Final).contains("Possible duplicate! "));
+        assert!(!died(Stage::Text).contains("duplicate"));
+    }
+}

@@ -1,0 +1,4 @@
+//! The program itself against servers on a loopback port.
+
+mod delivery;
+mod server;
