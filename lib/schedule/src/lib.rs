@@ -18,5 +18,6 @@ pub use channel::Channel;
 pub use line::{Lines, Verdict};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};
 pub use scheduler::{
-    Delivery, Finding, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Scheduler, Started, Step, Unknown,
+    Delivery, Finding, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Reported, Scheduler, Started, Step,
+    Unknown,
 };

@@ -114,6 +114,18 @@ pub enum Finding {
     },
 }
 
+/// What a report was about and what it means.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reported {
+    /// The delivery that ended.
+    pub delivery: Delivery,
+    /// What to do for its recipient.
+    pub finding: Finding,
+    /// It was the last of its channel and none is left: the file is about to
+    /// go, so marking a recipient in it is not worth the trouble.
+    pub ends_channel: bool,
+}
+
 /// A report for a slot in which nothing runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("internal error: delivery report out of range")]
@@ -297,7 +309,7 @@ impl Scheduler {
         channel: Channel,
         slot: u16,
         outcome: crate::Verdict,
-    ) -> Result<(Delivery, Finding), Unknown> {
+    ) -> Result<Reported, Unknown> {
         let lane = self.lane(channel);
         let running = lane.slots.get_mut(usize::from(slot)).ok_or(Unknown)?;
         let delivery = running.take().ok_or(Unknown)?;
@@ -315,7 +327,12 @@ impl Scheduler {
             self.leave_some(delivery.job);
         }
         self.release(delivery.job);
-        Ok((delivery, finding))
+        let job = self.jobs.get(&delivery.job);
+        Ok(Reported {
+            ends_channel: job.is_some_and(|job| job.references == 0 && !job.leaves_some),
+            delivery,
+            finding,
+        })
     }
 
     /// A recipient of this job has to be tried again after all, for example
@@ -458,7 +475,10 @@ mod tests {
         assert!(matches!(scheduler.step(now), Some(Step::Next { .. })));
         scheduler.exhausted(channel);
         assert_eq!(scheduler.step(now), None);
-        let (_, finding) = scheduler.report(channel, started.slot, outcome).unwrap();
+        let finding = scheduler
+            .report(channel, started.slot, outcome)
+            .unwrap()
+            .finding;
         let Some(Step::Close { end, .. }) = scheduler.step(now) else {
             panic!("the job must close")
         };
@@ -601,8 +621,9 @@ mod tests {
                         Some((channel, slot)) => {
                             let outcomes = [Verdict::Success, Verdict::Failure, Verdict::Deferral];
                             let outcome = outcomes[u.int_in_range(0..=2usize).unwrap_or(0)];
-                            let (delivery, finding) =
-                                scheduler.report(channel, slot, outcome).unwrap();
+                            let Reported {
+                                delivery, finding, ..
+                            } = scheduler.report(channel, slot, outcome).unwrap();
                             if !matches!(finding, Finding::Deferred { .. }) {
                                 let bits = left.get_mut(&delivery.id).unwrap();
                                 assert_eq!(*bits >> delivery.offset & 1, 1);

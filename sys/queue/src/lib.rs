@@ -2,5 +2,7 @@
 //! (queue-and-delivery.md §2).
 
 mod layout;
+mod records;
 
 pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
+pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
