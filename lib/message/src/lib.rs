@@ -1,1 +1,12 @@
 //! Header fields of a message, and the lines we add to them.
+//!
+//! Works on bytes with LF line ends, as the queue holds them. Bodies and MIME
+//! are not looked at.
+
+mod collect;
+mod fields;
+mod received;
+
+pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX};
+pub use fields::{Field, body_offset, fields};
+pub use received::{Client, Origin, Received};

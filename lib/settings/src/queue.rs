@@ -1,6 +1,149 @@
 //! Settings of the queue, qmail-send and qmail-todo.
 
-use crate::Setting;
+use crate::{Kind, Setting};
+
+const WRITERS: &[&str] = &["qmail-queue", "qmail-queued"];
+const QUEUE_PROGRAMS: &[&str] = &[
+    "qmail-queue",
+    "qmail-queued",
+    "qmail-clean",
+    "qmail-start",
+    "qmail-send",
+    "queue tools",
+];
+
+/// One queue, for programs that work on one.
+pub static QUEUEDIR: Setting = Setting {
+    file: "",
+    variable: "QUEUEDIR",
+    kind: Kind::Line,
+    default: None,
+    readers: QUEUE_PROGRAMS,
+    meaning: "Directory of one queue, absolute or below the root; wins over the collection.",
+};
+
+/// Where the collection of queues is.
+pub static QUEUE_BASE: Setting = Setting {
+    file: "queue_base",
+    variable: "QUEUE_BASE",
+    kind: Kind::Line,
+    default: None,
+    readers: QUEUE_PROGRAMS,
+    meaning: "Directory that holds queue1, queue2 and so on; without it, queue below the root.",
+};
+
+/// Number of the first queue.
+pub static QUEUE_START: Setting = Setting {
+    file: "",
+    variable: "QUEUE_START",
+    kind: Kind::Integer,
+    default: Some("1"),
+    readers: QUEUE_PROGRAMS,
+    meaning: "Number of the first queue of the collection.",
+};
+
+/// How many queues.
+pub static QUEUE_COUNT: Setting = Setting {
+    file: "queue_count",
+    variable: "QUEUE_COUNT",
+    kind: Kind::Integer,
+    default: Some("1"),
+    readers: QUEUE_PROGRAMS,
+    meaning: "How many queues the collection has.",
+};
+
+/// Space that must stay free.
+pub static MIN_FREE: Setting = Setting {
+    file: "",
+    variable: "MIN_FREE",
+    kind: Kind::Integer,
+    default: Some("0"),
+    readers: WRITERS,
+    meaning: "Bytes that must be free on the queue's file system; with less, new mail is deferred.",
+};
+
+/// Whether files are synced.
+pub static USE_FSYNC: Setting = Setting {
+    file: "conf-fsync",
+    variable: "USE_FSYNC",
+    kind: Kind::Line,
+    default: Some("1"),
+    readers: QUEUE_PROGRAMS,
+    meaning: "0 or empty: files of the queue are not synced, and a power cut loses mail.",
+};
+
+/// Whether directories are synced.
+pub static USE_SYNCDIR: Setting = Setting {
+    file: "conf-syncdir",
+    variable: "USE_SYNCDIR",
+    kind: Kind::Line,
+    default: Some("1"),
+    readers: QUEUE_PROGRAMS,
+    meaning: "0 or empty: directories of the queue are not synced, and a power cut loses mail.",
+};
+
+/// A copy of every message.
+pub static EXTRAQUEUE: Setting = Setting {
+    file: "extraqueue",
+    variable: "EXTRAQUEUE",
+    kind: Kind::List,
+    default: None,
+    readers: WRITERS,
+    meaning: "Further recipients of every message, placed before its own; empty for none.",
+};
+
+/// Header lines added at delivery.
+pub static QQEH: Setting = Setting {
+    file: "",
+    variable: "QQEH",
+    kind: Kind::Native,
+    default: None,
+    readers: &["qmail-queue"],
+    meaning: "Header lines that travel in the envelope and are put on top at delivery.",
+};
+
+/// Fields that become variables of delivery programs.
+pub static ENVHEADERS: Setting = Setting {
+    file: "envheaders",
+    variable: "ENVHEADERS",
+    kind: Kind::List,
+    default: None,
+    readers: WRITERS,
+    meaning: "Header fields, as Name or Name:bytes, that delivery programs find as variables.",
+};
+
+/// How long a queue writer may live.
+pub static DEATH: Setting = Setting {
+    file: "",
+    variable: "DEATH",
+    kind: Kind::Integer,
+    default: Some("86400"),
+    readers: &["qmail-queue"],
+    meaning: "Seconds after which qmail-queue gives up; OSSIFIED must stay larger.",
+};
+
+/// How old abandoned files become.
+pub static OSSIFIED: Setting = Setting {
+    file: "",
+    variable: "OSSIFIED",
+    kind: Kind::Integer,
+    default: Some("129600"),
+    readers: &["qmail-clean", "qmail-send"],
+    meaning: "Seconds after which a file nobody finished is removed from the queue.",
+};
 
 /// Settings of this group.
-pub static ALL: &[&Setting] = &[];
+pub static ALL: &[&Setting] = &[
+    &QUEUEDIR,
+    &QUEUE_BASE,
+    &QUEUE_START,
+    &QUEUE_COUNT,
+    &MIN_FREE,
+    &USE_FSYNC,
+    &USE_SYNCDIR,
+    &EXTRAQUEUE,
+    &QQEH,
+    &ENVHEADERS,
+    &DEATH,
+    &OSSIFIED,
+];

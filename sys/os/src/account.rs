@@ -167,3 +167,10 @@ pub fn host_name() -> String {
 pub fn set_umask(mask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
+
+/// Forgets every environment variable; read what is wanted before. For
+/// set-uid programs, so that no library looks at what a caller put there.
+pub fn clear_environment() {
+    // SAFETY: called at the start of main, before any other thread exists.
+    unsafe { nix::libc::clearenv() };
+}

@@ -13,6 +13,13 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Makes everything written to a file system durable, given any file of it:
+/// cheaper than syncing file after file when there are many. Fails when
+/// anything could not be written since `file` was opened.
+pub fn sync_file_system(file: &File) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(file)?)
+}
+
 /// Replaces a file so that a reader, or a power cut, sees the old content or
 /// the new one and nothing else: write beside it, sync, rename, sync the
 /// directory.
@@ -36,6 +43,22 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     sync_directory(parent)
+}
+
+/// Starts writing a file's content to the disk without waiting for it. Only a
+/// hint: it makes a later sync cheaper and promises nothing.
+pub fn start_writeback(file: &File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open for the whole call; no memory is shared.
+    unsafe {
+        nix::libc::sync_file_range(file.as_raw_fd(), 0, 0, nix::libc::SYNC_FILE_RANGE_WRITE);
+    }
+}
+
+/// Bytes a user other than root can still write to the file system of `path`.
+pub fn bytes_available(path: &Path) -> io::Result<u64> {
+    let found = nix::sys::statvfs::statvfs(path)?;
+    Ok(u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())))
 }
 
 /// A lock that lasts until it is dropped.

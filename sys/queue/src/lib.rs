@@ -1,8 +1,24 @@
 //! The queue on disk: names, order of syncs, recovery
 //! (queue-and-delivery.md §2).
+//!
+//! [`Writer`] puts messages in; the order of its operations is written once,
+//! over the small trait [`FileSystem`], and tested by failing and stopping at
+//! every one of them. Scheduling and deliveries are not here.
+//!
+//! Invariant: the number of a message is the inode number of its text.
 
+mod create;
+mod error;
+mod files;
 mod layout;
+mod queues;
 mod records;
+mod writer;
 
+pub use create::{Owners, TCPTO_BYTES, create};
+pub use error::{Error, report};
+pub use files::{Disk, FileSystem};
 pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
+pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
+pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -1,0 +1,184 @@
+//! The operations the queue's order is written in, and the real ones.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::libc;
+
+/// Mode of the text and of envelopes; readers are other users of the group.
+const FILE_MODE: u32 = 0o644;
+
+/// What the queue's writer does to a file system. Paths are absolute.
+pub trait FileSystem {
+    /// A file being written.
+    type File: Write;
+
+    /// Creates a file that is not yet part of the queue: without any name,
+    /// where the file system can, else as `name`, which must not exist.
+    fn create(&self, name: &Path) -> io::Result<Self::File>;
+
+    /// The file's inode number.
+    fn inode(&self, file: &Self::File) -> io::Result<u64>;
+
+    /// Gives the file a further name, which must not exist.
+    fn link(&self, file: &Self::File, name: &Path) -> io::Result<()>;
+
+    /// Removes the name the file was created with, when it has one.
+    fn drop_first_name(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Removes a name; one that does not exist is an error.
+    fn unlink(&self, name: &Path) -> io::Result<()>;
+
+    /// Starts writing the content to the disk, without waiting and without a
+    /// promise: a later sync finds less to do.
+    fn start_sync(&self, file: &Self::File);
+
+    /// Makes the content durable.
+    fn sync_file(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+
+    /// Wakes the reader of the trigger; nobody may be there.
+    fn pull_trigger(&self, fifo: &Path);
+}
+
+/// The real thing.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk {
+    /// Links of a file without a name go through `/proc/self/fd`.
+    unnamed: bool,
+}
+
+/// A file of [`Disk`].
+#[derive(Debug)]
+pub struct DiskFile {
+    file: File,
+    first_name: Option<PathBuf>,
+}
+
+impl Disk {
+    /// Uses files without names where the kernel and file system have them.
+    pub fn new() -> Self {
+        Self {
+            unnamed: Path::new("/proc/self/fd").is_dir(),
+        }
+    }
+
+    /// Gives every file a name from the start.
+    pub fn with_names() -> Self {
+        Self { unnamed: false }
+    }
+
+    fn create_unnamed(name: &Path) -> io::Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .mode(FILE_MODE)
+            .custom_flags(libc::O_TMPFILE)
+            .open(name.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FileSystem for Disk {
+    type File = DiskFile;
+
+    fn create(&self, name: &Path) -> io::Result<DiskFile> {
+        if self.unnamed {
+            match Self::create_unnamed(name) {
+                Ok(file) => {
+                    return Ok(DiskFile {
+                        file,
+                        first_name: None,
+                    });
+                }
+                // The file system has no such files.
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(name)?;
+        Ok(DiskFile {
+            file,
+            first_name: Some(name.to_owned()),
+        })
+    }
+
+    fn inode(&self, file: &DiskFile) -> io::Result<u64> {
+        Ok(file.file.metadata()?.ino())
+    }
+
+    fn link(&self, file: &DiskFile, name: &Path) -> io::Result<()> {
+        match &file.first_name {
+            Some(first) => std::fs::hard_link(first, name),
+            None => {
+                let number = file.file.as_raw_fd();
+                let source = format!("/proc/self/fd/{number}");
+                let flags = AtFlags::AT_SYMLINK_FOLLOW;
+                Ok(nix::unistd::linkat(
+                    AT_FDCWD,
+                    source.as_str(),
+                    AT_FDCWD,
+                    name,
+                    flags,
+                )?)
+            }
+        }
+    }
+
+    fn drop_first_name(&self, file: &DiskFile) -> io::Result<()> {
+        file.first_name
+            .as_ref()
+            .map_or(Ok(()), std::fs::remove_file)
+    }
+
+    fn unlink(&self, name: &Path) -> io::Result<()> {
+        std::fs::remove_file(name)
+    }
+
+    fn start_sync(&self, file: &DiskFile) {
+        os::file::start_writeback(&file.file);
+    }
+
+    fn sync_file(&self, file: &DiskFile) -> io::Result<()> {
+        file.file.sync_all()
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        os::file::sync_directory(directory)
+    }
+
+    fn pull_trigger(&self, fifo: &Path) {
+        // Nobody reads it while qmail-send is down; it scans when it starts.
+        if let Ok(mut fifo) = os::file::open_fifo_write(fifo) {
+            let _ = fifo.write(&[0]);
+        }
+    }
+}
+
+impl Write for DiskFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
