@@ -58,7 +58,9 @@ pub fn start_writeback(file: &File) {
 /// Bytes a user other than root can still write to the file system of `path`.
 pub fn bytes_available(path: &Path) -> io::Result<u64> {
     let found = nix::sys::statvfs::statvfs(path)?;
-    Ok(u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())))
+    Ok(found
+        .blocks_available()
+        .saturating_mul(found.fragment_size()))
 }
 
 /// A lock that lasts until it is dropped.

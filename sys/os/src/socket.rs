@@ -32,6 +32,15 @@ pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
     })
 }
 
+/// The internet address on the other side of an inherited descriptor, when
+/// it is a connected internet socket.
+pub fn peer_ip(number: std::os::fd::RawFd) -> Option<std::net::IpAddr> {
+    use nix::sys::socket::{SockaddrStorage, getpeername};
+    let address = getpeername::<SockaddrStorage>(number).ok()?;
+    let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
+}
+
 /// Listens on a path with exactly this mode; a stale socket is replaced.
 pub fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
     remove_stale(path)?;

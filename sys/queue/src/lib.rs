@@ -7,18 +7,22 @@
 //!
 //! Invariant: the number of a message is the inode number of its text.
 
+mod additions;
 mod create;
 mod error;
 mod files;
 mod layout;
+mod origins;
 mod queues;
 mod records;
 mod writer;
 
+pub use additions::{Additions, message_id};
 pub use create::{Owners, TCPTO_BYTES, create};
 pub use error::{Error, report};
 pub use files::{Disk, FileSystem};
 pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
+pub use origins::Origins;
 pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

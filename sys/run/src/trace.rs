@@ -1,6 +1,7 @@
 //! Sending trace events to the collector.
 
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 
 use wire::trace::{EVENT_BYTES_MAX, Event, Kind, TraceId};
 
@@ -11,22 +12,23 @@ use crate::Home;
 #[derive(Debug)]
 pub struct Tracer {
     program: &'static str,
+    collector: PathBuf,
     socket: Option<UnixDatagram>,
 }
 
 impl Tracer {
-    /// Connects to the collector of an installation. Connect before a sandbox
-    /// closes.
+    /// Sends to the collector of an installation. It may start later, or
+    /// again: each event is addressed anew. Connect before a sandbox closes.
     pub fn connect(home: &Home, program: &'static str) -> Self {
-        let connect = || {
+        let open = || {
             let socket = UnixDatagram::unbound()?;
             socket.set_nonblocking(true)?;
-            socket.connect(home.socket("trace"))?;
             Ok::<_, std::io::Error>(socket)
         };
         Self {
             program,
-            socket: connect().ok(),
+            collector: home.socket("trace"),
+            socket: open().ok(),
         }
     }
 
@@ -60,7 +62,7 @@ impl Tracer {
         if let Ok(bytes) = serde_json::to_vec(event)
             && bytes.len() <= EVENT_BYTES_MAX
         {
-            let _ = socket.send(&bytes);
+            let _ = socket.send_to(&bytes, &self.collector);
         }
     }
 }

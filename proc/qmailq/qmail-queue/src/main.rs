@@ -1,3 +1,57 @@
 //! qmail-queue: puts one message into the queue.
+//!
+//! Set-uid `qmailq`; anyone may call it, with any arguments, environment,
+//! limits and descriptors, and none of them is trusted. It never becomes
+//! another user: it starts as the queue's owner and stays that. Writes below
+//! one queue only.
+//!
+//! Reads the message on 0 and the envelope on 1: `F` sender NUL, `T`
+//! recipient NUL for each recipient, NUL. Exit 0 means that both are on disk;
+//! any other exit code (queue-and-delivery.md §3.1.3) leaves nothing behind.
+//! After `DEATH` seconds it exits 52 and leaves clean-up to others.
+//!
+//! Only root and the users of the mail system may choose the queue, name
+//! files or say where a message came from. From anybody else two variables
+//! count: `QQEH`, and the message's trace.
+//!
+//! Differs from the original: it syncs unless told not to, an error is also
+//! one line on stderr, and arguments are ignored but for `--help`.
 
-fn main() {}
+mod accept;
+mod caller;
+mod envelope;
+
+use std::process::ExitCode;
+
+use run::{Home, Tracer};
+
+const HELP: &str = "\
+usage: qmail-queue < message 1< envelope
+
+Puts one message into the queue; qmail-inject and sendmail call it.
+Descriptor 0: the message. Descriptor 1, read after it: the envelope,
+F sender NUL { T recipient NUL } NUL. Exit 0: both are on disk.
+";
+
+fn main() -> ExitCode {
+    run::process("qmail-queue", || {
+        os::fd::close_from(3);
+        os::account::set_umask(0o033);
+        if std::env::args()
+            .nth(1)
+            .is_some_and(|argument| argument == "--help")
+        {
+            eprint!("{HELP}");
+            return Ok(());
+        }
+        let home = Home::find();
+        let trace = Tracer::id_of_process();
+        let caller = caller::Caller::find(&home)?;
+        os::account::clear_environment();
+        os::signal::exit_52_after(caller.seconds_max);
+        let tracer = Tracer::connect(&home, "qmail-queue");
+        let sandbox = os::sandbox::Sandbox::default().write(caller.layout.root());
+        sandbox.enter();
+        accept::accept(&caller, trace, &tracer)
+    })
+}

@@ -1,0 +1,132 @@
+//! Who calls, and what of its environment counts.
+
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+
+use message::{Client, Origin};
+use queue::{Additions, Durability, Error, Layout, Origins, Queues};
+use run::{Home, Settings};
+use settings::queue::{DEATH, MIN_FREE, QQEH};
+
+/// Longest `QQEH`.
+const EXTRA_HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// Permission bit of a directory that everybody may write to.
+const WRITABLE_BY_ALL: u32 = 0o002;
+
+/// Everything taken from the caller and the control files, before the first
+/// byte of the message.
+#[derive(Debug)]
+pub struct Caller {
+    /// Its real user.
+    pub uid: u32,
+    /// What the `Received` line calls it.
+    pub origin: Origin,
+    /// Where it says the message came from.
+    pub client: Option<Client>,
+    /// The queue.
+    pub layout: Layout,
+    /// What is synced.
+    pub durability: Durability,
+    /// Space that must be free.
+    pub bytes_free_min: u64,
+    /// What the site adds.
+    pub additions: Additions,
+    /// Header lines for the `e` record.
+    pub extra_headers: Vec<u8>,
+    /// How long we may live.
+    pub seconds_max: u32,
+}
+
+impl Caller {
+    /// Looks at the process as it was started.
+    pub fn find(home: &Home) -> Result<Self, Error> {
+        let uid = os::account::real_uid();
+        let of_process = Settings::of_process(home);
+        let of_files = Settings::of_files(home);
+        refuse_foreign_home(home)?;
+        // Who is trusted is decided without the environment.
+        let configured = Queues::configured(home, &of_files)?;
+        let origins = Origins::find(home, &Layout::detect(configured.first())?)?;
+        let trusted = !os::account::is_set_uid() || origins.trusts(uid);
+        let settings = if trusted { &of_process } else { &of_files };
+
+        let queues = Queues::configured(home, settings)?;
+        let layout = Layout::detect(queues.choose(os::clock::random()))?;
+        let integer = |setting| {
+            settings
+                .integer(setting)
+                .map(|value| value.max(0).unsigned_abs())
+        };
+        Ok(Self {
+            uid,
+            origin: origins.of(uid),
+            client: if trusted { client(settings) } else { None },
+            layout,
+            durability: Durability::configured(settings)?,
+            bytes_free_min: integer(&MIN_FREE)?,
+            additions: Additions::configured(settings)?,
+            extra_headers: extra_headers(of_process.variable(QQEH.variable)),
+            seconds_max: u32::try_from(integer(&DEATH)?).unwrap_or(u32::MAX).max(1),
+        })
+    }
+}
+
+/// A set-uid program may have been linked into a directory of the caller's:
+/// what it then finds beside itself says nothing about whom to trust. The
+/// installation belongs to root or to us, and not everybody may write there.
+fn refuse_foreign_home(home: &Home) -> Result<(), Error> {
+    if !os::account::is_set_uid() {
+        return Ok(());
+    }
+    let error = |source| Error::Owner {
+        path: home.root().to_owned(),
+        source,
+    };
+    let metadata = std::fs::metadata(home.root()).map_err(error)?;
+    let ours = [0, os::account::Identity::of_this_process().uid].contains(&metadata.uid());
+    if ours && metadata.mode() & WRITABLE_BY_ALL == 0 {
+        Ok(())
+    } else {
+        Err(error(std::io::ErrorKind::PermissionDenied.into()))
+    }
+}
+
+fn client(settings: &Settings) -> Option<Client> {
+    let text = |name| {
+        settings
+            .variable(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    };
+    let said = text("TCPREMOTEIP").and_then(|ip| ip.parse::<IpAddr>().ok());
+    let ip = said.or_else(|| (0..=2).find_map(os::socket::peer_ip))?;
+    let host = text("HOSTNAME").map_or_else(os::account::host_name, str::to_owned);
+    Some(Client::new(ip, &host))
+}
+
+/// Complete lines, without NUL, of bounded length.
+fn extra_headers(value: Option<&[u8]>) -> Vec<u8> {
+    let mut lines: Vec<u8> = value
+        .unwrap_or_default()
+        .iter()
+        .copied()
+        .filter(|&b| b != 0)
+        .take(EXTRA_HEADER_BYTES_MAX)
+        .collect();
+    if lines.last().is_some_and(|&last| last != b'\n') {
+        lines.push(b'\n');
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_headers_end_in_a_newline() {
+        assert_eq!(extra_headers(Some(b"X: y")), b"X: y\n");
+        assert_eq!(extra_headers(Some(b"X: y\n")), b"X: y\n");
+        assert_eq!(extra_headers(None), b"");
+    }
+}

@@ -1,0 +1,137 @@
+//! What the site adds to every message it takes
+//! (queue-and-delivery.md §3.1.5).
+
+use message::{Collected, Collector};
+use run::{SettingError, Settings};
+use settings::queue::{ENVHEADERS, EXTRAQUEUE};
+use wire::trace::TraceId;
+
+/// Name of the field the trace event quotes.
+const MESSAGE_ID: &str = "Message-ID";
+/// Longest Message-ID in a trace event.
+const MESSAGE_ID_BYTES_MAX: usize = 998;
+
+/// Further recipients, and fields that travel in the envelope.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Additions {
+    recipients: Vec<Vec<u8>>,
+    env_headers: Vec<EnvHeader>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct EnvHeader {
+    name: String,
+    bytes_max: usize,
+}
+
+impl Additions {
+    /// What the settings say. A variable that is set but empty switches its
+    /// feature off.
+    pub fn configured(settings: &Settings) -> Result<Self, SettingError> {
+        let is_off = |name| settings.variable(name).is_some_and(<[u8]>::is_empty);
+        let recipients = match settings.variable(EXTRAQUEUE.variable) {
+            Some([]) => Vec::new(),
+            Some(address) => vec![address.to_vec()],
+            None => settings.list(&EXTRAQUEUE)?.unwrap_or_default(),
+        };
+        let lines = match is_off(ENVHEADERS.variable) {
+            true => Vec::new(),
+            false => settings.list(&ENVHEADERS)?.unwrap_or_default(),
+        };
+        let env_headers = lines
+            .iter()
+            .filter_map(|line| EnvHeader::parse(line))
+            .collect();
+        Ok(Self {
+            recipients,
+            env_headers,
+        })
+    }
+
+    /// Recipients to place before the message's own.
+    pub fn recipients(&self) -> &[Vec<u8>] {
+        &self.recipients
+    }
+
+    /// Watches a message for the fields that are wanted.
+    pub fn collector(&self) -> Collector {
+        let names = self.env_headers.iter().map(|header| header.name.as_str());
+        Collector::new(names.chain([MESSAGE_ID]))
+    }
+
+    /// The `h` record: the trace first, so that no field of the message can
+    /// claim to be it, then the wanted fields.
+    pub fn env_headers(&self, trace: TraceId, collected: &[Collected]) -> Vec<u8> {
+        let mut lines = trace.to_header().into_bytes();
+        for header in &self.env_headers {
+            for field in collected.iter().filter(|field| field.name == header.name) {
+                let value = &field.value[..field.value.len().min(header.bytes_max)];
+                lines.extend_from_slice(header.name.as_bytes());
+                lines.extend_from_slice(b": ");
+                lines.extend_from_slice(value);
+                lines.push(b'\n');
+            }
+        }
+        lines
+    }
+}
+
+impl EnvHeader {
+    /// `Name` or `Name:bytes`.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(line).ok()?;
+        let (name, limit) = line.split_once(':').unwrap_or((line, ""));
+        let name = name.trim();
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_graphic())
+            || name.eq_ignore_ascii_case(wire::trace::HEADER)
+        {
+            return None;
+        }
+        let bytes_max = limit.trim().parse().unwrap_or(usize::MAX);
+        Some(Self {
+            name: name.to_owned(),
+            bytes_max,
+        })
+    }
+}
+
+/// The Message-ID among collected fields, without angle brackets, printable.
+pub fn message_id(collected: &[Collected]) -> Option<String> {
+    let field = collected
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case(MESSAGE_ID))?;
+    let value = field.value.trim_ascii();
+    let value = value.strip_prefix(b"<").unwrap_or(value);
+    let value = value.strip_suffix(b">").unwrap_or(value);
+    Some(text::log::printable(value, MESSAGE_ID_BYTES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wanted_fields_travel_and_the_trace_cannot_be_forged() {
+        let home = run::Home::at("/nowhere");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("wanted");
+        std::fs::write(&file, "List-Id\nSubject:3\nX-Indimail-Trace\n").unwrap();
+        let name = file.to_str().unwrap().as_bytes();
+        let settings = Settings::of_files(&home)
+            .overlaid([("ENVHEADERS", Some(name)), ("EXTRAQUEUE", Some(b"log@x"))]);
+        let additions = Additions::configured(&settings).unwrap();
+        assert_eq!(additions.recipients(), [b"log@x".to_vec()]);
+        let mut collector = additions.collector();
+        collector
+            .push(b"X-Indimail-Trace: aaaaaaaaaaaaaaaa\nsubject: long one\nMessage-Id: <a@b>\n\n");
+        let collected = collector.finish();
+        let trace = TraceId::new(1, 2);
+        let lines = additions.env_headers(trace, &collected);
+        assert_eq!(
+            lines,
+            format!("{}Subject: lon\n", trace.to_header()).into_bytes()
+        );
+        assert_eq!(message_id(&collected).as_deref(), Some("a@b"));
+    }
+}
