@@ -7,9 +7,11 @@
 mod domain;
 mod path;
 mod quote;
+mod routing;
 mod verp;
 
 pub use domain::{Domain, DomainError};
 pub use path::{ADDRESS_BYTES_MAX, Address, AddressError, ForwardPath, ReversePath};
 pub use quote::Quoted;
+pub use routing::{Route, Routing, VirtualDomains};
 pub use verp::{expand as verp_expand, origin as verp_origin};

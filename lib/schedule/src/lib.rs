@@ -1,1 +1,23 @@
-//! When qmail-send tries what: retries, concurrency, expiry.
+//! When qmail-send tries what: retries, concurrency, expiry, bounces, and the
+//! words of its log (queue-and-delivery.md §4).
+//!
+//! Nothing here reads a clock, a file or a pipe. The driver says what
+//! happened and what time it is; [`Scheduler::step`] says what to do next.
+//! What is deliberately not here: the queue's files, and the protocols to the
+//! spawners.
+
+mod bounce;
+mod channel;
+mod due;
+mod line;
+mod retry;
+mod scheduler;
+
+pub use bounce::{Bounce, Notice, Report, Wording, break_line, delivery_status, paragraph};
+pub use channel::Channel;
+pub use line::{Lines, Verdict};
+pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};
+pub use scheduler::{
+    Delivery, Finding, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Reported, Scheduler, Started, Step,
+    Unknown,
+};

@@ -9,6 +9,7 @@ pub mod mailbox;
 pub mod queue;
 pub mod receiving;
 pub mod remote;
+pub mod sending;
 pub mod site;
 pub mod supervision;
 pub mod users;
@@ -56,6 +57,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
         site::ALL,
         receiving::ALL,
         queue::ALL,
+        sending::ALL,
         local::ALL,
         remote::ALL,
         users::ALL,

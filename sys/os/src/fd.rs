@@ -63,3 +63,23 @@ pub fn set_close_on_exec(fd: impl AsFd, close: bool) -> io::Result<()> {
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
+
+/// Takes over descriptors a program was started with and moves them above 2,
+/// closed on exec; `None` for those that are not open. Descriptors 0 to 2 are
+/// `/dev/null` afterwards, so that a stray message on stderr cannot end up in
+/// a protocol. To be called once, at the start of main.
+pub fn take_over(numbers: &[RawFd]) -> io::Result<Vec<Option<OwnedFd>>> {
+    let inherited: Vec<Option<OwnedFd>> = numbers.iter().map(|&n| inherit(n)).collect();
+    let moved = inherited
+        .iter()
+        .map(|fd| fd.as_ref().map(OwnedFd::try_clone).transpose())
+        .collect();
+    drop(inherited);
+    fill_standard()?;
+    moved
+}
+
+/// Sends everything written to stderr to a descriptor from now on.
+pub fn redirect_stderr(to: impl AsFd) -> io::Result<()> {
+    Ok(nix::unistd::dup2_stderr(to)?)
+}

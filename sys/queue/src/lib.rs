@@ -14,6 +14,7 @@ mod files;
 mod layout;
 mod origins;
 mod queues;
+mod records;
 mod writer;
 
 pub use additions::{Additions, message_id};
@@ -23,4 +24,5 @@ pub use files::{Disk, FileSystem};
 pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
 pub use origins::Origins;
 pub use queues::{Queues, QueuesError};
+pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -17,7 +17,9 @@ mod home;
 mod link;
 mod log;
 mod settings;
+pub mod spawner;
 mod trace;
+pub mod variables;
 
 pub use fatal::{Exit, Fatal, PERMANENT, TEMPORARY, process};
 pub use home::Home;

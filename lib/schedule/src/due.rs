@@ -1,0 +1,50 @@
+//! Messages ordered by when they are due.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A priority queue of message numbers. Sixteen bytes a message, so that a
+/// million waiting messages cost sixteen megabytes and no more.
+#[derive(Debug, Default)]
+pub struct DueQueue(BinaryHeap<Reverse<(i64, u64)>>);
+
+impl DueQueue {
+    /// Adds a message.
+    pub fn push(&mut self, due: i64, id: u64) {
+        self.0.push(Reverse((due, id)));
+    }
+
+    /// Takes the message that is due first, if it is due now.
+    pub fn pop_due(&mut self, now: i64) -> Option<u64> {
+        let Reverse((due, id)) = *self.0.peek()?;
+        if now < due {
+            return None;
+        }
+        self.0.pop();
+        Some(id)
+    }
+
+    /// Makes every message due now.
+    pub fn all_due(&mut self, now: i64) {
+        self.0 = self
+            .0
+            .drain()
+            .map(|Reverse((due, id))| Reverse((due.min(now), id)))
+            .collect();
+    }
+
+    /// When the first message is due.
+    pub fn first(&self) -> Option<i64> {
+        self.0.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All messages and when they are due, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, i64)> {
+        self.0.iter().map(|Reverse((due, id))| (*id, *due))
+    }
+}

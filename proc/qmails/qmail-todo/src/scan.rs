@@ -1,0 +1,388 @@
+//! The loop: wait for the trigger, find what is new, preprocess it in
+//! batches, tell qmail-send.
+//!
+//! Order within a batch: write the files, sync them, have `todo` removed,
+//! tell qmail-send. Whatever crash comes between two of these, the next scan
+//! or the next start of qmail-send finds every message.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use address::Routing;
+use os::signal::Interest;
+use queue::{Durability, Layout};
+use run::{Home, Settings, Tracer};
+use schedule::Lines;
+use text::log::safe;
+use wire::clean::{Answer, Command};
+use wire::todo::{Channels, Message, Order, append};
+use wire::trace::{Kind, TraceId};
+
+use crate::batch::Disks;
+use crate::controls;
+use crate::sort::{self, Sorted};
+
+/// Messages preprocessed together; each has at most three files open.
+const BATCH_MESSAGES_MAX: usize = 128;
+/// A scan without a trigger, in case one was lost.
+const SCAN_SECONDS: i64 = 1500;
+/// A message that made trouble is left alone this long, then twice as long.
+const TROUBLE_SECONDS: i64 = 123;
+const TROUBLE_SECONDS_MAX: i64 = 86_400;
+/// How many such messages are remembered.
+const TROUBLED_MAX: usize = 10_000;
+
+/// The other processes.
+#[derive(Debug)]
+pub struct Pipes {
+    /// Orders.
+    pub from_send: File,
+    /// Messages.
+    pub to_send: File,
+    /// Commands.
+    pub to_clean: File,
+    /// Answers.
+    pub from_clean: File,
+}
+
+struct Troubled {
+    until: i64,
+    seconds: i64,
+}
+
+/// Everything qmail-todo knows.
+pub struct Todo {
+    home: Home,
+    layout: Layout,
+    durability: Durability,
+    disks: Disks,
+    routing: Routing,
+    interval: Option<i64>,
+    lines: Lines,
+    pipes: Pipes,
+    tracer: Tracer,
+    trigger: Option<File>,
+    troubled: HashMap<u64, Troubled>,
+    output: Vec<u8>,
+    is_exiting: bool,
+}
+
+impl Todo {
+    /// Reads the control files.
+    pub fn new(
+        home: Home,
+        layout: Layout,
+        durability: Durability,
+        pipes: Pipes,
+        tracer: Tracer,
+    ) -> Result<Self, controls::Error> {
+        let settings = Settings::of_process(&home);
+        let unreadable = |source| run::SettingError {
+            path: layout.root().to_owned(),
+            source,
+        };
+        Ok(Self {
+            routing: controls::routing(&settings)?,
+            interval: controls::scan_interval(&settings)?,
+            lines: controls::lines(&settings, &layout.name()),
+            disks: Disks::of(&layout).map_err(unreadable)?,
+            home,
+            layout,
+            durability,
+            pipes,
+            tracer,
+            trigger: None,
+            troubled: HashMap::new(),
+            output: Vec::new(),
+            is_exiting: false,
+        })
+    }
+
+    /// Works until qmail-send says exit, or is gone.
+    pub fn run(mut self) -> io::Result<()> {
+        if !self.wait_for_start()? {
+            return Ok(());
+        }
+        let mut next_scan = 0;
+        let mut is_triggered = true;
+        while !self.is_exiting {
+            let now = os::clock::unix_seconds();
+            let earliest = next_scan - SCAN_SECONDS + self.interval.unwrap_or(0);
+            let may_scan = self.interval.is_none() || earliest <= now;
+            if next_scan <= now || (is_triggered && may_scan) {
+                self.scan()?;
+                is_triggered = false;
+                next_scan = os::clock::unix_seconds() + SCAN_SECONDS;
+            } else {
+                let until = if is_triggered {
+                    earliest
+                } else {
+                    self.next_try(next_scan)
+                };
+                let wait = Duration::from_secs((until - now).max(0).unsigned_abs());
+                let (has_orders, was_pulled) = self.wait(wait, !is_triggered)?;
+                if has_orders {
+                    self.take_orders()?;
+                }
+                let is_trouble_over = self.next_try(i64::MAX) <= os::clock::unix_seconds();
+                is_triggered |= was_pulled || is_trouble_over;
+            }
+        }
+        self.log(&self.lines.other("status: qmail-todo stop processing asap"));
+        self.log(&self.lines.other("status: qmail-todo exiting"));
+        append(&mut self.output, &Message::Exiting);
+        self.flush()
+    }
+
+    fn wait_for_start(&mut self) -> io::Result<bool> {
+        let mut byte = [0];
+        loop {
+            if self.pipes.from_send.read(&mut byte)? == 0 {
+                return Ok(false);
+            }
+            match Order::from_byte(byte[0]) {
+                Some(Order::Start) => return Ok(true),
+                Some(Order::Exit) => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits; says whether there are orders, and whether the trigger was
+    /// pulled.
+    fn wait(&self, time: Duration, for_trigger: bool) -> io::Result<(bool, bool)> {
+        let mut waits = vec![(self.pipes.from_send.as_fd(), Interest::Read)];
+        if let Some(trigger) = self.trigger.as_ref().filter(|_| for_trigger) {
+            waits.push((trigger.as_fd(), Interest::Read));
+        }
+        let ready = os::signal::poll(&waits, Some(time))?;
+        Ok((ready[0], ready.get(1) == Some(&true)))
+    }
+
+    fn take_orders(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 64];
+        let length = self.pipes.from_send.read(&mut buffer)?;
+        if length == 0 {
+            self.is_exiting = true;
+        }
+        for byte in &buffer[..length] {
+            match Order::from_byte(*byte) {
+                Some(Order::Exit) => self.is_exiting = true,
+                Some(Order::Reread) => self.reread(),
+                Some(Order::Start) => {}
+                None => self.log(&self.lines.warning("qmail-send speaks an obscure dialect")),
+            }
+        }
+        self.flush()
+    }
+
+    fn reread(&mut self) {
+        let settings = Settings::of_process(&self.home);
+        match controls::routing(&settings) {
+            Ok(routing) => self.routing = routing,
+            Err(error) => self.unable_to_reread(&error),
+        }
+        match controls::scan_interval(&settings) {
+            Ok(interval) => self.interval = interval,
+            Err(error) => self.unable_to_reread(&error),
+        }
+        match Durability::configured(&settings) {
+            Ok(durability) => self.durability = durability,
+            Err(error) => self.unable_to_reread(&error),
+        }
+    }
+
+    fn unable_to_reread(&mut self, error: &dyn std::error::Error) {
+        let control = self.home.control().display().to_string();
+        self.log(
+            &self
+                .lines
+                .alert(&format!("unable to reread {control}: {error}")),
+        );
+    }
+
+    /// Looks through `todo` once.
+    fn scan(&mut self) -> io::Result<()> {
+        // Close and reopen first: a pull from now on causes another scan.
+        self.trigger = None;
+        self.trigger = match os::file::open_fifo_read(&self.layout.lock("trigger")) {
+            Ok(fifo) => Some(fifo),
+            Err(error) => {
+                self.log(
+                    &self
+                        .lines
+                        .warning(&format!("unable to open lock/trigger: {error}")),
+                );
+                None
+            }
+        };
+        let mut batch = Vec::new();
+        for directory in self.layout.directories("todo") {
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let directory = directory.display();
+                    self.log(
+                        &self
+                            .lines
+                            .alert(&format!("unable to opendir {directory}: {error}")),
+                    );
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
+                    continue;
+                };
+                if self.is_to_be_left(id, &entry.path()) {
+                    continue;
+                }
+                batch.push(id);
+                if batch.len() == BATCH_MESSAGES_MAX {
+                    self.preprocess(std::mem::take(&mut batch))?;
+                    if self.wait(Duration::ZERO, false)?.0 {
+                        self.take_orders()?;
+                    }
+                    if self.is_exiting {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.preprocess(batch)
+    }
+
+    /// Says whether a file of `todo` is not for now.
+    fn is_to_be_left(&mut self, id: u64, path: &Path) -> bool {
+        let now = os::clock::unix_seconds();
+        if self
+            .troubled
+            .get(&id)
+            .is_some_and(|troubled| now < troubled.until)
+        {
+            return true;
+        }
+        if path != self.layout.todo(id) {
+            let text = format!("{} is in the wrong place; run queue-fix", path.display());
+            self.trouble(id, &text);
+            return true;
+        }
+        false
+    }
+
+    fn preprocess(&mut self, ids: Vec<u64>) -> io::Result<()> {
+        let mut batch: Vec<Sorted> = Vec::with_capacity(ids.len());
+        for id in ids {
+            let line = self.lines.new_message(id);
+            self.log(&line);
+            match sort::sort(&self.layout, &self.routing, id) {
+                Ok(sorted) => {
+                    let Sorted { bytes, qp, uid, .. } = sorted;
+                    let line = self.lines.info(id, bytes, &sorted.info.sender, qp, uid);
+                    self.log(&line);
+                    batch.push(sorted);
+                }
+                Err(error) => self.trouble(id, &error.to_string()),
+            }
+        }
+        if batch.is_empty() {
+            return self.flush();
+        }
+        if let Err(error) = self.disks.sync(&batch, &self.durability) {
+            // What was not synced may be anything: the next try writes new
+            // files and does not sync these again.
+            for sorted in &batch {
+                let _ = sort::discard(&self.layout, sorted.id);
+                self.trouble(
+                    sorted.id,
+                    &format!("trouble fsyncing info/{}: {error}", sorted.id),
+                );
+            }
+            return self.flush();
+        }
+        self.commit(batch)
+    }
+
+    /// Has the envelopes removed and tells qmail-send.
+    fn commit(&mut self, batch: Vec<Sorted>) -> io::Result<()> {
+        let commands: Vec<u8> = batch
+            .iter()
+            .flat_map(|sorted| Command::Todo(sorted.id).to_bytes())
+            .collect();
+        self.pipes.to_clean.write_all(&commands)?;
+        let mut answers = vec![0; batch.len()];
+        self.pipes.from_clean.read_exact(&mut answers)?;
+        for (sorted, answer) in batch.into_iter().zip(answers) {
+            let id = sorted.id;
+            if Answer::from_byte(answer) == Answer::Done {
+                self.troubled.remove(&id);
+                self.trace(&sorted);
+                let channels = sorted.channels;
+                append(&mut self.output, &Message::New { channels, id });
+            } else {
+                self.trouble(id, &format!("qmail-clean unable to clean up todo/{id}"));
+            }
+        }
+        self.flush()
+    }
+
+    fn trace(&self, sorted: &Sorted) {
+        let Some(trace) = TraceId::from_headers(&sorted.info.env_headers) else {
+            return;
+        };
+        let mut event = self.tracer.event(trace, Kind::Preprocessed);
+        event.queue = Some(self.layout.name());
+        event.message = Some(sorted.id);
+        event.sender = Some(safe(&sorted.info.sender));
+        event.recipients = sorted.recipients.iter().map(|r| safe(r)).collect();
+        event.bytes = Some(sorted.bytes);
+        event.channel = match sorted.channels {
+            Channels::Local => Some("local".to_owned()),
+            Channels::Remote => Some("remote".to_owned()),
+            Channels::Both => Some("both".to_owned()),
+            Channels::Neither => None,
+        };
+        self.tracer.send(&event);
+    }
+
+    /// Logs trouble with a message and leaves it alone for a while, longer
+    /// each time.
+    fn trouble(&mut self, id: u64, text: &str) {
+        let text = format!("{text}; will try again later");
+        self.log(&self.lines.warning(&text));
+        let before = self
+            .troubled
+            .get(&id)
+            .map_or(TROUBLE_SECONDS / 2, |t| t.seconds);
+        let seconds = (before * 2).clamp(TROUBLE_SECONDS, TROUBLE_SECONDS_MAX);
+        let until = os::clock::unix_seconds() + seconds;
+        if self.troubled.len() < TROUBLED_MAX {
+            self.troubled.insert(id, Troubled { until, seconds });
+        }
+    }
+
+    /// When a troubled message is tried again, if that is before `other`.
+    fn next_try(&self, other: i64) -> i64 {
+        let tries = self.troubled.values().map(|troubled| troubled.until);
+        tries.min().unwrap_or(other).min(other)
+    }
+
+    fn log(&mut self, line: &str) {
+        append(
+            &mut self.output,
+            &Message::Log(format!("{line}\n").into_bytes()),
+        );
+    }
+
+    /// qmail-send reads all the time, so waiting for it here bounds what it
+    /// has not read yet.
+    fn flush(&mut self) -> io::Result<()> {
+        let output = std::mem::take(&mut self.output);
+        self.pipes.to_send.write_all(&output)
+    }
+}
