@@ -7,7 +7,7 @@ use crate::flags::{
     FlagOperation, FlagSet, Flags, KEYWORD_LETTERS, KEYWORDS_MAX, System, is_keyword,
 };
 use crate::import::KEYWORDS_FILE;
-use crate::index::{Effect, Record};
+use crate::index::Record;
 use crate::mailbox::{Access, Mailbox, TRIES_MAX};
 
 /// What [`Mailbox::store`] did.
@@ -82,10 +82,10 @@ impl Mailbox {
         let mut records = Vec::new();
         let mut outcome = Ok(());
         for &uid in uids {
-            match self.expunge_one(uid, only) {
+            match self.expunge_one(uid, only, modseq, &mut records) {
                 Ok(true) => {
                     gone.push(uid);
-                    records.push(Record::Expunge { uid, modseq });
+                    self.recent.remove(&uid);
                 }
                 Ok(false) => {}
                 Err(error) => {
@@ -94,15 +94,7 @@ impl Mailbox {
                 }
             }
         }
-        let mut ours: Vec<u32> = Vec::new();
-        self.index.append(records, |effect| {
-            if let Effect::Vanished(uid) = effect {
-                ours.push(uid);
-            }
-        })?;
-        for uid in ours {
-            self.recent.remove(&uid);
-        }
+        self.index.append(records, |_| ())?;
         outcome.map(|()| gone)
     }
 
@@ -202,7 +194,13 @@ impl Mailbox {
         Err(Error::Contended(uid))
     }
 
-    fn expunge_one(&mut self, uid: u32, only: Only) -> Result<bool> {
+    fn expunge_one(
+        &mut self,
+        uid: u32,
+        only: Only,
+        modseq: u64,
+        records: &mut Vec<Record>,
+    ) -> Result<bool> {
         for _ in 0..TRIES_MAX {
             let Some(message) = self.message(uid) else {
                 return Ok(false);
@@ -212,10 +210,12 @@ impl Mailbox {
             }
             let path = message.name.path(&self.folder);
             match std::fs::remove_file(&path) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    records.push(Record::Expunge { uid, modseq });
+                    return Ok(true);
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    // Files we removed just now are seen as gone here, which
-                    // is right too.
+                    self.index.append(std::mem::take(records), |_| ())?;
                     self.rescan_locked()?;
                 }
                 Err(error) => return Err(Error::io("remove", &path)(error)),
