@@ -1,0 +1,96 @@
+//! The system users and groups of operations.md §7.1.
+
+use std::process::Command;
+
+use os::account::{Account, AccountError, Identity, group};
+
+use super::InstallError;
+use crate::site::{Mode, Site};
+
+/// The groups, in the order they are created.
+const GROUPS: [&str; 4] = ["nofiles", "qmail", "indimail", "qcerts"];
+
+/// The users with their primary groups and the place of their homes below the
+/// root.
+const USERS: [(&str, &str, &str); 9] = [
+    ("alias", "nofiles", "alias"),
+    ("qmaild", "nofiles", ""),
+    ("qmaill", "nofiles", ""),
+    ("qmailp", "nofiles", ""),
+    ("qmailq", "qmail", ""),
+    ("qmailr", "qmail", ""),
+    ("qmails", "qmail", ""),
+    ("indimail", "indimail", ""),
+    ("qcerts", "qcerts", ""),
+];
+
+/// Creates the accounts that are missing; nothing in a single-user
+/// installation.
+pub fn create(site: &Site) -> Result<(), InstallError> {
+    if site.mode == Mode::SingleUser {
+        return Ok(());
+    }
+    for name in GROUPS {
+        match group(name) {
+            Ok(_) => {}
+            Err(AccountError::UnknownGroup(_)) => {
+                run(Command::new("groupadd").args(["--system", name]))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for (name, group, place) in USERS {
+        match Account::by_name(name) {
+            Ok(_) => {}
+            Err(AccountError::UnknownUser(_)) => {
+                let home = site.home.root().join(place);
+                run(Command::new("useradd")
+                    .args([
+                        "--system",
+                        "--no-create-home",
+                        "--shell",
+                        "/usr/sbin/nologin",
+                    ])
+                    .args(["--gid", group, "--home-dir"])
+                    .arg(home)
+                    .arg(name))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Removes the accounts whose home is this installation. Others may still
+/// need those whose home is elsewhere.
+pub fn remove(root: &std::path::Path) -> Result<(), InstallError> {
+    for (name, _, _) in USERS {
+        match Account::by_name(name) {
+            Ok(account) if account.home.starts_with(root) => {
+                run(Command::new("userdel").arg(name))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The user and group a file or service of this installation has; the caller
+/// itself in a single-user installation.
+pub fn identity(mode: Mode, user: &str, group_name: &str) -> Result<Identity, AccountError> {
+    match mode {
+        Mode::SingleUser => Ok(Identity::of_this_process()),
+        Mode::Separated => Ok(Identity {
+            uid: if user == "root" {
+                0
+            } else {
+                Account::by_name(user)?.identity.uid
+            },
+            gid: group(group_name)?,
+        }),
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), InstallError> {
+    super::programs::run(command).map(|_| ())
+}

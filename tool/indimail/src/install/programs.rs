@@ -1,0 +1,187 @@
+//! The programs of an installation: copied from where this one was built,
+//! each callable by every name the guide gives it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{InstallError, accounts, file_error, tree};
+use crate::site::Site;
+
+/// Programs that are a binary of their own.
+pub const PROGRAMS: &[&str] = &[
+    "indimail",
+    "imapd",
+    "inlookup",
+    "multilog",
+    "pop3d",
+    "qmail-clean",
+    "qmail-daemon",
+    "qmail-getpw",
+    "qmail-local",
+    "qmail-lspawn",
+    "qmail-queue",
+    "qmail-queued",
+    "qmail-remote",
+    "qmail-rspawn",
+    "qmail-send",
+    "qmail-smtpd",
+    "qmail-start",
+    "qmail-todo",
+    "signer",
+    "supervise",
+    "svscan",
+    "tracelog",
+    "vdelivermail",
+    "vdeliverd",
+];
+
+/// Binaries with several names, and those names.
+pub const FAMILIES: &[(&str, &[&str])] = &[
+    (
+        "svc-tools",
+        &[
+            "svc",
+            "svstat",
+            "svok",
+            "setuidgid",
+            "envuidgid",
+            "envdir",
+            "softlimit",
+            "setlock",
+            "pgrphack",
+            "fghack",
+            "readproctitle",
+            "tai64n",
+            "tai64nlocal",
+            "tai64nunix",
+        ],
+    ),
+    (
+        "vadmin-tools",
+        &[
+            "vadddomain",
+            "vaddomain",
+            "vdeldomain",
+            "vadduser",
+            "vdeluser",
+            "vmoduser",
+            "vpasswd",
+            "valias",
+            "vuserinfo",
+            "vdominfo",
+        ],
+    ),
+    (
+        "queue-tools",
+        &[
+            "qmail-newu",
+            "qmail-pw2u",
+            "qmail-qstat",
+            "qmail-qread",
+            "qmail-newmrh",
+            "qmail-cdb",
+            "qmail-showctl",
+        ],
+    ),
+    (
+        "mess822-tools",
+        &[
+            "qmail-inject",
+            "sendmail",
+            "datemail",
+            "mailsubj",
+            "predate",
+        ],
+    ),
+    ("ucspi-tools", &["tcprules", "tcprulescheck"]),
+    (
+        "local-tools",
+        &[
+            "forward",
+            "condredirect",
+            "bouncesaying",
+            "except",
+            "preline",
+            "maildirmake",
+            "qmaildirmake",
+            "qreceipt",
+        ],
+    ),
+];
+
+/// Copies all programs into `bin` and makes their names.
+pub fn install(site: &Site) -> Result<(), InstallError> {
+    let here = std::env::current_exe().map_err(file_error("find", "this program"))?;
+    let source = here.parent().unwrap_or(Path::new("."));
+    let bin = site.home.bin();
+    if source != bin {
+        for name in PROGRAMS.iter().chain(FAMILIES.iter().map(|(name, _)| name)) {
+            copy(&source.join(name), &bin.join(name))?;
+        }
+    }
+    for (family, names) in FAMILIES {
+        for name in *names {
+            tree::link(&bin.join(name), Path::new(family))?;
+        }
+    }
+    set_uid(site)
+}
+
+/// Replaces a program that may be running: a new file, then a rename.
+fn copy(from: &Path, to: &Path) -> Result<(), InstallError> {
+    if !from.exists() {
+        return Err(InstallError::NotBuilt(from.to_owned()));
+    }
+    if same(from, to) {
+        return Ok(());
+    }
+    let temporary = to.with_extension("new");
+    fs::copy(from, &temporary).map_err(file_error("copy a program to", &temporary))?;
+    fs::set_permissions(&temporary, Permissions::from_mode(0o755))
+        .map_err(file_error("set permissions of", &temporary))?;
+    fs::rename(&temporary, to).map_err(file_error("install", to))
+}
+
+/// Says whether a program is installed already: same length, not older.
+fn same(from: &Path, to: &Path) -> bool {
+    let (Ok(from), Ok(to)) = (fs::metadata(from), fs::metadata(to)) else {
+        return false;
+    };
+    from.len() == to.len()
+        && matches!((from.modified(), to.modified()), (Ok(from), Ok(to)) if from <= to)
+}
+
+/// qmail-queue is the one set-uid program; without separate users it need not
+/// be one.
+fn set_uid(site: &Site) -> Result<(), InstallError> {
+    let path = site.home.bin().join("qmail-queue");
+    let owner = accounts::identity(site.mode, "qmailq", "qmail")?;
+    let mode = match site.mode {
+        crate::site::Mode::Separated => 0o4711,
+        crate::site::Mode::SingleUser => 0o755,
+    };
+    // Changing the owner takes the set-uid bit away, so the mode comes last.
+    chown(&path, Some(owner.uid), Some(owner.gid)).map_err(file_error("give away", &path))?;
+    fs::set_permissions(&path, Permissions::from_mode(mode))
+        .map_err(file_error("set permissions of", &path))
+}
+
+/// Runs a program to its end; what it printed becomes the error when it
+/// fails, and is returned when it does not.
+pub fn run(command: &mut Command) -> Result<String, InstallError> {
+    let program = format!("{command:?}").replace('"', "");
+    let output = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(file_error("run", &program))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        let output = format!("{} {}", text(&output.stderr), text(&output.stdout));
+        Err(InstallError::Program { program, output })
+    }
+}
