@@ -1,34 +1,46 @@
 //! Sending trace events to the collector.
 
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use wire::trace::{EVENT_BYTES_MAX, Event, Kind, TraceId};
 
 use crate::Home;
 
-/// Sends events; mail never waits for it. Without a collector, or when the
-/// collector is behind, events are dropped: the guide's log lines stay.
+/// How long an event may wait for a collector that is busy. The kernel holds
+/// only a few datagrams, so a burst has to wait for the collector to read.
+const BUSY_WAIT: Duration = Duration::from_millis(50);
+/// For how many seconds no event is sent after one waited in vain: a
+/// collector that hangs costs mail next to nothing.
+const PAUSE_SECONDS: i64 = 2;
+
+/// Sends events. Without a collector, or when it hangs, events are dropped;
+/// mail goes on, and the guide's log lines stay.
 #[derive(Debug)]
 pub struct Tracer {
     program: &'static str,
     collector: PathBuf,
     socket: Option<UnixDatagram>,
+    paused_until: AtomicI64,
 }
 
 impl Tracer {
-    /// Sends to the collector of an installation. It may start later, or
-    /// again: each event is addressed anew. Connect before a sandbox closes.
+    /// Prepares sending to the collector of an installation, which may come
+    /// and go. Call before a sandbox closes.
     pub fn connect(home: &Home, program: &'static str) -> Self {
-        let open = || {
+        let socket = || {
             let socket = UnixDatagram::unbound()?;
-            socket.set_nonblocking(true)?;
-            Ok::<_, std::io::Error>(socket)
+            socket.set_write_timeout(Some(BUSY_WAIT))?;
+            Ok::<_, io::Error>(socket)
         };
         Self {
             program,
             collector: home.socket("trace"),
-            socket: open().ok(),
+            socket: socket().ok(),
+            paused_until: AtomicI64::new(0),
         }
     }
 
@@ -56,13 +68,57 @@ impl Tracer {
         Event::new(trace, time, self.program, std::process::id(), kind)
     }
 
-    /// Sends an event without waiting.
+    /// Sends an event; waits for a busy collector for a moment at most.
     pub fn send(&self, event: &Event) {
         let Some(socket) = &self.socket else { return };
-        if let Ok(bytes) = serde_json::to_vec(event)
-            && bytes.len() <= EVENT_BYTES_MAX
-        {
-            let _ = socket.send_to(&bytes, &self.collector);
+        let now = os::clock::unix_seconds();
+        if now < self.paused_until.load(Ordering::Relaxed) {
+            return;
         }
+        let Ok(bytes) = serde_json::to_vec(event) else {
+            return;
+        };
+        if EVENT_BYTES_MAX < bytes.len() {
+            return;
+        }
+        if let Err(error) = socket.send_to(&bytes, &self.collector)
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            self.paused_until
+                .store(now + PAUSE_SECONDS, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_reach_a_collector_that_came_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path());
+        let tracer = Tracer::connect(&home, "test");
+        let event = tracer.event(Tracer::new_id(), Kind::Queued);
+        tracer.send(&event);
+        std::fs::create_dir_all(home.socket("trace").parent().unwrap()).unwrap();
+        let collector = UnixDatagram::bind(home.socket("trace")).unwrap();
+        tracer.send(&event);
+        let mut buffer = [0; EVENT_BYTES_MAX];
+        let length = collector.recv(&mut buffer).unwrap();
+        let received: Event = serde_json::from_slice(&buffer[..length]).unwrap();
+        assert_eq!(received, event);
+    }
+
+    #[test]
+    fn a_collector_that_hangs_costs_one_wait_not_one_an_event() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path());
+        std::fs::create_dir_all(home.socket("trace").parent().unwrap()).unwrap();
+        let _deaf = UnixDatagram::bind(home.socket("trace")).unwrap();
+        let tracer = Tracer::connect(&home, "test");
+        let event = tracer.event(Tracer::new_id(), Kind::Queued);
+        (0..5000).for_each(|_| tracer.send(&event));
+        assert_ne!(tracer.paused_until.load(Ordering::Relaxed), 0);
     }
 }
