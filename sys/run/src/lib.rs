@@ -18,6 +18,7 @@ mod link;
 mod log;
 mod settings;
 pub mod spawner;
+pub mod story;
 mod trace;
 pub mod variables;
 

@@ -174,7 +174,7 @@ fn programs(home: &Home, mode: Mode, findings: &mut Findings) {
     {
         let queue = queue.display();
         findings.add(
-            queue,
+            &queue,
             "is not set-uid: users cannot send mail",
             format!("chmod 4711 {queue}"),
         );
