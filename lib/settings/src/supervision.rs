@@ -1,6 +1,16 @@
 //! Settings of services and logs.
 
-use crate::Setting;
+use crate::{Kind, Setting};
+
+/// How often svscan looks at its directory.
+pub static SCANINTERVAL: Setting = Setting {
+    file: "",
+    variable: "SCANINTERVAL",
+    kind: Kind::Integer,
+    default: Some("5"),
+    readers: &["svscan"],
+    meaning: "Seconds between two looks at the service directory; 0: only after HUP.",
+};
 
 /// Settings of this group.
-pub static ALL: &[&Setting] = &[];
+pub static ALL: &[&Setting] = &[&SCANINTERVAL];
