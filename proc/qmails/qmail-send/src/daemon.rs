@@ -114,11 +114,14 @@ impl Daemon {
         }
         self.pipes.todo.send(&[Order::Start.to_byte()]);
         self.status(&mut log);
-        while !self.may_exit() {
+        loop {
             let now = os::clock::unix_seconds();
             self.steps(now, &mut log);
             self.sweep(now);
             log.flush();
+            if self.may_exit() {
+                break;
+            }
             match self.wait(now) {
                 Ok(ready) => self.listen(&ready, &mut log),
                 Err(error) => log.warning(&format!("trouble in select: {error}")),
