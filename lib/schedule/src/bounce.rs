@@ -67,19 +67,23 @@ fn without_tag(sender: &[u8]) -> &[u8] {
     }
 }
 
+/// The report of a deferral that is the last one.
+pub fn final_report(report: &[u8]) -> Vec<u8> {
+    let mut report = report.to_vec();
+    if !report.is_empty() && !report.ends_with(b"\n") {
+        report.push(b'\n');
+    }
+    report.extend_from_slice(TOO_OLD);
+    report
+}
+
 /// One failed recipient as `bounce/N` keeps it: no blank line inside, one at
 /// the end.
-pub fn paragraph(recipient: &[u8], report: &[u8], expired: bool) -> Vec<u8> {
+pub fn paragraph(recipient: &[u8], report: &[u8]) -> Vec<u8> {
     let mut out = vec![b'<'];
     out.extend(recipient.iter().map(|&b| if b == b'\n' { b'_' } else { b }));
     out.extend_from_slice(b">:\n");
     let mut report = report.to_vec();
-    if expired {
-        if !report.is_empty() && !report.ends_with(b"\n") {
-            report.push(b'\n');
-        }
-        report.extend_from_slice(TOO_OLD);
-    }
     if !report.ends_with(b"\n") {
         report.push(b'\n');
     }
@@ -313,12 +317,12 @@ mod tests {
     #[test]
     fn a_report_never_has_a_blank_line_inside() {
         assert_eq!(
-            paragraph(b"a\nb@c", b"one\n\n\ntwo", false),
+            paragraph(b"a\nb@c", b"one\n\n\ntwo"),
             b"<a_b@c>:\none\n/\ntwo\n\n"
         );
         arbtest::arbtest(|u| {
             let report: Vec<u8> = u.arbitrary()?;
-            let text = paragraph(b"a@b", &report, u.arbitrary()?);
+            let text = paragraph(b"a@b", &report);
             let inner = &text[..text.len() - 1];
             assert!(!inner.windows(2).any(|pair| pair == b"\n\n"), "{text:?}");
             assert!(text.ends_with(b"\n\n"));
@@ -328,7 +332,10 @@ mod tests {
 
     #[test]
     fn an_old_message_says_why_it_is_given_up() {
-        let text = paragraph(b"a@b", b"Connected but greeting failed. (#4.4.2)", true);
+        let text = paragraph(
+            b"a@b",
+            &final_report(b"Connected but greeting failed. (#4.4.2)"),
+        );
         assert_eq!(
             String::from_utf8(text).unwrap(),
             "<a@b>:\nConnected but greeting failed. (#4.4.2)\nI'm not going to try again; this \
@@ -377,7 +384,7 @@ mod tests {
             now: 812_090_813,
             unguessable: "0123",
         };
-        let failures = paragraph(b"joe@y", b"No such user. (#5.1.1)\n", false);
+        let failures = paragraph(b"joe@y", b"No such user. (#5.1.1)\n");
         let text = [
             report.head(),
             failures.clone(),

@@ -13,7 +13,9 @@ mod line;
 mod retry;
 mod scheduler;
 
-pub use bounce::{Bounce, Notice, Report, Wording, break_line, delivery_status, paragraph};
+pub use bounce::{
+    Bounce, Notice, Report, Wording, break_line, delivery_status, final_report, paragraph,
+};
 pub use channel::Channel;
 pub use line::{Lines, Verdict};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};

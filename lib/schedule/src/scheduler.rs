@@ -95,6 +95,8 @@ pub struct Started {
     pub slot: u16,
     /// Number for the log.
     pub number: u64,
+    /// The message.
+    pub id: u64,
 }
 
 /// What a report means for the recipient.
@@ -284,7 +286,11 @@ impl Scheduler {
             offset,
             recipient,
         });
-        Started { slot, number }
+        Started {
+            slot,
+            number,
+            id: state.id,
+        }
     }
 
     /// The pass has read its last recipient.
@@ -333,6 +339,18 @@ impl Scheduler {
             delivery,
             finding,
         })
+    }
+
+    /// The spawner of a channel is gone: nobody knows how its deliveries end,
+    /// so their recipients are tried again.
+    pub fn lose(&mut self, channel: Channel) {
+        let lane = self.lane(channel);
+        lane.running = 0;
+        let lost: Vec<Delivery> = lane.slots.iter_mut().filter_map(Option::take).collect();
+        for delivery in lost {
+            self.leave_some(delivery.job);
+            self.release(delivery.job);
+        }
     }
 
     /// A recipient of this job has to be tried again after all, for example

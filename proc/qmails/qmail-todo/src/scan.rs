@@ -254,7 +254,11 @@ impl Todo {
                 }
             }
         }
-        self.preprocess(batch)
+        self.preprocess(batch)?;
+        // What was not met again is gone or done.
+        let now = os::clock::unix_seconds();
+        self.troubled.retain(|_, troubled| now < troubled.until);
+        Ok(())
     }
 
     /// Says whether a file of `todo` is not for now.

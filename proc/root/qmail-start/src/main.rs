@@ -1,3 +1,34 @@
 //! qmail-start: starts the processes of one queue, each as its own user.
+//!
+//! Starts as root: qmail-lspawn stays root, qmail-rspawn becomes `qmailr`,
+//! two qmail-clean `qmailq`, qmail-todo `qmails`; then this process becomes
+//! qmail-send as `qmails`. Anybody else runs all of them as themselves: a
+//! single-user installation. The log goes to descriptor 1, or to a logger
+//! (as `qmaill`) when one is given. Reads nothing from outside; exits 111
+//! when something cannot be started.
 
-fn main() {}
+mod processes;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: qmail-start [defaultdelivery [logger arg ...]]
+Runs one queue: QUEUEDIR, else the first of the collection. The log goes to
+standard output, or to the logger. TERM ends it when running deliveries have
+ended, ALRM tries everything now, HUP reads control files again.
+";
+/// What happens to mail of users without a .qmail file.
+const DEFAULT_DELIVERY: &str = "./Mailbox";
+
+fn main() -> ExitCode {
+    run::process("qmail-start", || {
+        let mut arguments = std::env::args_os().skip(1);
+        let default_delivery = arguments.next().unwrap_or_else(|| DEFAULT_DELIVERY.into());
+        if default_delivery == "--help" {
+            print!("{USAGE}");
+            return Ok(());
+        }
+        let logger: Vec<OsString> = arguments.collect();
+        Err::<(), _>(processes::start(&default_delivery, &logger))
+    })
+}

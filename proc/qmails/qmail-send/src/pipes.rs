@@ -1,0 +1,169 @@
+//! The pipes to the other processes of the queue, none of which is waited
+//! for once the two-byte greeting of the spawners is read.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use schedule::Channel;
+
+const READ_BYTES: usize = 16 * 1024;
+/// What qmail-send keeps of a peer that sends without end.
+const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// One pair of pipes.
+#[derive(Debug)]
+pub struct Pipe {
+    write: File,
+    read: File,
+    output: Vec<u8>,
+    input: Vec<u8>,
+    /// What it is called in the log.
+    pub name: &'static str,
+    /// It is still there.
+    pub is_open: bool,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Pipes {
+    /// qmail-lspawn and qmail-rspawn.
+    pub spawn: [Pipe; 2],
+    /// qmail-clean.
+    pub clean: Pipe,
+    /// qmail-todo.
+    pub todo: Pipe,
+}
+
+/// Takes the log and the pipes over from descriptors 0 to 8.
+pub fn take() -> io::Result<(File, Pipes)> {
+    let mut taken = os::fd::take_over(&[0, 1, 2, 3, 4, 5, 6, 7, 8])?.into_iter();
+    let mut next = || {
+        let closed = || io::Error::from(io::ErrorKind::NotConnected);
+        taken.next().flatten().map(File::from).ok_or_else(closed)
+    };
+    let log = next()?;
+    os::fd::redirect_stderr(&log)?;
+    let mut pipe = |name| {
+        Ok::<_, io::Error>(Pipe {
+            write: next()?,
+            read: next()?,
+            output: Vec::new(),
+            input: Vec::new(),
+            name,
+            is_open: true,
+        })
+    };
+    let pipes = Pipes {
+        spawn: [pipe("spawn")?, pipe("spawn")?],
+        clean: pipe("qmail-clean")?,
+        todo: pipe("qmail-todo")?,
+    };
+    Ok((log, pipes))
+}
+
+impl Pipes {
+    /// All four, always in the same order.
+    pub fn all(&self) -> [&Pipe; 4] {
+        let [local, remote] = &self.spawn;
+        [local, remote, &self.clean, &self.todo]
+    }
+
+    /// As [`Pipes::all`].
+    pub fn all_mut(&mut self) -> [&mut Pipe; 4] {
+        let [local, remote] = &mut self.spawn;
+        [local, remote, &mut self.clean, &mut self.todo]
+    }
+
+    /// Reads how many deliveries each spawner runs at once; afterwards no
+    /// pipe waits any more.
+    pub fn read_limits(&mut self) -> Result<[usize; 2], String> {
+        let mut limits = [0; 2];
+        for channel in Channel::ALL {
+            let mut limit = [0; 2];
+            self.spawn[channel.index()]
+                .read
+                .read_exact(&mut limit)
+                .map_err(|_| "hath the daemon spawn no fire?".to_owned())?;
+            limits[channel.index()] = usize::from(u16::from_le_bytes(limit));
+        }
+        for pipe in self.all() {
+            for file in [&pipe.write, &pipe.read] {
+                os::fd::set_nonblocking(file, true).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(limits)
+    }
+}
+
+impl Pipe {
+    /// Where to wait for bytes, while it is open.
+    pub fn reader(&self) -> Option<&File> {
+        self.is_open.then_some(&self.read)
+    }
+
+    /// Where to wait for room, while something is to be written.
+    pub fn writer(&self) -> Option<&File> {
+        (self.is_open && !self.output.is_empty()).then_some(&self.write)
+    }
+
+    /// Something waits to be written.
+    pub fn is_congested(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Writes as much as the other side takes now and keeps the rest.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+        self.write_on();
+    }
+
+    /// Writes on with what was kept.
+    pub fn write_on(&mut self) {
+        while self.is_open && !self.output.is_empty() {
+            match self.write.write(&self.output) {
+                Ok(length) => {
+                    self.output.drain(..length);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.is_open = false,
+            }
+        }
+        if !self.is_open {
+            self.output.clear();
+        }
+    }
+
+    /// Reads what is there.
+    pub fn read_on(&mut self) {
+        let mut buffer = [0; READ_BYTES];
+        while self.is_open && self.input.len() < INPUT_BYTES_MAX {
+            match self.read.read(&mut buffer) {
+                Ok(0) => self.is_open = false,
+                Ok(length) => {
+                    self.input.extend_from_slice(&buffer[..length]);
+                    if length < READ_BYTES {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.is_open = false,
+            }
+        }
+        if INPUT_BYTES_MAX <= self.input.len() {
+            self.is_open = false;
+        }
+    }
+
+    /// Takes messages off the input while `take` finds one.
+    pub fn take_all<T>(&mut self, take: impl Fn(&[u8]) -> Option<(T, usize)>) -> Vec<T> {
+        let (mut messages, mut used) = (Vec::new(), 0);
+        while let Some((message, length)) = take(&self.input[used..]) {
+            used += length;
+            messages.push(message);
+        }
+        self.input.drain(..used);
+        messages
+    }
+}

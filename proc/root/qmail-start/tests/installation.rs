@@ -1,0 +1,247 @@
+//! A single-user installation in a temporary directory.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use os::account::Identity;
+use os::child::{Setup, prepare};
+use os::signal::Signal;
+use queue::Layout;
+
+/// Who runs it when the tests run as root: single-user mode is for others.
+const NOBODY: Identity = Identity {
+    uid: 65534,
+    gid: 65534,
+};
+const PROGRAMS: [&str; 8] = [
+    "qmail-start",
+    "qmail-send",
+    "qmail-todo",
+    "qmail-clean",
+    "qmail-lspawn",
+    "qmail-rspawn",
+    "qmail-getpw",
+    "qmail-queued",
+];
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Installation {
+    directory: tempfile::TempDir,
+    pub layout: Layout,
+    running: Vec<Child>,
+}
+
+/// Builds the programs next to the one under test.
+fn build() -> PathBuf {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet"]);
+        for program in PROGRAMS {
+            cargo.args(["-p", program]);
+        }
+        assert!(cargo.status().unwrap().success());
+    });
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_qmail-start"));
+    program.parent().unwrap().to_owned()
+}
+
+impl Installation {
+    /// `local` and `remote` are the bodies of shell scripts.
+    pub fn new(local: &str, remote: &str) -> Self {
+        let programs = build();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_owned();
+        for name in ["bin", "control", "alias", "queue", "run", "users"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        for program in PROGRAMS {
+            fs::copy(programs.join(program), root.join("bin").join(program)).unwrap();
+        }
+        for (name, body) in [("local", local), ("remote", remote)] {
+            let path = root.join("bin").join(name);
+            fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let queue = root.join("queue/queue1");
+        queue::create(&queue, None).unwrap();
+        let new = Self {
+            directory,
+            layout: Layout::detect(&queue).unwrap(),
+            running: Vec::new(),
+        };
+        new.control("me", "here.example\n");
+        own_all(&root);
+        new
+    }
+
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn control(&self, name: &str, content: &str) {
+        fs::write(self.root().join("control").join(name), content).unwrap();
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.root().join("bin").join(program));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("QMAILDIR", self.root())
+            .env("QMAILLOCAL", self.root().join("bin/local"))
+            .env("QMAILREMOTE", self.root().join("bin/remote"));
+        command
+    }
+
+    /// Starts the queue, with its log in a file.
+    pub fn start(&mut self) {
+        let mut command = self.command("qmail-start");
+        command.arg("./Maildir/");
+        self.spawn(command);
+    }
+
+    /// As [`Installation::start`], with a variable.
+    pub fn start_with(&mut self, name: &str, value: &str) {
+        let mut command = self.command("qmail-start");
+        command.arg("./Maildir/").env(name, value);
+        self.spawn(command);
+    }
+
+    /// Makes a file written by the test belong to the installation.
+    pub fn own(&self, path: &Path) {
+        own(path);
+    }
+
+    /// Starts the persistent queue writer.
+    pub fn start_writer(&mut self) {
+        let command = self.command("qmail-queued");
+        self.spawn(command);
+        let socket = self.root().join("run/queue");
+        self.wait_for("the queue writer", || socket.exists());
+    }
+
+    fn spawn(&mut self, mut command: Command) {
+        let log = || {
+            let path = self.root().join("log");
+            File::options()
+                .append(true)
+                .create(true)
+                .open(path)
+                .unwrap()
+        };
+        let identity = os::account::is_root().then_some(NOBODY);
+        let setup = Setup {
+            descriptors: vec![(1, log().into()), (2, log().into())],
+            identity,
+            new_session: true,
+        };
+        prepare(&mut command, setup);
+        self.running.push(command.spawn().unwrap());
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        os::signal::send(self.running.last().unwrap().id(), signal).unwrap();
+    }
+
+    /// Waits until the process started last exits; its exit code.
+    pub fn wait_for_exit(&mut self) -> Option<i32> {
+        let mut child = self.running.pop().unwrap();
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it does not exit:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Puts a message into `todo` as qmail-queue would; its number.
+    pub fn queue(&self, text: &str, sender: &str, recipients: &[&str]) -> u64 {
+        let temporary = self.layout.root().join("pid/new");
+        fs::write(&temporary, text).unwrap();
+        let id = fs::metadata(&temporary).unwrap().ino();
+        own(&temporary);
+        fs::rename(&temporary, self.layout.mess(id)).unwrap();
+        let mut envelope = format!("u1000\0p77\0F{sender}\0").into_bytes();
+        for recipient in recipients {
+            envelope.extend_from_slice(format!("T{recipient}\0").as_bytes());
+        }
+        envelope.extend_from_slice(b"hX-Indimail-Trace: 0123456789abcdef\nX-Colour: blue\n\0");
+        let intd = self.layout.intd(id);
+        fs::write(&intd, envelope).unwrap();
+        own(&intd);
+        fs::rename(&intd, self.layout.todo(id)).unwrap();
+        if let Ok(mut trigger) = os::file::open_fifo_write(&self.layout.lock("trigger")) {
+            let _ = trigger.write_all(b"\0");
+        }
+        id
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.root().join("log")).unwrap_or_default()
+    }
+
+    /// Waits until a line of the log ends so; all lines up to there that are
+    /// not of the start.
+    pub fn wait_for_line(&self, end: &str) -> Vec<String> {
+        let lines = || -> Vec<String> { self.log().lines().map(str::to_owned).collect() };
+        self.wait_for(end, || lines().iter().any(|line| line.ends_with(end)));
+        lines()
+    }
+
+    pub fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < PATIENCE, "no {what} in:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Every file of the queue but those of `lock`.
+    pub fn queue_files(&self) -> Vec<PathBuf> {
+        let names = [
+            "pid", "mess", "intd", "todo", "info", "local", "remote", "bounce",
+        ];
+        let directories = names.iter().flat_map(|name| self.layout.directories(name));
+        directories
+            .flat_map(|directory| fs::read_dir(directory).unwrap())
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+            .collect()
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        for child in &mut self.running {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn own(path: &Path) {
+    if os::account::is_root() {
+        chown(path, Some(NOBODY.uid), Some(NOBODY.gid)).unwrap();
+    }
+}
+
+fn own_all(path: &Path) {
+    own(path);
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            own_all(&entry.unwrap().path());
+        }
+    }
+}

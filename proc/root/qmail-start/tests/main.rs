@@ -1,0 +1,5 @@
+//! The whole tree of processes of one queue, with shell scripts in place of
+//! qmail-local and qmail-remote.
+
+mod deliveries;
+mod installation;
