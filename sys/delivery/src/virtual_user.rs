@@ -368,3 +368,6 @@ fn shown_path(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     text::log::printable(path.as_os_str().as_bytes(), 1000)
 }
+
+#[cfg(test)]
+mod tests;
