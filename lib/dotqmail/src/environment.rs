@@ -124,39 +124,52 @@ fn after_first_dash(ext: &[u8]) -> &[u8] {
 /// programs act upon. Names beginning with `LD_` and the like are refused by
 /// their beginning.
 const DENIED: &[&str] = &[
-    "BASH_ENV",
+    "ASSIGNDIR",
+    "BASE_PATH",
+    "CERTDIR",
     "CDPATH",
     "CONTROLDIR",
     "DEFAULT",
+    "DOMAINDIR",
     "DTLINE",
+    "EDITOR",
     "ENV",
     "EXT",
     "EXT2",
     "EXT3",
     "EXT4",
+    "FAST_QUOTA",
+    "GCONV_PATH",
     "HOME",
     "HOST",
     "HOST2",
     "HOST3",
     "HOST4",
+    "HOSTALIASES",
     "IFS",
     "LANG",
     "LOCAL",
+    "LOCALDOMAIN",
+    "LOCPATH",
     "LOGNAME",
-    "MAIL",
-    "MAILDIR",
     "MDA",
     "MESSID",
     "MTA",
     "NEWSENDER",
+    "NLSPATH",
+    "NOALIAS",
     "NULLQUEUE",
+    "PAGER",
     "PATH",
+    "PS4",
     "PWSTRUCT",
     "RECIPIENT",
     "RELAYCLIENT",
+    "RES_OPTIONS",
     "RPLINE",
     "SENDER",
     "SHELL",
+    "SMTPROUTE",
     "SPAMFILTER",
     "TMPDIR",
     "TZ",
@@ -167,8 +180,34 @@ const DENIED: &[&str] = &[
 
 /// Beginnings of names a header must never set.
 const DENIED_PREFIXES: &[&str] = &[
-    "LD_", "GLIBC_", "MALLOC_", "PERL", "PYTHON", "RUBY", "QMAIL", "QUEUE", "QQ", "QHPSI", "TCP",
-    "SSL", "TLS",
+    "ALIAS",
+    "ALLOW",
+    "BASH",
+    "BOUNCE",
+    "DISCARD",
+    "ELIMINATE",
+    "GLIBC_",
+    "HOLD",
+    "INCLUDE",
+    "JAVA",
+    "LC_",
+    "LD_",
+    "MAIL",
+    "MALLOC_",
+    "NODE_",
+    "OVERQUOTA",
+    "PERL",
+    "PYTHON",
+    "QHPSI",
+    "QMAIL",
+    "QQ",
+    "QUEUE",
+    "QUOTA",
+    "REAL",
+    "RUBY",
+    "SSL",
+    "TCP",
+    "TLS",
 ];
 
 /// Longest header value that becomes a variable.
@@ -266,7 +305,7 @@ mod tests {
 
     #[test]
     fn headers_cannot_steer_programs() {
-        let block = b"X-Spam-Level: 5\nPATH: /tmp\nLD_PRELOAD: /x.so\nld-preload: x\nA=B: c\nIFS: x\nqmailqueue: /tmp/x\nno colon\n";
+        let block = b"X-Spam-Level: 5\nPATH: /tmp\nLD_PRELOAD: /x.so\nld-preload: x\nA=B: c\nIFS: x\nqmailqueue: /tmp/x\nOverquota-Cmd: /bin/x\nno colon\n";
         let expected = [("X_SPAM_LEVEL".to_owned(), b"5".to_vec())];
         assert_eq!(header_variables(block), expected);
     }

@@ -144,9 +144,9 @@ pub static XFILTER: Setting = variable(
 /// Extensions of virtual users.
 pub static QMAIL_EXT: Setting = variable(
     "QMAIL_EXT",
-    Kind::Presence,
-    None,
-    "Mail for user-anything goes to user when user-anything does not exist.",
+    Kind::Integer,
+    Some("1"),
+    "Mail for user-anything goes to user when user-anything does not exist; 0 turns that off.",
 );
 
 /// Settings of this group.

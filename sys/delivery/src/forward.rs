@@ -10,8 +10,8 @@ use std::time::Duration;
 use wire::queue::{DATA_BYTES_MAX, Reply, Request, VERSION};
 use wire::trace::{Kind, TraceId};
 
-pub use crate::qq::Refused;
 use crate::program::{Captured, Ending, Job};
+pub use crate::qq::Refused;
 use crate::site::Site;
 
 /// How long the queue writer may take for one step.
@@ -131,16 +131,15 @@ fn send_all(link: &mut run::Link, forward: &Forward<'_>, trace: TraceId) -> Resu
 /// The program of `NULLQUEUE` or `QMAILQUEUE`, else qmail-queue: the message
 /// on 0, the envelope on 1, a text for exit code 88 on 2.
 fn through_program(site: &Site, forward: &Forward<'_>, trace: TraceId) -> Result<u32, Refused> {
-    let message = crate::spool(forward.prefix, forward.message)
-        .map_err(|_| Refused::from_code(68, b""))?;
+    let message =
+        crate::spool(forward.prefix, forward.message).map_err(|_| Refused::from_code(68, b""))?;
     let mut envelope = Vec::new();
     text::records::append(&mut envelope, b'F', forward.sender);
     for recipient in forward.recipients {
         text::records::append(&mut envelope, b'T', recipient);
     }
     envelope.push(0);
-    let envelope =
-        crate::memory_file(&envelope).map_err(|_| Refused::from_code(68, b""))?;
+    let envelope = crate::memory_file(&envelope).map_err(|_| Refused::from_code(68, b""))?;
     let descriptors = vec![(0, message.into()), (1, envelope.into())];
     let finished = site
         .programs
@@ -161,7 +160,9 @@ fn queue_job(site: &Site, trace: TraceId) -> Job {
     let command: Vec<u8> = if variable("NULLQUEUE").is_some() {
         b"bin/qmail-nullqueue".to_vec()
     } else {
-        variable("QMAILQUEUE").unwrap_or(b"bin/qmail-queue").to_vec()
+        variable("QMAILQUEUE")
+            .unwrap_or(b"bin/qmail-queue")
+            .to_vec()
     };
     let mut words = command
         .split(|&b| b == b' ' || b == b'\t')

@@ -14,9 +14,12 @@
 //! through [`Users`], programs are run through [`Programs`]; what cannot be
 //! decided because either fails is temporary, never a bounce.
 
+pub mod channel;
+mod directory_users;
 pub mod forward;
 pub mod local;
 mod outcome;
+pub mod outside;
 mod program;
 mod qq;
 mod scan;
@@ -25,6 +28,7 @@ mod spool;
 mod users;
 pub mod virtual_user;
 
+pub use directory_users::{DirectoryUsers, LazyUsers};
 pub use outcome::Outcome;
 pub use program::{Captured, Direct, Ending, Finished, Job, Programs, exit_code_of_program};
 pub use scan::{header_has_line, header_values};

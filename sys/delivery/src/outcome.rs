@@ -61,3 +61,16 @@ pub(crate) fn reason(error: &io::Error) -> String {
         None => error.to_string(),
     }
 }
+
+/// The texts of queue-and-delivery.md §6.7.
+pub(crate) fn maildir_outcome(error: &maildir::deliver::Error) -> Outcome {
+    use maildir::deliver::Error;
+    match error {
+        Error::Enter { .. } => Outcome::temporary("Unable to chdir to maildir. (#4.2.1)"),
+        Error::Read(_) => Outcome::temporary("Unable to read message. (#4.3.0)"),
+        Error::Full(_) => {
+            Outcome::permanent("Recipient's mailbox is full, message returned to sender. (#5.2.2)")
+        }
+        Error::Write { .. } => Outcome::temporary("Temporary error on maildir delivery. (#4.3.0)"),
+    }
+}

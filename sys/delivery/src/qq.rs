@@ -86,7 +86,11 @@ mod tests {
     fn codes_11_to_40_are_permanent() {
         for code in 1..=255 {
             let permanent = Refused::from_code(code, b"").permanent;
-            assert_eq!(permanent, (11..=40).contains(&code) || code == 115, "{code}");
+            assert_eq!(
+                permanent,
+                (11..=40).contains(&code) || code == 115,
+                "{code}"
+            );
         }
     }
 

@@ -131,7 +131,11 @@ mod tests {
     fn a_program_sees_nothing_that_is_not_listed() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("control")).unwrap();
-        std::fs::write(directory.path().join("control/envheaders"), "X-Spam:20\nPATH\n").unwrap();
+        std::fs::write(
+            directory.path().join("control/envheaders"),
+            "X-Spam:20\nPATH\n",
+        )
+        .unwrap();
         let home = Home::at(directory.path());
         let pair = |n: &str, v: &str| (n.as_bytes().to_vec(), v.as_bytes().to_vec());
         let inherited = vec![

@@ -67,7 +67,8 @@ pub fn seekable(mut message: File) -> io::Result<File> {
 /// A file in the directory for temporary files that has no name any more.
 fn nameless() -> io::Result<File> {
     let directory = std::env::temp_dir();
-    let open = |options: &mut OpenOptions, path| options.read(true).write(true).mode(0o600).open(path);
+    let open =
+        |options: &mut OpenOptions, path| options.read(true).write(true).mode(0o600).open(path);
     let flags = nix::libc::O_TMPFILE;
     if let Ok(file) = open(OpenOptions::new().custom_flags(flags), directory.clone()) {
         return Ok(file);

@@ -49,8 +49,11 @@ pub trait Users {
     /// one of ours.
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError>;
 
-    /// Sets or clears [`User::BOUNCE_MAIL`].
-    fn set_over_quota(&self, local: &str, domain: &str, over: bool) -> Result<(), UsersError>;
+    /// Sets [`User::BOUNCE_MAIL`], with the bytes in use, or clears it.
+    fn set_over_quota(&self, user: &User, usage: Option<u64>) -> Result<(), UsersError>;
+
+    /// Notes that mail was delivered to a group.
+    fn record_delivery(&self, user: &User) -> Result<(), UsersError>;
 }
 
 /// A directory that always fails, for programs that must not ask one.
@@ -76,7 +79,11 @@ impl Users for NoUsers {
         Self::error()
     }
 
-    fn set_over_quota(&self, _: &str, _: &str, _: bool) -> Result<(), UsersError> {
+    fn set_over_quota(&self, _: &User, _: Option<u64>) -> Result<(), UsersError> {
+        Self::error()
+    }
+
+    fn record_delivery(&self, _: &User) -> Result<(), UsersError> {
         Self::error()
     }
 }

@@ -105,6 +105,24 @@ pub fn send_with_fd(
     )?)
 }
 
+/// As [`send_with_fd`], with any number of descriptors up to the 16 that
+/// [`receive_with_fds`] takes at once.
+pub fn send_with_fds(
+    socket: impl AsFd,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let control = [ControlMessage::ScmRights(&raw)];
+    Ok(sendmsg::<()>(
+        socket.as_fd().as_raw_fd(),
+        &[IoSlice::new(bytes)],
+        if raw.is_empty() { &[] } else { &control },
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?)
+}
+
 /// Reads bytes and the descriptors that came beside them; 0 bytes at the end.
 pub fn receive_with_fds(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     const FDS_MAX: usize = 16;

@@ -1,3 +1,136 @@
-//! vdelivermail: delivers one message to a virtual user.
+//! vdelivermail: delivers one message to a user of a virtual domain.
+//!
+//! `vdelivermail '' DEFAULT` in a domain's `.qmail-default`, run by
+//! qmail-local as the owner of the virtual mail, with qmail-local's variables
+//! (`EXT` is the user, `HOST` the domain, `SENDER`, `LOCAL`, `QQEH`) and the
+//! message on descriptor 0. It can also be called with qmail-local's own nine
+//! arguments. Writes below the user's home; asks the database of users.
+//!
+//! DEFAULT says what to do with mail for unknown users: `bounce-no-mailbox`,
+//! `delete`, a directory, an address or a route `DOMAIN:IP:PORT`.
+//!
+//! Exits 0, 100 or 111; every trouble of ours is 111 (vdelivermail(8)).
 
-fn main() {}
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+
+use delivery::virtual_user::{self, Job, Options};
+use delivery::{LazyUsers, Site};
+use dotqmail::Facts;
+use run::{Exit, Home};
+
+const USAGE: &str = "usage: vdelivermail '' DEFAULT\n\nDelivers the message on descriptor 0 to the virtual user EXT@HOST.\nDEFAULT, for unknown users: bounce-no-mailbox, delete, /DIRECTORY, ADDRESS or DOMAIN:IP:PORT";
+
+fn main() -> ExitCode {
+    run::process("vdelivermail", || {
+        os::account::set_umask(0o077);
+        let arguments: Vec<Vec<u8>> = std::env::args_os()
+            .skip(1)
+            .map(OsStringExt::into_vec)
+            .collect();
+        if arguments.first().is_some_and(|first| first == b"--help") {
+            println!("{USAGE}");
+            return Ok(0);
+        }
+        let (facts, default) = facts(&arguments)?;
+        let message = os::fd::inherit_file(0)
+            .ok_or_else(|| Exit::new(run::TEMPORARY, "descriptor 0 is closed"))?;
+        let trouble = |error: &dyn std::error::Error| Exit::new(run::TEMPORARY, error.to_string());
+        let message = delivery::seekable(message).map_err(|error| trouble(&error))?;
+        let site = Site::open("vdelivermail", Home::find()).map_err(|error| trouble(&error))?;
+        let outcome = virtual_user::deliver(&Job {
+            site: &site,
+            users: &LazyUsers::new(&site.home, &site.settings),
+            facts: &facts,
+            default: &default,
+            options: &Options::from_settings(&site.settings),
+            message: &message,
+            trace: run::Tracer::id_of_process(),
+        });
+        let _ = std::io::stdout().write_all(&outcome.output);
+        Ok::<_, Exit>(outcome.code)
+    })
+}
+
+/// Who the message is for, and what to do when there is no such user.
+fn facts(arguments: &[Vec<u8>]) -> Result<(Facts, Vec<u8>), Exit> {
+    match arguments {
+        [_, default] => Ok((of_environment()?, default.clone())),
+        // qmail-local's arguments: the user is the extension.
+        [
+            user,
+            home,
+            local,
+            _dash,
+            ext,
+            domain,
+            sender,
+            default,
+            rest @ ..,
+        ] if rest.len() <= 1 => {
+            let facts = Facts {
+                user: user.clone(),
+                home: home.clone(),
+                local: local.clone(),
+                domain: domain.clone(),
+                ext: ext.clone(),
+                sender: sender.clone(),
+                new_sender: sender.clone(),
+                extra_headers: rest.first().cloned().unwrap_or_default(),
+                default: None,
+            };
+            Ok((facts, default.clone()))
+        }
+        _ => Err(Exit::new(run::TEMPORARY, USAGE)),
+    }
+}
+
+fn of_environment() -> Result<Facts, Exit> {
+    let variable = |name: &str| std::env::var_os(name).map(OsStringExt::into_vec);
+    let needed = |name: &str| {
+        variable(name).ok_or_else(|| {
+            let text = format!("{name} is not set; qmail-local sets it for program lines");
+            Exit::new(run::PERMANENT, text)
+        })
+    };
+    let (ext, domain) = (needed("EXT")?, needed("HOST")?);
+    let sender = needed("SENDER")?;
+    let local = variable("LOCAL").unwrap_or_else(|| [&domain[..], b"-", &ext].concat());
+    Ok(Facts {
+        user: variable("USER").unwrap_or_else(|| domain.clone()),
+        home: variable("HOME").unwrap_or_else(|| b"/".to_vec()),
+        local,
+        ext,
+        new_sender: variable("NEWSENDER").unwrap_or_else(|| sender.clone()),
+        sender,
+        domain,
+        extra_headers: variable("QQEH").unwrap_or_default(),
+        default: variable("DEFAULT"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_arguments_or_those_of_qmail_local() {
+        let words = |text: &str| -> Vec<Vec<u8>> {
+            text.split(' ')
+                .map(|word| word.as_bytes().to_vec())
+                .collect()
+        };
+        let line = "d.org /d/d.org d.org-joe - joe d.org a@b bounce-no-mailbox X:y";
+        let (facts, default) = facts(&words(line)).unwrap();
+        assert_eq!(default, b"bounce-no-mailbox");
+        assert_eq!(
+            (&facts.ext[..], &facts.domain[..]),
+            (&b"joe"[..], &b"d.org"[..])
+        );
+        assert_eq!(
+            super::facts(&words("a b c")).unwrap_err().code,
+            run::TEMPORARY
+        );
+    }
+}

@@ -13,7 +13,7 @@ use wire::trace::TraceId;
 use super::Mode;
 use super::home::printable;
 use crate::forward::{self, Forward};
-use crate::outcome::{OUTPUT_BYTES_MAX, Outcome, STOP, Step, reason};
+use crate::outcome::{OUTPUT_BYTES_MAX, Outcome, STOP, Step, maildir_outcome, reason};
 use crate::program::{Captured, Ending, Job, exit_code_of_program};
 use crate::site::{Site, VirtualUsers};
 use crate::users::Users;
@@ -112,7 +112,9 @@ impl Delivery<'_> {
             return Ok(());
         }
         if path.contains(&0) {
-            return Err(Outcome::temporary("Unable to open file: NUL in its name. (#4.2.1)"));
+            return Err(Outcome::temporary(
+                "Unable to open file: NUL in its name. (#4.2.1)",
+            ));
         }
         // Joining an absolute path gives that path.
         deliver(self, self.home.join(OsStr::from_bytes(path)))
@@ -137,7 +139,8 @@ impl Delivery<'_> {
             false => Links::Refused,
         };
         let head = [
-            self.facts.from_line(&tai::mbox_date(os::clock::unix_seconds())),
+            self.facts
+                .from_line(&tai::mbox_date(os::clock::unix_seconds())),
             self.facts.return_path_line(),
             self.facts.delivered_to_line(),
             self.facts.extra_lines(),
@@ -180,17 +183,15 @@ impl Delivery<'_> {
         let outcome = match dotqmail::virtual_default(command) {
             Some(default) if self.site.virtual_users == VirtualUsers::InProcess => {
                 let options = virtual_user::Options::from_settings(&self.site.settings);
-                virtual_user::deliver(
-                    &virtual_user::Job {
-                        site: self.site,
-                        users,
-                        facts: &self.facts,
-                        default,
-                        options: &options,
-                        message: self.message,
-                        trace: self.trace,
-                    },
-                )
+                virtual_user::deliver(&virtual_user::Job {
+                    site: self.site,
+                    users,
+                    facts: &self.facts,
+                    default,
+                    options: &options,
+                    message: self.message,
+                    trace: self.trace,
+                })
             }
             _ => self.shell(command)?,
         };
@@ -284,7 +285,8 @@ impl Delivery<'_> {
         let did = format!("did {files}+{forwards}+{programs}\n");
         self.output.extend_from_slice(did.as_bytes());
         if let Some(qp) = qp {
-            self.output.extend_from_slice(format!("qp {qp}\n").as_bytes());
+            self.output
+                .extend_from_slice(format!("qp {qp}\n").as_bytes());
         }
         Ok(())
     }
@@ -294,18 +296,5 @@ impl Delivery<'_> {
         self.output.push(b' ');
         self.output.extend_from_slice(what);
         self.output.push(b'\n');
-    }
-}
-
-/// The texts of queue-and-delivery.md §6.7.
-pub(crate) fn maildir_outcome(error: &maildir::deliver::Error) -> Outcome {
-    use maildir::deliver::Error;
-    match error {
-        Error::Enter { .. } => Outcome::temporary("Unable to chdir to maildir. (#4.2.1)"),
-        Error::Read(_) => Outcome::temporary("Unable to read message. (#4.3.0)"),
-        Error::Full(_) => {
-            Outcome::permanent("Recipient's mailbox is full, message returned to sender. (#5.2.2)")
-        }
-        Error::Write { .. } => Outcome::temporary("Temporary error on maildir delivery. (#4.3.0)"),
     }
 }

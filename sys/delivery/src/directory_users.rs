@@ -1,0 +1,203 @@
+//! The site's directory as deliveries see it.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use directory::{Directory, Domains};
+use run::{Home, Settings};
+
+use crate::users::{User, Users, UsersError};
+
+/// How long an answer is good for.
+const FRESH: Duration = Duration::from_secs(2);
+/// Most answers kept; beyond that all are forgotten.
+const ANSWERS_MAX: usize = 10_000;
+
+type Answers<T> = Mutex<HashMap<(String, String), (Instant, T)>>;
+
+/// The database and the table of domains, with a short memory: a burst of
+/// messages to one user asks once. An error is never remembered, nor is "no
+/// such user", so that a new user gets mail at once.
+pub struct DirectoryUsers {
+    directory: Directory,
+    domains: Domains,
+    users: Answers<User>,
+    aliases: Answers<Vec<String>>,
+}
+
+impl DirectoryUsers {
+    /// Opens the database of an installation.
+    pub fn open(home: &Home, settings: &Settings) -> Result<Self, UsersError> {
+        Self::open_at(&home.database(), &home.users(), settings)
+    }
+
+    fn open_at(database: &Path, users: &Path, settings: &Settings) -> Result<Self, UsersError> {
+        let variable = |name| {
+            let value = settings.variable(name).unwrap_or_default();
+            String::from_utf8_lossy(value).into_owned()
+        };
+        let domains = Domains::at(users)
+            .with_overrides(&variable("REAL_DOMAINS"), &variable("ALIAS_DOMAINS"));
+        Ok(Self {
+            directory: Directory::open(database).map_err(error)?,
+            domains,
+            users: Mutex::default(),
+            aliases: Mutex::default(),
+        })
+    }
+
+    fn forget(&self, user: &User) {
+        let key = (user.name.clone(), user.domain.clone());
+        lock(&self.users).remove(&key);
+    }
+
+    /// The row with its secrets, for changes.
+    fn row(&self, user: &User) -> Result<Option<directory::User>, UsersError> {
+        let row = self.directory.find_user(&user.name, &user.domain);
+        row.map_err(error)
+    }
+}
+
+impl Users for DirectoryUsers {
+    fn find_user(&self, local: &str, domain: &str) -> Result<Option<User>, UsersError> {
+        remembered(&self.users, local, domain, || {
+            let row = self.directory.find_user(local, domain).map_err(error)?;
+            Ok(row.map(user))
+        })
+    }
+
+    fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, UsersError> {
+        // "No alias" is remembered: it is asked for with every message to a
+        // user, and an alias made this second need not count at once.
+        let lines = remembered(&self.aliases, local, domain, || {
+            self.directory
+                .aliases(local, domain)
+                .map(Some)
+                .map_err(error)
+        });
+        Ok(lines?.unwrap_or_default())
+    }
+
+    fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {
+        let real = self.directory.real_domain(&self.domains, domain);
+        real.map_err(error)
+    }
+
+    fn set_over_quota(&self, user: &User, usage: Option<u64>) -> Result<(), UsersError> {
+        self.forget(user);
+        let Some(row) = self.row(user)? else {
+            return Ok(());
+        };
+        match usage {
+            Some(bytes) => self.directory.mark_over_quota(&row, bytes),
+            None => self.directory.clear_over_quota(&row),
+        }
+        .map_err(error)
+    }
+
+    fn record_delivery(&self, user: &User) -> Result<(), UsersError> {
+        match self.row(user)? {
+            Some(row) => self
+                .directory
+                .record_auth(&row, "deli", "", 0)
+                .map_err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A directory opened at the first question, and again when that failed: most
+/// deliveries of real users never ask.
+pub struct LazyUsers<'a> {
+    home: &'a Home,
+    settings: &'a Settings,
+    opened: OnceCell<DirectoryUsers>,
+}
+
+impl<'a> LazyUsers<'a> {
+    /// The directory of an installation.
+    pub fn new(home: &'a Home, settings: &'a Settings) -> Self {
+        Self {
+            home,
+            settings,
+            opened: OnceCell::new(),
+        }
+    }
+
+    fn open(&self) -> Result<&DirectoryUsers, UsersError> {
+        if let Some(users) = self.opened.get() {
+            return Ok(users);
+        }
+        let users = DirectoryUsers::open(self.home, self.settings)?;
+        Ok(self.opened.get_or_init(|| users))
+    }
+}
+
+impl Users for LazyUsers<'_> {
+    fn find_user(&self, local: &str, domain: &str) -> Result<Option<User>, UsersError> {
+        self.open()?.find_user(local, domain)
+    }
+
+    fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, UsersError> {
+        self.open()?.aliases(local, domain)
+    }
+
+    fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {
+        self.open()?.real_domain(domain)
+    }
+
+    fn set_over_quota(&self, user: &User, usage: Option<u64>) -> Result<(), UsersError> {
+        self.open()?.set_over_quota(user, usage)
+    }
+
+    fn record_delivery(&self, user: &User) -> Result<(), UsersError> {
+        self.open()?.record_delivery(user)
+    }
+}
+
+fn remembered<T: Clone>(
+    answers: &Answers<T>,
+    local: &str,
+    domain: &str,
+    ask: impl FnOnce() -> Result<Option<T>, UsersError>,
+) -> Result<Option<T>, UsersError> {
+    let key = (local.to_owned(), domain.to_owned());
+    if let Some((when, answer)) = lock(answers).get(&key)
+        && when.elapsed() < FRESH
+    {
+        return Ok(Some(answer.clone()));
+    }
+    let answer = ask()?;
+    let mut answers = lock(answers);
+    if ANSWERS_MAX <= answers.len() {
+        answers.clear();
+    }
+    match &answer {
+        Some(new) => drop(answers.insert(key, (Instant::now(), new.clone()))),
+        None => drop(answers.remove(&key)),
+    }
+    Ok(answer)
+}
+
+fn lock<T>(answers: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn user(row: directory::User) -> User {
+    User {
+        name: row.name,
+        domain: row.domain,
+        gid_flags: row.gid_flags,
+        gecos: row.gecos,
+        dir: row.dir,
+        quota: row.quota,
+        active: row.active,
+    }
+}
+
+fn error(error: directory::Error) -> UsersError {
+    UsersError(error.to_string())
+}
