@@ -1,3 +1,4 @@
 //! SMTP sessions without sockets, both sides.
 
 pub mod client;
+pub mod server;

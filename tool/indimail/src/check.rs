@@ -192,7 +192,7 @@ fn controls(home: &Home, findings: &mut Findings) {
     for file in files {
         if let Err(error) = settings.file(file) {
             findings.add(
-                &file,
+                file,
                 format!("{error}: {}", error.source),
                 "make it a readable file, or remove it",
             );

@@ -38,8 +38,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let home = site::home(arguments.root.as_deref())?;
     let root = home.root();
     // After an uninstall without --purge only the kept part is there.
-    if !quickstart::is_installation(root) && !(arguments.purge && root.join("control/me").is_file())
-    {
+    let kept_part = arguments.purge && root.join("control/me").is_file();
+    if !kept_part && !quickstart::is_installation(root) {
         return Err(format!("{} is no installation; nothing was removed", root.display()).into());
     }
     stop(&home.service())?;
