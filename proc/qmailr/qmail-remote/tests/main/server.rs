@@ -96,7 +96,9 @@ fn talk(stream: &mut (impl Read + Write), manner: Manner, offer: bool, said: &mu
             _ => b"250 ok\r\n",
         };
         stream.write_all(reply).unwrap();
-        if line.starts_with("STAR") {
+        if manner == Manner::BrokenTls && line.starts_with("STAR") {
+            // After the client began, so that it is no injection.
+            stream.read_exact(&mut [0]).unwrap();
             let _ = stream.write_all(b"this is no handshake at all\r\n");
             return false;
         }
