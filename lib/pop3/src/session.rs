@@ -20,9 +20,6 @@ use crate::maildrop::{Entry, Maildrop, Update};
 /// Longest line: a response of SASL in base64.
 pub const LINE_BYTES_MAX: usize = 12 * 1024 + 2;
 
-/// Bytes that may wait for their turn, so that pipelining has an end.
-const INPUT_BYTES_MAX: usize = 64 * 1024;
-
 /// Logins that may fail before the session ends.
 pub const FAILURES_MAX: u32 = 3;
 
@@ -139,7 +136,8 @@ impl Session {
         }
     }
 
-    /// Takes bytes from the client.
+    /// Takes bytes from the client. Read them only after [`Step::Wait`], and
+    /// what is kept here stays below [`LINE_BYTES_MAX`] and one read.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
     }
@@ -237,12 +235,6 @@ impl Session {
     /// Says whether TLS protects the session.
     pub fn is_secure(&self) -> bool {
         self.offer.encryption == Encryption::Active
-    }
-
-    /// Says whether more bytes may be read from the client now; a client that
-    /// sends ahead too far waits.
-    pub fn has_room(&self) -> bool {
-        self.input.len() < INPUT_BYTES_MAX
     }
 
     /// Reads one line, if there is one.
