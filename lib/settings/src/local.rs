@@ -1,6 +1,170 @@
 //! Settings of local delivery.
 
-use crate::Setting;
+use crate::{Kind, Setting};
+
+/// Readers of most settings of this group.
+const VIRTUAL: &[&str] = &["vdelivermail", "vdeliverd"];
+
+const fn variable(
+    variable: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    meaning: &'static str,
+) -> Setting {
+    Setting {
+        file: "",
+        variable,
+        kind,
+        default,
+        readers: VIRTUAL,
+        meaning,
+    }
+}
+
+/// Turns bounces of virtual users into silence.
+pub static DISCARD_BOUNCE: Setting = variable(
+    "DISCARD_BOUNCE",
+    Kind::Presence,
+    None,
+    "Mail a virtual user cannot get is discarded instead of bounced.",
+);
+
+/// Delivers to inactive users too.
+pub static ALLOW_INACTIVE: Setting = variable(
+    "ALLOW_INACTIVE",
+    Kind::Presence,
+    None,
+    "Inactive virtual users get mail like active ones.",
+);
+
+/// Ignores aliases of users.
+pub static NOALIAS: Setting = variable(
+    "NOALIAS",
+    Kind::Presence,
+    None,
+    "Aliases and .qmail files of existing virtual users are ignored.",
+);
+
+/// Defers mail to full mailboxes.
+pub static HOLDOVERQUOTA: Setting = variable(
+    "HOLDOVERQUOTA",
+    Kind::Line,
+    None,
+    "Mail to a full mailbox waits in the queue: empty, 1 or yes for all, else the name of a file in the Maildir that says so.",
+);
+
+/// Told when a mailbox is full.
+pub static OVERQUOTA_CMD: Setting = variable(
+    "OVERQUOTA_CMD",
+    Kind::Line,
+    None,
+    "Program run, without a shell, when a mailbox is over quota or nearly so.",
+);
+
+/// Messages up to this size get into full mailboxes.
+pub static OVERQUOTA_MAILSIZE: Setting = variable(
+    "OVERQUOTA_MAILSIZE",
+    Kind::Integer,
+    Some("1000"),
+    "A message of at most this many bytes is delivered even over quota, so that warnings arrive.",
+);
+
+/// Believes maildirsize.
+pub static FAST_QUOTA: Setting = variable(
+    "FAST_QUOTA",
+    Kind::Presence,
+    None,
+    "A maildirsize file that says over quota is believed without counting.",
+);
+
+/// Counts trash.
+pub static INCLUDE_TRASH: Setting = variable(
+    "INCLUDE_TRASH",
+    Kind::Presence,
+    None,
+    "Mail in Trash and messages flagged as deleted count for the quota.",
+);
+
+/// Messages a day.
+pub static MAILCOUNT_LIMIT: Setting = variable(
+    "MAILCOUNT_LIMIT",
+    Kind::Line,
+    None,
+    "Most messages one virtual mailbox takes in a day; 0 is no limit.",
+);
+
+/// Bytes a day.
+pub static MAILSIZE_LIMIT: Setting = variable(
+    "MAILSIZE_LIMIT",
+    Kind::Line,
+    None,
+    "Most bytes one virtual mailbox takes in a day; 0 is no limit.",
+);
+
+/// Suppresses duplicates.
+pub static ELIMINATE_DUPS: Setting = variable(
+    "ELIMINATE_DUPS",
+    Kind::Presence,
+    None,
+    "A message a mailbox got a short while ago already is not stored again.",
+);
+
+/// For how long.
+pub static ELIMINATE_DUPS_INT: Setting = variable(
+    "ELIMINATE_DUPS_INT",
+    Kind::Integer,
+    Some("900"),
+    "For how many seconds a message counts as a duplicate of an earlier one.",
+);
+
+/// A folder instead of the inbox.
+pub static MAILDIRFOLDER: Setting = variable(
+    "MAILDIRFOLDER",
+    Kind::Line,
+    None,
+    "Folder a message goes to, set by vfilter for one delivery.",
+);
+
+/// Rejects instead of delivering.
+pub static BOUNCE_MAIL: Setting = variable(
+    "BOUNCE_MAIL",
+    Kind::Presence,
+    None,
+    "The message is to be rejected, set by vfilter for one delivery.",
+);
+
+/// The line vfilter leaves.
+pub static XFILTER: Setting = variable(
+    "XFILTER",
+    Kind::Line,
+    None,
+    "X-Filter header line, set by vfilter for one delivery.",
+);
+
+/// Extensions of virtual users.
+pub static QMAIL_EXT: Setting = variable(
+    "QMAIL_EXT",
+    Kind::Presence,
+    None,
+    "Mail for user-anything goes to user when user-anything does not exist.",
+);
 
 /// Settings of this group.
-pub static ALL: &[&Setting] = &[];
+pub static ALL: &[&Setting] = &[
+    &DISCARD_BOUNCE,
+    &ALLOW_INACTIVE,
+    &NOALIAS,
+    &HOLDOVERQUOTA,
+    &OVERQUOTA_CMD,
+    &OVERQUOTA_MAILSIZE,
+    &FAST_QUOTA,
+    &INCLUDE_TRASH,
+    &MAILCOUNT_LIMIT,
+    &MAILSIZE_LIMIT,
+    &ELIMINATE_DUPS,
+    &ELIMINATE_DUPS_INT,
+    &MAILDIRFOLDER,
+    &BOUNCE_MAIL,
+    &XFILTER,
+    &QMAIL_EXT,
+];

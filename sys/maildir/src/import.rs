@@ -68,7 +68,7 @@ fn courier(list: &[u8]) -> Option<Imported> {
         uids: HashMap::new(),
     };
     for line in lines {
-        imported.take(line, |rest| Some(rest));
+        imported.take(line, Some);
     }
     imported.checked()
 }

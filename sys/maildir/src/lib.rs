@@ -19,6 +19,10 @@
 //!
 //! Everything here blocks; async programs call it on a blocking thread.
 
+pub mod deliver;
+pub mod mbox;
+pub mod quota;
+
 mod account;
 mod error;
 mod flags;

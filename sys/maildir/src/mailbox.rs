@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::import;
-use crate::index::{Effect, Index, LoadedIndex, Message, Record, State, next_uid_validity};
+use crate::index::{Effect, Index, Message, Record, State, next_uid_validity};
 use crate::name::{FileName, Place};
 use crate::scan::{Files, Stamp, scan};
 use crate::wire;
@@ -97,8 +97,8 @@ impl Mailbox {
     /// what is in it.
     pub(crate) fn open(root: &Path, folder: &Path, access: Access) -> Result<Self> {
         let index = match Index::load(folder)? {
-            LoadedIndex::Usable(index) => index,
-            LoadedIndex::Absent => begin(root, folder)?,
+            Some(index) => index,
+            None => begin(root, folder)?,
         };
         let mut mailbox = Self {
             folder: folder.to_owned(),
@@ -306,7 +306,7 @@ impl Mailbox {
         if self.index.follow(|effect| pending.note(effect))? {
             return Ok(());
         }
-        let LoadedIndex::Usable(new) = Index::load(&self.folder)? else {
+        let Some(new) = Index::load(&self.folder)? else {
             return Err(Error::Rebuilt);
         };
         if new.uid_validity() != self.index.uid_validity() {
@@ -426,7 +426,7 @@ impl Mailbox {
 /// any.
 fn begin(root: &Path, folder: &Path) -> Result<Index> {
     let _lock = lock(folder)?;
-    if let LoadedIndex::Usable(index) = Index::load(folder)? {
+    if let Some(index) = Index::load(folder)? {
         return Ok(index);
     }
     let imported = import::uids(folder);

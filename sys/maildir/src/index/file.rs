@@ -71,17 +71,10 @@ pub struct Index {
     pub(crate) state: State,
 }
 
-/// What loading an index found.
-pub(crate) enum LoadedIndex {
-    /// One that can be used.
-    Usable(Index),
-    /// None, or none we understand.
-    Absent,
-}
-
 impl Index {
-    /// Reads the index of the folder at `folder`.
-    pub(crate) fn load(folder: &Path) -> Result<LoadedIndex> {
+    /// Reads the index of the folder at `folder`; `None` when there is none,
+    /// or none we understand.
+    pub(crate) fn load(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         let file = match OpenOptions::new()
             .read(true)
@@ -91,14 +84,14 @@ impl Index {
         {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(LoadedIndex::Absent);
+                return Ok(None);
             }
             Err(error) => return Err(Error::io("open", &path)(error)),
         };
         let mut header = [0; HEADER_BYTES];
         let got = read_up_to(&file, &mut header, 0).map_err(Error::io("read", &path))?;
         let Some(header) = Header::decode(&header[..got]) else {
-            return Ok(LoadedIndex::Absent);
+            return Ok(None);
         };
         let mut index = Self {
             path,
@@ -113,15 +106,15 @@ impl Index {
             },
         };
         index.read_on(|_| ())?;
-        Ok(LoadedIndex::Usable(index))
+        Ok(Some(index))
     }
 
     /// Writes a new index file and reads it. The caller holds the lock.
     pub(crate) fn create(folder: &Path, uid_validity: u32, state: &State) -> Result<Self> {
         write_whole(&folder.join(FILE), uid_validity, state)?;
         match Self::load(folder)? {
-            LoadedIndex::Usable(index) => Ok(index),
-            LoadedIndex::Absent => Err(Error::io("read", &folder.join(FILE))(
+            Some(index) => Ok(index),
+            None => Err(Error::io("read", &folder.join(FILE))(
                 io::ErrorKind::InvalidData.into(),
             )),
         }
@@ -221,7 +214,7 @@ impl Index {
     fn replace(&mut self) -> Result<()> {
         write_whole(&self.path, self.header.uid_validity, &self.state)?;
         let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
-        if let LoadedIndex::Usable(index) = Self::load(&folder)? {
+        if let Some(index) = Self::load(&folder)? {
             *self = index;
         }
         Ok(())

@@ -13,7 +13,7 @@ mod record;
 mod state;
 
 pub use file::Index;
-pub(crate) use file::{LoadedIndex, next_uid_validity};
+pub(crate) use file::next_uid_validity;
 pub(crate) use record::Record;
 pub use state::Message;
 pub(crate) use state::{Effect, State};

@@ -1,0 +1,184 @@
+//! Sending a message on: through the queue writer, else through the queue
+//! program.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use wire::queue::{DATA_BYTES_MAX, Reply, Request, VERSION};
+use wire::trace::{Kind, TraceId};
+
+pub use crate::qq::Refused;
+use crate::program::{Captured, Ending, Job};
+use crate::site::Site;
+
+/// How long the queue writer may take for one step.
+const TIMEOUT: Duration = Duration::from_secs(300);
+/// Most recipients named in the trace.
+const TRACED_RECIPIENTS_MAX: usize = 100;
+
+/// A message that goes on to other addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    /// Lines put in front of the message.
+    pub prefix: &'a [u8],
+    /// The message, from its first byte.
+    pub message: &'a File,
+    /// Envelope sender of the new message.
+    pub sender: &'a [u8],
+    /// Its recipients.
+    pub recipients: &'a [Vec<u8>],
+    /// Trace of the message that is forwarded.
+    pub trace: TraceId,
+}
+
+/// Queues the message under a trace of its own; returns the number for `qp`.
+/// When this is `Ok` the new message is on disk.
+pub fn send(site: &Site, forward: Forward<'_>) -> Result<u32, Refused> {
+    let trace = run::Tracer::new_id();
+    let chosen = ["NULLQUEUE", "QMAILQUEUE"]
+        .iter()
+        .any(|name| site.settings.variable(name).is_some_and(|v| !v.is_empty()));
+    let link = match chosen {
+        true => None,
+        false => run::Link::connect(&site.home.socket("queue"), VERSION, TIMEOUT).ok(),
+    };
+    let qp = match link {
+        Some(link) => through_writer(link, &forward, trace)?,
+        None => through_program(site, &forward, trace)?,
+    };
+    let mut event = site.tracer.event(forward.trace, Kind::Forwarded);
+    event.other = Some(trace);
+    event.sender = Some(printable(forward.sender));
+    let recipients = forward.recipients.iter().take(TRACED_RECIPIENTS_MAX);
+    event.recipients = recipients.map(|recipient| printable(recipient)).collect();
+    event.text = Some(format!("qp {qp}"));
+    site.tracer.send(&event);
+    Ok(qp)
+}
+
+fn printable(address: &[u8]) -> String {
+    text::log::printable(address, address::ADDRESS_BYTES_MAX)
+}
+
+fn through_writer(
+    mut link: run::Link,
+    forward: &Forward<'_>,
+    trace: TraceId,
+) -> Result<u32, Refused> {
+    let sent = send_all(&mut link, forward, trace);
+    if let Err(Failed::Read) = sent {
+        // Nothing was committed; the connection ends and with it the message.
+        return Err(Refused::from_code(54, b""));
+    }
+    // When the writer stopped listening it has said why.
+    match link.receive() {
+        Ok(Some(Reply::Queued { qp, .. })) => match sent {
+            Ok(()) => Ok(qp),
+            Err(_) => Err(Refused::from_code(81, b"")),
+        },
+        Ok(Some(Reply::Refused { code, text })) => {
+            let letter = if (11..=40).contains(&code) { 'D' } else { 'Z' };
+            Err(match code {
+                88 => Refused::from_code(88, text.as_bytes()),
+                code if text.is_empty() => Refused::from_code(code, b""),
+                _ => Refused::from_code(88, format!("{letter}{text}").as_bytes()),
+            })
+        }
+        Ok(None) | Err(_) => Err(Refused::from_code(74, b"")),
+    }
+}
+
+enum Failed {
+    /// The message cannot be read.
+    Read,
+    /// The writer does not listen any more.
+    Write,
+}
+
+fn send_all(link: &mut run::Link, forward: &Forward<'_>, trace: TraceId) -> Result<(), Failed> {
+    let mut send = |request| link.send(&request).map_err(|_| Failed::Write);
+    send(Request::Begin {
+        trace,
+        remote_ip: None,
+    })?;
+    for piece in forward.prefix.chunks(DATA_BYTES_MAX) {
+        send(Request::Data(piece.to_vec()))?;
+    }
+    let mut offset = 0;
+    loop {
+        let mut data = vec![0; DATA_BYTES_MAX];
+        match forward.message.read_at(&mut data, offset) {
+            Ok(0) => break,
+            Ok(got) => {
+                data.truncate(got);
+                offset += got as u64;
+                send(Request::Data(data))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Failed::Read),
+        }
+    }
+    send(Request::Commit {
+        sender: forward.sender.to_vec(),
+        recipients: forward.recipients.to_vec(),
+        extra_headers: Vec::new(),
+    })
+}
+
+/// The program of `NULLQUEUE` or `QMAILQUEUE`, else qmail-queue: the message
+/// on 0, the envelope on 1, a text for exit code 88 on 2.
+fn through_program(site: &Site, forward: &Forward<'_>, trace: TraceId) -> Result<u32, Refused> {
+    let message = crate::spool(forward.prefix, forward.message)
+        .map_err(|_| Refused::from_code(68, b""))?;
+    let mut envelope = Vec::new();
+    text::records::append(&mut envelope, b'F', forward.sender);
+    for recipient in forward.recipients {
+        text::records::append(&mut envelope, b'T', recipient);
+    }
+    envelope.push(0);
+    let envelope =
+        crate::memory_file(&envelope).map_err(|_| Refused::from_code(68, b""))?;
+    let descriptors = vec![(0, message.into()), (1, envelope.into())];
+    let finished = site
+        .programs
+        .run(&queue_job(site, trace), descriptors)
+        .map_err(|_| Refused::from_code(120, b""))?;
+    match finished.ending {
+        Ending::Code(0) => Ok(finished.pid),
+        Ending::Code(code) => {
+            let code = u8::try_from(code).unwrap_or(u8::MAX);
+            Err(Refused::from_code(code, &finished.output))
+        }
+        Ending::Crashed => Err(Refused::from_code(123, b"")),
+    }
+}
+
+fn queue_job(site: &Site, trace: TraceId) -> Job {
+    let variable = |name| site.settings.variable(name).filter(|v| !v.is_empty());
+    let command: Vec<u8> = if variable("NULLQUEUE").is_some() {
+        b"bin/qmail-nullqueue".to_vec()
+    } else {
+        variable("QMAILQUEUE").unwrap_or(b"bin/qmail-queue").to_vec()
+    };
+    let mut words = command
+        .split(|&b| b == b' ' || b == b'\t')
+        .filter(|word| !word.is_empty());
+    let program = words.next().unwrap_or(b"bin/qmail-queue");
+    // A relative name is meant below the root of the installation.
+    let program = site.home.root().join(std::ffi::OsStr::from_bytes(program));
+    let mut environment = site.queue.clone();
+    environment.push((
+        wire::trace::VARIABLE.as_bytes().to_vec(),
+        trace.to_string().into_bytes(),
+    ));
+    Job {
+        program: program.into_os_string().as_bytes().to_vec(),
+        arguments: words.map(<[u8]>::to_vec).collect(),
+        directory: site.home.root().as_os_str().as_bytes().to_vec(),
+        environment,
+        captured: Captured::Errors,
+    }
+}

@@ -1,0 +1,126 @@
+//! What qmail-local(8) does, for one message and one recipient.
+
+mod home;
+mod instructions;
+
+use std::fs::File;
+
+use dotqmail::{Facts, OwnerFiles, forward_sender};
+use wire::deliver::Request;
+use wire::trace::TraceId;
+
+use crate::outcome::{Outcome, Step, reason};
+use crate::site::Site;
+use crate::users::Users;
+
+/// Really?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// Deliver.
+    Deliver,
+    /// Print what would be done (`-n`).
+    Print,
+}
+
+/// Delivers a message for a recipient, as the user this process is. `message`
+/// must be seekable; its offset is moved only for programs. The output is
+/// what qmail-local prints.
+pub fn deliver(
+    site: &Site,
+    users: &dyn Users,
+    request: &Request,
+    message: &File,
+    mode: Mode,
+) -> Outcome {
+    let mut output = Vec::new();
+    match prepare(site, request, message, mode, &mut output) {
+        Ok((delivery, text)) => {
+            let mut delivery = delivery;
+            delivery.output = std::mem::take(&mut output);
+            delivery.run(users, &text)
+        }
+        Err(outcome) => outcome.after(output),
+    }
+}
+
+/// The preconditions in their order (queue-and-delivery.md §6.2).
+fn prepare<'a>(
+    site: &'a Site,
+    request: &'a Request,
+    message: &'a File,
+    mode: Mode,
+    output: &mut Vec<u8>,
+) -> Step<(instructions::Delivery<'a>, Vec<u8>)> {
+    let fields = [
+        &request.user,
+        &request.home,
+        &request.local,
+        &request.dash,
+        &request.ext,
+        &request.domain,
+        &request.sender,
+        &request.extra_headers,
+    ];
+    if fields.iter().any(|field| field.contains(&0)) {
+        return Err(Outcome::permanent("Address contains a NUL byte. (#5.1.3)"));
+    }
+    let home = home::Directory::enter(&request.home)?;
+    home.check(mode, output)?;
+    let mut facts = Facts {
+        user: request.user.clone(),
+        home: request.home.clone(),
+        local: request.local.clone(),
+        domain: request.domain.clone(),
+        ext: request.ext.clone(),
+        sender: request.sender.clone(),
+        extra_headers: request.extra_headers.clone(),
+        ..Facts::default()
+    };
+    if mode == Mode::Deliver {
+        refuse_loop(&facts, message)?;
+    }
+    let found = home.find_instructions(&request.dash, &request.ext)?;
+    let forwards_only = found.as_ref().is_some_and(|found| found.forwards_only);
+    facts.default = found
+        .as_ref()
+        .and_then(|found| found.matched_from)
+        .map(|from| request.ext[from..].to_vec());
+    let owner = match dotqmail::owner_files(&request.dash, &request.ext) {
+        Some((owner, default)) => home.owner_files(&owner, &default)?,
+        None => OwnerFiles::None,
+    };
+    facts.new_sender = forward_sender(&request.sender, &request.local, &request.domain, owner);
+    let text = match found {
+        Some(found) if !found.text.is_empty() => found.text,
+        _ => request.default_delivery.clone(),
+    };
+    let trace = TraceId::from_headers(&request.env_headers).unwrap_or_else(run::Tracer::new_id);
+    let delivery = instructions::Delivery {
+        site,
+        message,
+        mode,
+        facts,
+        home: home.path,
+        header_variables: dotqmail::header_variables(&request.env_headers),
+        trace,
+        forwards_only,
+        forwards: Vec::new(),
+        did: instructions::Did::default(),
+        output: Vec::new(),
+    };
+    Ok((delivery, text))
+}
+
+/// A message that has been here before has our line in its header.
+fn refuse_loop(facts: &Facts, message: &File) -> Step {
+    match crate::header_has_line(message, &facts.delivered_to_line()) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Outcome::permanent(
+            "This message is looping: it already has my Delivered-To line. (#5.4.6)",
+        )),
+        Err(error) => Err(Outcome::temporary(format_args!(
+            "Unable to read message: {}. (#4.3.0)",
+            reason(&error)
+        ))),
+    }
+}

@@ -1,0 +1,79 @@
+//! What can go wrong with a database.
+
+use std::path::PathBuf;
+
+/// Why a question about users has no answer, or a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no database yet.
+    #[error("no user database at {path}; `vadddomain` or `indimail quickstart` creates it")]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file is not a database, is cut short, or lacks our tables.
+    #[error(
+        "user database {path} is damaged ({what}); restore it from a backup or move it out of the way"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// A newer program has migrated it.
+    #[error(
+        "user database {path} has schema {found}, this program knows up to {known}; upgrade the program"
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Schema of the file.
+        found: i64,
+        /// Schema of this program.
+        known: i64,
+    },
+    /// It could not be opened, read or written now.
+    #[error("cannot use user database {path}")]
+    Database {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+    /// A file or directory beside the database could not be used.
+    #[error("cannot use {path}")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The user is there already.
+    #[error("username {0} exists")]
+    Exists(String),
+    /// A value does not fit its column, or has a byte it must not have.
+    #[error("{field} {problem}")]
+    Value {
+        /// Which value.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that lists users or domains cannot be understood.
+    #[error("bad format in {path}{}", line.map(|n| format!(" line {n}")).unwrap_or_default())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// Which line.
+        line: Option<usize>,
+    },
+}
+
+impl Error {
+    /// Says whether trying again later may help; only refused values and
+    /// existing users are permanent.
+    pub fn is_temporary(&self) -> bool {
+        !matches!(self, Self::Exists(_) | Self::Value { .. })
+    }
+}

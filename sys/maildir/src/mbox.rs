@@ -1,0 +1,241 @@
+//! Appending one message to an mbox file (queue-and-delivery.md §6.6).
+//!
+//! Under an exclusive lock: remember the end, append, sync, unlock. When a
+//! write or the sync fails the file is cut back to the remembered end, so
+//! that a reader never sees half a message. A crash can leave half of one; it
+//! is then followed by the same message in full, for nobody said yes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long to wait for whoever has the lock.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Pause between two tries for the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// Longest piece of a line held in memory.
+const LINE_PIECE_BYTES: usize = 64 * 1024;
+
+/// Why a message is not in the mbox. All but [`Error::Full`] are temporary.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened, or is neither a file nor `/dev/null`.
+    #[error("unable to open mbox")]
+    Open(#[source] io::Error),
+    /// Somebody had the lock for half a minute.
+    #[error("mbox has been locked for 30 seconds straight")]
+    Locked,
+    /// The message cannot be read.
+    #[error("unable to read message")]
+    Read(#[source] io::Error),
+    /// The disk quota of the owner is used up.
+    #[error("disk quota exceeded")]
+    Full(#[source] io::Error),
+    /// The message cannot be written or made durable.
+    #[error("unable to write mbox")]
+    Write(#[source] io::Error),
+}
+
+/// May the last name of the path be a symbolic link?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Links {
+    /// Yes: the path is inside the home of who delivers.
+    Followed,
+    /// No: others may write where the path leads through.
+    Refused,
+}
+
+/// Appends `head` (the `From ` line and the added header lines) and the whole
+/// of `message`, its lines that look like a `From ` line quoted with `>`, and
+/// an empty line. A missing file is created with mode 0600.
+pub fn append(path: &Path, links: Links, head: &[u8], message: &File) -> Result<(), Error> {
+    append_waiting(path, links, head, message, LOCK_WAIT_MAX)
+}
+
+fn append_waiting(
+    path: &Path,
+    links: Links,
+    head: &[u8],
+    message: &File,
+    wait: Duration,
+) -> Result<(), Error> {
+    let no_follow = match links {
+        Links::Followed => 0,
+        Links::Refused => nix::libc::O_NOFOLLOW,
+    };
+    // Without O_NONBLOCK the open of a FIFO would wait for its reader.
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | no_follow)
+        .open(path)
+        .map_err(Error::Open)?;
+    let kind = file.metadata().map_err(Error::Open)?.file_type();
+    if kind.is_char_device() && path == Path::new("/dev/null") {
+        return Ok(());
+    }
+    if !kind.is_file() {
+        return Err(Error::Open(io::ErrorKind::InvalidInput.into()));
+    }
+    let file = lock(file, wait)?;
+    let end = file.metadata().map_err(Error::Open)?.len();
+    let result = write(&file, head, message).and_then(|()| file.sync_all().map_err(written));
+    if result.is_err() {
+        let _ = file.set_len(end);
+    }
+    result
+}
+
+fn lock(file: File, wait: Duration) -> Result<os::file::Lock, Error> {
+    let deadline = Instant::now() + wait;
+    loop {
+        // Cloning shares the open file, and so the lock.
+        let again = file.try_clone().map_err(Error::Open)?;
+        if let Some(lock) = os::file::try_lock(again).map_err(Error::Open)? {
+            return Ok(lock);
+        }
+        if deadline <= Instant::now() {
+            return Err(Error::Locked);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+}
+
+fn written(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(nix::libc::EDQUOT) => Error::Full(error),
+        _ => Error::Write(error),
+    }
+}
+
+fn write(file: &File, head: &[u8], message: &File) -> Result<(), Error> {
+    let mut out = BufWriter::new(file);
+    let mut lines = BufReader::new(FromStart { message, offset: 0 });
+    out.write_all(head).map_err(written)?;
+    let mut piece = Vec::new();
+    let mut at_line_start = true;
+    loop {
+        piece.clear();
+        let mut limited = (&mut lines).take(LINE_PIECE_BYTES as u64);
+        if limited.read_until(b'\n', &mut piece).map_err(Error::Read)? == 0 {
+            break;
+        }
+        if at_line_start && is_from_line(&piece) {
+            out.write_all(b">").map_err(written)?;
+        }
+        out.write_all(&piece).map_err(written)?;
+        at_line_start = piece.ends_with(b"\n");
+    }
+    let end: &[u8] = if at_line_start { b"\n" } else { b"\n\n" };
+    out.write_all(end).map_err(written)?;
+    out.flush().map_err(written)
+}
+
+/// Says whether a line is `From ` after any number of `>`.
+fn is_from_line(line: &[u8]) -> bool {
+    let quotes = line.iter().take_while(|&&b| b == b'>').count();
+    line[quotes..].starts_with(b"From ")
+}
+
+/// Reads a file from its first byte without moving its offset.
+struct FromStart<'a> {
+    message: &'a File,
+    offset: u64,
+}
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.message.read_at(buffer, self.offset)?;
+        self.offset += got as u64;
+        Ok(got)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text).unwrap();
+        file
+    }
+
+    #[test]
+    fn lines_that_look_like_a_separator_are_quoted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Mailbox");
+        let text = message(b"Subject: x\n\nFrom me\n>From me\n>>Fromage\nlast");
+        append(&path, Links::Followed, b"From a@b DATE\n", &text).unwrap();
+        append(&path, Links::Followed, b"From a@b DATE\n", &message(b"x\n")).unwrap();
+        assert_eq!(
+            std::fs::read(&path).unwrap(),
+            b"From a@b DATE\nSubject: x\n\n>From me\n>>From me\n>>Fromage\nlast\n\nFrom a@b DATE\nx\n\n"
+        );
+    }
+
+    #[test]
+    fn two_at_once_do_not_mix() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Mailbox");
+        let texts: Vec<Vec<u8>> = (b'a'..b'e').map(|b| [b; 99_999].to_vec()).collect();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| append(&path, Links::Followed, b"From x\n", &message(text)).unwrap());
+            }
+        });
+        let content = std::fs::read(&path).unwrap();
+        for text in &texts {
+            let whole = [b"From x\n", &text[..], b"\n\n"].concat();
+            assert!(content.windows(whole.len()).any(|window| window == whole));
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_never_released_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Mailbox");
+        let _held = os::file::try_lock(File::create(&path).unwrap()).unwrap();
+        let result = append_waiting(&path, Links::Followed, b"", &message(b"x"), Duration::ZERO);
+        assert!(matches!(result, Err(Error::Locked)));
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_failed_append_is_cut_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Mailbox");
+        std::fs::write(&path, "old\n").unwrap();
+        let unreadable = File::open(directory.path()).unwrap();
+        let error = append(&path, Links::Followed, b"From x\n", &unreadable).unwrap_err();
+        assert!(matches!(error, Error::Read(_)));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old\n");
+    }
+
+    #[test]
+    fn neither_fifo_nor_directory_is_an_mbox() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        os::file::make_fifo(&fifo, 0o600).unwrap();
+        for path in [&fifo, directory.path()] {
+            assert!(matches!(
+                append(path, Links::Followed, b"", &message(b"x")),
+                Err(Error::Open(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_link_is_followed_only_where_it_may_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("a"), directory.path().join("b"));
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(append(&link, Links::Refused, b"From x\n", &message(b"x")).is_err());
+        assert!(!path.exists());
+        append(&link, Links::Followed, b"From x\n", &message(b"x")).unwrap();
+        assert!(path.exists());
+    }
+}
