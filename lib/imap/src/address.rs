@@ -182,13 +182,22 @@ mod tests {
         for (value, expected) in [
             ("", "NIL"),
             ("ann@example.org", r#"((NIL NIL "ann" "example.org"))"#),
-            ("Ann B. <ann@example.org>", r#"(("Ann B." NIL "ann" "example.org"))"#),
+            (
+                "Ann B. <ann@example.org>",
+                r#"(("Ann B." NIL "ann" "example.org"))"#,
+            ),
             (
                 "\"B, Ann\" <ann@example.org>, bob@x",
                 r#"(("B, Ann" NIL "ann" "example.org")(NIL NIL "bob" "x"))"#,
             ),
-            ("ann@example.org (Ann)", r#"(("Ann" NIL "ann" "example.org"))"#),
-            ("=?utf-8?q?J=C3=B6?= <j@x>", r#"(("=?utf-8?q?J=C3=B6?=" NIL "j" "x"))"#),
+            (
+                "ann@example.org (Ann)",
+                r#"(("Ann" NIL "ann" "example.org"))"#,
+            ),
+            (
+                "=?utf-8?q?J=C3=B6?= <j@x>",
+                r#"(("=?utf-8?q?J=C3=B6?=" NIL "j" "x"))"#,
+            ),
             (
                 "friends: a@x, B <b@y>; c@z",
                 r#"((NIL NIL "friends" NIL)(NIL NIL "a" "x")("B" NIL "b" "y")(NIL NIL NIL NIL)(NIL NIL "c" "z"))"#,

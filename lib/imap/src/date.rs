@@ -117,10 +117,21 @@ mod tests {
 
     #[test]
     fn dates_that_do_not_exist_are_refused() {
-        for text in ["31-Feb-2000", "0-Jan-2000", "1-Foo-2000", "1-Jan-00", "", "1-Jan-2000-"] {
+        for text in [
+            "31-Feb-2000",
+            "0-Jan-2000",
+            "1-Foo-2000",
+            "1-Jan-00",
+            "",
+            "1-Jan-2000-",
+        ] {
             assert_eq!(Day::parse(text.as_bytes()), None, "{text}");
         }
-        for text in ["1-Jan-2000", "1-Jan-2000 25:00:00 +0000", "1-Jan-2000 01:00:00 0000"] {
+        for text in [
+            "1-Jan-2000",
+            "1-Jan-2000 25:00:00 +0000",
+            "1-Jan-2000 01:00:00 0000",
+        ] {
             assert_eq!(parse_date_time(text.as_bytes()), None, "{text}");
         }
     }

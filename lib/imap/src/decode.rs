@@ -62,7 +62,10 @@ pub fn body_text(message: &[u8], part: &Part) -> Option<String> {
         b"quoted-printable" => quoted_printable_decode(body).map_or(body.into(), Cow::Owned),
         _ => body.into(),
     };
-    let decoder = part.content_type.parameter("charset").and_then(charset_decoder);
+    let decoder = part
+        .content_type
+        .parameter("charset")
+        .and_then(charset_decoder);
     Some(match decoder {
         Some(decoder) => decoder(&bytes),
         None => String::from_utf8_lossy(&bytes).into_owned(),
@@ -88,7 +91,10 @@ mod tests {
 
     #[test]
     fn encoded_words_are_read() {
-        assert_eq!(field_text(b" =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?iso-8859-1?b?/A==?="), "Grüßeü");
+        assert_eq!(
+            field_text(b" =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?iso-8859-1?b?/A==?="),
+            "Grüßeü"
+        );
         assert_eq!(field_text(b"plain text"), "plain text");
         assert_eq!(field_text(b"=?=?=?=?"), "=?=?=?=?");
         assert_eq!(fold("Grüße\r\n  AN"), "grüße an");
@@ -96,7 +102,8 @@ mod tests {
 
     #[test]
     fn bodies_are_decoded() {
-        let decoded = |message: &str| body_text(message.as_bytes(), &mime::parse(message.as_bytes()));
+        let decoded =
+            |message: &str| body_text(message.as_bytes(), &mime::parse(message.as_bytes()));
         assert_eq!(
             decoded("Content-Transfer-Encoding: BASE64\r\n\r\naGVs\r\nbG8=\r\n").as_deref(),
             Some("hello")

@@ -17,7 +17,15 @@ pub enum Detail {
 /// Appends the envelope of a header.
 pub fn write_envelope(out: &mut Vec<u8>, header: &[u8]) {
     const NAMES: [&str; 10] = [
-        "Date", "Subject", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "In-Reply-To",
+        "Date",
+        "Subject",
+        "From",
+        "Sender",
+        "Reply-To",
+        "To",
+        "Cc",
+        "Bcc",
+        "In-Reply-To",
         "Message-ID",
     ];
     // One pass over the header, the first field of each name counts.
@@ -32,7 +40,18 @@ pub fn write_envelope(out: &mut Vec<u8>, header: &[u8]) {
             values[at] = Some(header::unfold(field.value));
         }
     }
-    let [date, subject, from, sender, reply_to, to, cc, bcc, in_reply_to, message_id] = values;
+    let [
+        date,
+        subject,
+        from,
+        sender,
+        reply_to,
+        to,
+        cc,
+        bcc,
+        in_reply_to,
+        message_id,
+    ] = values;
     let addresses = |value: Option<Vec<u8>>| address::parse(&value.unwrap_or_default());
     let from = addresses(from);
     // "If not present or empty, the same as From."
@@ -90,8 +109,8 @@ fn write_single(out: &mut Vec<u8>, message: &[u8], part: &Part, fields: &Fields,
     let kind = &part.content_type;
     // What is too deep or encoded is a file; its type would promise fields
     // that are not there.
-    let hidden = part.kind == Kind::Leaf
-        && (kind.is_media("multipart") || kind.is("message", "rfc822"));
+    let hidden =
+        part.kind == Kind::Leaf && (kind.is_media("multipart") || kind.is("message", "rfc822"));
     if hidden {
         out.extend_from_slice(b"\"application\" \"octet-stream\"");
     } else {
@@ -200,7 +219,12 @@ mod tests {
 
     fn structure(message: &str, detail: Detail) -> String {
         let mut out = Vec::new();
-        write_structure(&mut out, message.as_bytes(), &mime::parse(message.as_bytes()), detail);
+        write_structure(
+            &mut out,
+            message.as_bytes(),
+            &mime::parse(message.as_bytes()),
+            detail,
+        );
         String::from_utf8(out).unwrap()
     }
 
@@ -239,7 +263,7 @@ mod tests {
             structure(NESTED, Detail::Basic),
             "(((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 5 0)\
              (\"text\" \"html\" (\"charset\" \"utf-8\") NIL NIL \"quoted-printable\" 9 1) \"alternative\")\
-             (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 38 \
+             (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 34 \
              (NIL \"inner\" ((NIL NIL \"b\" \"y\")) ((NIL NIL \"b\" \"y\")) ((NIL NIL \"b\" \"y\")) NIL NIL NIL NIL NIL) \
              (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 5 0) 3)\
              (\"image\" \"png\" NIL \"<1@x>\" NIL \"base64\" 4) \"mixed\")"
@@ -260,7 +284,8 @@ mod tests {
 
     #[test]
     fn what_is_encoded_inside_is_shown_as_a_file() {
-        let message = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA";
+        let message =
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA";
         assert_eq!(
             structure(message, Detail::Basic),
             "(\"application\" \"octet-stream\" NIL NIL NIL \"base64\" 4)"

@@ -124,17 +124,13 @@ impl Flags {
 
     /// `(\Seen $Label)`, with `\Recent` if the session says so.
     pub fn print(&self, recent: bool) -> String {
-        let mut names: Vec<&str> = Vec::new();
-        if recent {
-            names.push("\\Recent");
-        }
-        names.extend(
-            SystemFlag::ALL
-                .into_iter()
-                .filter(|&flag| self.has(flag))
-                .map(SystemFlag::name),
-        );
-        names.extend(self.keywords.iter().map(String::as_str));
+        let system = SystemFlag::ALL
+            .into_iter()
+            .filter(|&flag| self.has(flag))
+            .map(|flag| flag.name());
+        let keywords = self.keywords.iter().map(|keyword| keyword.as_str());
+        let recent = recent.then_some("\\Recent").into_iter();
+        let names: Vec<&str> = recent.chain(system).chain(keywords).collect();
         format!("({})", names.join(" "))
     }
 }

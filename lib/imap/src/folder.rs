@@ -12,8 +12,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 /// The hierarchy separator.
 pub const SEPARATOR: u8 = b'.';
@@ -67,10 +67,8 @@ impl FolderName {
         if text.eq_ignore_ascii_case(INBOX) {
             return Ok(Self::inbox());
         }
-        let text = match text.get(..INBOX.len() + 1) {
-            Some(head) if head[..INBOX.len()].eq_ignore_ascii_case(INBOX) && head.ends_with('.') => {
-                &text[INBOX.len() + 1..]
-            }
+        let text = match text.split_at_checked(INBOX.len() + 1) {
+            Some((head, rest)) if head.eq_ignore_ascii_case("INBOX.") => rest,
             _ => text,
         };
         let name = if text.is_ascii() {
@@ -94,6 +92,11 @@ impl FolderName {
     /// In modified UTF-7.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// In UTF-8, for clients that enabled UTF8=ACCEPT.
+    pub fn to_utf8(&self) -> String {
+        decode_utf7(&self.0)
     }
 
     /// Says whether this is the inbox.
@@ -144,7 +147,13 @@ impl fmt::Display for FolderName {
 /// without a separator (RFC 3501 §6.3.8). INBOX matches in any case. Takes
 /// time in proportion to pattern times name, whatever the wildcards.
 pub fn matches(pattern: &[u8], name: &FolderName) -> bool {
-    let fold = |b: u8| if name.is_inbox() { b.to_ascii_uppercase() } else { b };
+    let fold = |b: u8| {
+        if name.is_inbox() {
+            b.to_ascii_uppercase()
+        } else {
+            b
+        }
+    };
     // `reached[i]`: the pattern so far can match the first `i` bytes.
     let name = name.as_str().as_bytes();
     let mut reached = vec![false; name.len() + 1];
@@ -167,6 +176,33 @@ pub fn matches(pattern: &[u8], name: &FolderName) -> bool {
     reached[name.len()]
 }
 
+fn decode_utf7(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        let Some(end) = rest[at..].find('-').map(|length| at + length) else {
+            break;
+        };
+        match &rest[at + 1..end] {
+            "" => out.push('&'),
+            shifted => {
+                let bytes = BASE64.decode(shifted).unwrap_or_default();
+                let units = bytes
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .copied()
+                    .map(u16::from_be_bytes);
+                out.extend(char::decode_utf16(units).flatten());
+            }
+        }
+        rest = &rest[end + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
 fn check_utf7(text: &str) -> Result<(), NameError> {
     let mut rest = text;
     while let Some(at) = rest.find('&') {
@@ -187,7 +223,8 @@ fn check_utf7(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-fn encode_utf7(text: &str) -> String {
+/// Writes UTF-8 as modified UTF-7.
+pub(crate) fn encode_utf7(text: &str) -> String {
     let mut out = String::new();
     let mut shifted: Vec<u8> = Vec::new();
     let flush = |shifted: &mut Vec<u8>, out: &mut String| {
@@ -230,8 +267,23 @@ mod tests {
     #[test]
     fn names_that_could_leave_the_maildir_are_refused() {
         for text in [
-            "", ".", "..", "a..b", ".a", "a.", "a/b", "../../etc", "a/../b", "a\0b", "a\nb", "INBOX.",
-            "a. .b", "&", "&!-", "&AAA", "&AAo-",
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a.",
+            "a/b",
+            "../../etc",
+            "a/../b",
+            "a\0b",
+            "a\nb",
+            "INBOX.",
+            "a. .b",
+            "&",
+            "&!-",
+            "&AAA",
+            "&AAo-",
         ] {
             assert!(FolderName::parse(text.as_bytes()).is_err(), "{text:?}");
         }
@@ -265,7 +317,11 @@ mod tests {
             ("*B*", "A.B.C", true),
             ("", "A", false),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), &name(folder)), matched, "{pattern} {folder}");
+            assert_eq!(
+                matches(pattern.as_bytes(), &name(folder)),
+                matched,
+                "{pattern} {folder}"
+            );
         }
         let hostile = b"*a".repeat(1000);
         assert!(!matches(&hostile, &name(&"a".repeat(240))));

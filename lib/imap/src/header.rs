@@ -206,7 +206,9 @@ mod tests {
     #[test]
     fn folded_fields_are_one() {
         let header = b"Subject: a\r\n b\r\nnonsense\r\nX:\r\n\r\n";
-        let found: Vec<_> = fields(header).map(|field| (field.name, unfold(field.value))).collect();
+        let found: Vec<_> = fields(header)
+            .map(|field| (field.name, unfold(field.value)))
+            .collect();
         assert_eq!(
             found,
             [(&b"Subject"[..], b"a b".to_vec()), (&b"X"[..], Vec::new())]

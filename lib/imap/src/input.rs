@@ -237,7 +237,10 @@ fn literal(line: &[u8]) -> Option<Literal> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let length = std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX);
+    let length = std::str::from_utf8(digits)
+        .ok()?
+        .parse()
+        .unwrap_or(u64::MAX);
     Some(Literal {
         length,
         synchronizing,
@@ -290,7 +293,8 @@ mod tests {
 
     #[test]
     fn where_the_bytes_are_cut_does_not_matter() {
-        let wire: &[u8] = b"a LOGIN {3}\r\na\nb {3+}\r\nsec\r\nb NOOP\nc X {5+}\r\n12345 {2+}\r\nab\r\nd OK\r\n";
+        let wire: &[u8] =
+            b"a LOGIN {3}\r\na\nb {3+}\r\nsec\r\nb NOOP\nc X {5+}\r\n12345 {2+}\r\nab\r\nd OK\r\n";
         arbtest::arbtest(|u| {
             let mut pieces = Vec::new();
             let mut rest = wire;

@@ -86,7 +86,8 @@ impl ContentType {
             .map(|(_, value)| value.as_slice())
     }
 
-    fn plain() -> Self {
+    /// What a part is when nothing says otherwise (RFC 2045 §5.2).
+    pub fn plain() -> Self {
         Self {
             media: b"text".to_vec(),
             subtype: b"plain".to_vec(),
@@ -288,7 +289,10 @@ mod tests {
         match &part.kind {
             Kind::Leaf => media,
             Kind::Multipart(parts) => {
-                format!("({})", parts.iter().map(shape).collect::<Vec<_>>().join(" "))
+                format!(
+                    "({})",
+                    parts.iter().map(shape).collect::<Vec<_>>().join(" ")
+                )
             }
             Kind::Message(inner) => format!("[{}]", shape(inner)),
         }
@@ -301,18 +305,30 @@ mod tests {
             Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nbody\r\n--a--\r\n--a\r\nafter";
         let part = parse(message);
         assert_eq!(shape(&part), "((text) [text])");
-        let Kind::Multipart(parts) = &part.kind else { panic!("multipart") };
-        let Kind::Multipart(inner) = &parts[0].kind else { panic!("multipart") };
+        let Kind::Multipart(parts) = &part.kind else {
+            panic!("multipart")
+        };
+        let Kind::Multipart(inner) = &parts[0].kind else {
+            panic!("multipart")
+        };
         assert_eq!(&message[inner[0].body.clone()], b"one");
-        let Kind::Message(inner) = &parts[1].kind else { panic!("message") };
+        let Kind::Message(inner) = &parts[1].kind else {
+            panic!("message")
+        };
         assert_eq!(&message[inner.body.clone()], b"body");
     }
 
     #[test]
     fn nothing_of_a_multipart_without_boundary_is_hidden() {
-        for head in ["multipart/mixed", "multipart/mixed; boundary=x", "multipart/mixed; boundary"] {
+        for head in [
+            "multipart/mixed",
+            "multipart/mixed; boundary=x",
+            "multipart/mixed; boundary",
+        ] {
             let message = format!("Content-Type: {head}\r\n\r\nall of it");
-            let Kind::Multipart(parts) = parse(message.as_bytes()).kind else { panic!("multipart") };
+            let Kind::Multipart(parts) = parse(message.as_bytes()).kind else {
+                panic!("multipart")
+            };
             assert_eq!(&message[parts[0].body.clone()], "all of it");
         }
     }
@@ -330,14 +346,17 @@ mod tests {
             "Content-Type: multipart/mixed; boundary=a\r\n\r\n{}",
             "--a\r\n\r\nx\r\n".repeat(100_000)
         );
-        let Kind::Multipart(parts) = parse(wide.as_bytes()).kind else { panic!("multipart") };
+        let Kind::Multipart(parts) = parse(wide.as_bytes()).kind else {
+            panic!("multipart")
+        };
         assert!(parts.len() <= PARTS_MAX);
         assert_eq!(parts.last().unwrap().body.end, wide.len());
     }
 
     #[test]
     fn parameters_are_kept_as_they_stand() {
-        let parsed = ContentType::parse(b"Text/HTML; Charset=\"utf-8\"; (c) name*0=a; bad; x=").unwrap();
+        let parsed =
+            ContentType::parse(b"Text/HTML; Charset=\"utf-8\"; (c) name*0=a; bad; x=").unwrap();
         assert!(parsed.is("text", "html"));
         assert_eq!(parsed.parameter("charset"), Some(&b"utf-8"[..]));
         assert_eq!(parsed.parameter("NAME*0"), Some(&b"a"[..]));
@@ -349,7 +368,11 @@ mod tests {
     fn ranges_stay_inside_their_parent() {
         fn check(part: &Part, within: &Range<usize>) {
             for range in [&part.header, &part.body] {
-                assert!(within.start <= range.start && range.start <= range.end && range.end <= within.end);
+                assert!(
+                    within.start <= range.start
+                        && range.start <= range.end
+                        && range.end <= within.end
+                );
             }
             match &part.kind {
                 Kind::Leaf => {}
@@ -362,8 +385,14 @@ mod tests {
         }
         arbtest::arbtest(|u| {
             let pieces = [
-                "Content-Type: multipart/mixed; boundary=a\r\n", "Content-Type: message/rfc822\r\n",
-                "\r\n", "--a\r\n", "--a--\r\n", "--b\n", "x", "\n",
+                "Content-Type: multipart/mixed; boundary=a\r\n",
+                "Content-Type: message/rfc822\r\n",
+                "\r\n",
+                "--a\r\n",
+                "--a--\r\n",
+                "--b\n",
+                "x",
+                "\n",
                 "Content-Type: multipart/digest; boundary=\"b\"\n",
             ];
             let mut message = String::new();

@@ -77,8 +77,7 @@ pub fn append(text: &[u8]) -> Option<Parsed<Result<Append, NameError>>> {
 
 /// Says whether a byte may stand in an atom.
 pub(crate) fn is_atom_byte(b: u8) -> bool {
-    matches!(b, 0x21..=0x7e)
-        && !matches!(b, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+    matches!(b, 0x21..=0x7e) && !matches!(b, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
 }
 
 fn is_astring_byte(b: u8) -> bool {
@@ -492,7 +491,13 @@ mod tests {
         assert!(command(&deep).is_err());
         let not = [b"SEARCH ".as_slice(), &b"NOT ".repeat(100_000), b"ALL"].concat();
         assert!(command(&not).is_err());
-        for text in ["FETCH 1 (FLAGS", "FETCH 1 (", "SEARCH (", "FETCH 1 BODY[", "LIST (\"\""] {
+        for text in [
+            "FETCH 1 (FLAGS",
+            "FETCH 1 (",
+            "SEARCH (",
+            "FETCH 1 BODY[",
+            "LIST (\"\"",
+        ] {
             assert!(command(text.as_bytes()).is_err(), "{text}");
         }
     }
@@ -523,7 +528,11 @@ mod tests {
             "THREAD REFERENCES UTF-8 ALL",
             "GETQUOTAROOT INBOX",
         ] {
-            assert!(command(text.as_bytes()).is_ok(), "{text}: {:?}", command(text.as_bytes()));
+            assert!(
+                command(text.as_bytes()).is_ok(),
+                "{text}: {:?}",
+                command(text.as_bytes())
+            );
         }
         let Ok(Command::Fetch(_, _, items)) = command(b"FETCH 1 FAST") else {
             panic!("a macro");
@@ -539,8 +548,8 @@ mod tests {
     fn any_bytes_end_in_a_command_or_an_error() {
         arbtest::arbtest(|u| {
             let words = [
-                "FETCH", "SEARCH", "(", ")", " ", "1:*", "BODY[", "]", "OR", "NOT", "{3}\r\n", "\"",
-                "UID", "LIST", "STATUS", "<0.5>", "HEADER", "STORE", "\\Seen", "RETURN",
+                "FETCH", "SEARCH", "(", ")", " ", "1:*", "BODY[", "]", "OR", "NOT", "{3}\r\n",
+                "\"", "UID", "LIST", "STATUS", "<0.5>", "HEADER", "STORE", "\\Seen", "RETURN",
             ];
             let mut text = Vec::new();
             for _ in 0..u.int_in_range(0..=20u8)? {

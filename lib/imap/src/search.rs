@@ -7,12 +7,12 @@ use memchr::memmem;
 
 use crate::command::{Key, When};
 use crate::date::Day;
-pub use crate::decode::fold;
 use crate::decode;
+pub use crate::decode::fold;
 use crate::header;
 use crate::mime::{Kind, Part};
-use crate::view::Slot;
 use crate::set::Numbers;
+use crate::view::Slot;
 
 /// How much of a message is needed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -57,7 +57,11 @@ impl Test {
     /// What of a message decides this at the latest.
     pub fn extent(&self) -> Extent {
         match self {
-            Self::And(tests) => tests.iter().map(Self::extent).max().unwrap_or(Extent::Header),
+            Self::And(tests) => tests
+                .iter()
+                .map(Self::extent)
+                .max()
+                .unwrap_or(Extent::Header),
             Self::Or(one, other) => one.extent().max(other.extent()),
             Self::Not(test) => test.extent(),
             Self::Key(Key::Body(_) | Key::Text(_) | Key::Larger(_) | Key::Smaller(_)) => {
@@ -72,7 +76,9 @@ impl Test {
         match self {
             Self::And(tests) => all(tests.iter().map(|test| test.matches(subject))),
             Self::Or(one, other) => {
-                let neither = [one, other].into_iter().map(|test| Some(!test.matches(subject)?));
+                let neither = [one, other]
+                    .into_iter()
+                    .map(|test| Some(!test.matches(subject)?));
                 all(neither).map(|neither| !neither)
             }
             Self::Not(test) => Some(!test.matches(subject)?),
@@ -167,7 +173,10 @@ fn in_field(header: &[u8], name: &[u8], needle: &str) -> bool {
 fn in_header(header: &[u8], needle: &str) -> bool {
     header::fields(header).any(|field| {
         let name = String::from_utf8_lossy(field.name);
-        contains(&format!("{name}: {}", decode::field_text(field.value)), needle)
+        contains(
+            &format!("{name}: {}", decode::field_text(field.value)),
+            needle,
+        )
     })
 }
 
@@ -176,9 +185,7 @@ fn in_body(message: &[u8], part: &Part, needle: &str) -> bool {
         return true;
     }
     match &part.kind {
-        Kind::Leaf => {
-            decode::body_text(message, part).is_some_and(|text| contains(&text, needle))
-        }
+        Kind::Leaf => decode::body_text(message, part).is_some_and(|text| contains(&text, needle)),
         Kind::Multipart(parts) => parts.iter().any(|part| in_body(message, part, needle)),
         Kind::Message(inner) => {
             in_header(&message[inner.header.clone()], needle) || in_body(message, inner, needle)
@@ -234,19 +241,57 @@ mod tests {
     #[test]
     fn keys_of_the_rfc() {
         for search in [
-            "ALL", "SEEN", "UNFLAGGED", "KEYWORD $label1", "UNKEYWORD x", "UID 5:*", "3", "2:4",
-            "NOT 1:2", "OR FLAGGED SEEN", "(SEEN UNDELETED) ALL", "FROM \"J\u{f6}RG\"", "FROM example.org",
-            "TO ann", "HEADER Subject \"\"", "HEADER subject \"re: caf\"", "SENTON 17-Jul-1996",
-            "SENTBEFORE 18-Jul-1996", "SENTSINCE 17-Jul-1996", "ON 17-Jul-1996", "SINCE 1-Jan-1996",
-            "BODY \"HELLO WORLD\"", "TEXT hello", "TEXT inner", "BODY \"deep  text\"", "TEXT J\u{f6}rg",
-            "LARGER 10", "SMALLER 10000", "YOUNGER 200", "OLDER 50", "OLD",
+            "ALL",
+            "SEEN",
+            "UNFLAGGED",
+            "KEYWORD $label1",
+            "UNKEYWORD x",
+            "UID 5:*",
+            "3",
+            "2:4",
+            "NOT 1:2",
+            "OR FLAGGED SEEN",
+            "(SEEN UNDELETED) ALL",
+            "FROM \"J\u{f6}RG\"",
+            "FROM example.org",
+            "TO ann",
+            "HEADER Subject \"\"",
+            "HEADER subject \"re: caf\"",
+            "SENTON 17-Jul-1996",
+            "SENTBEFORE 18-Jul-1996",
+            "SENTSINCE 17-Jul-1996",
+            "ON 17-Jul-1996",
+            "SINCE 1-Jan-1996",
+            "BODY \"HELLO WORLD\"",
+            "TEXT hello",
+            "TEXT inner",
+            "BODY \"deep  text\"",
+            "TEXT J\u{f6}rg",
+            "LARGER 10",
+            "SMALLER 10000",
+            "YOUNGER 200",
+            "OLDER 50",
+            "OLD",
         ] {
             let search = search.replace("J\u{f6}rg", "{5+}\r\nJ\u{f6}rg");
             assert_eq!(found(&search), Some(true), "{search}");
         }
         for search in [
-            "UNSEEN", "NOT ALL", "DELETED", "UID 8", "1:2", "BODY nothing", "BODY example", "NEW", "RECENT",
-            "HEADER X-No \"\"", "BEFORE 17-Jul-1996", "LARGER 100000", "NOT SEEN", "BCC ann", "UID 1:3",
+            "UNSEEN",
+            "NOT ALL",
+            "DELETED",
+            "UID 8",
+            "1:2",
+            "BODY nothing",
+            "BODY example",
+            "NEW",
+            "RECENT",
+            "HEADER X-No \"\"",
+            "BEFORE 17-Jul-1996",
+            "LARGER 100000",
+            "NOT SEEN",
+            "BCC ann",
+            "UID 1:3",
         ] {
             assert_eq!(found(search), Some(false), "{search}");
         }

@@ -96,8 +96,17 @@ mod tests {
 
     fn fetched(message: &str, section_text: &str) -> Option<String> {
         let command = parse::command(format!("FETCH 1 BODY[{section_text}]").as_bytes());
-        let Ok(Command::Fetch(_, _, items)) = command else { panic!("{section_text}") };
-        let [Item::Section { section: wanted, .. }] = items.as_slice() else { panic!("one section") };
+        let Ok(Command::Fetch(_, _, items)) = command else {
+            panic!("{section_text}")
+        };
+        let [
+            Item::Section {
+                section: wanted, ..
+            },
+        ] = items.as_slice()
+        else {
+            panic!("one section")
+        };
         section(message.as_bytes(), &mime::parse(message.as_bytes()), wanted)
             .map(|text| String::from_utf8(text.into_owned()).unwrap())
     }

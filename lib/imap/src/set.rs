@@ -171,7 +171,18 @@ mod tests {
     #[test]
     fn what_is_not_a_set_is_refused() {
         for text in [
-            "", "0", "0:1", "1,", ",1", "1:", "a", "1:2:3", "01", "4294967296", "-1", "**",
+            "",
+            "0",
+            "0:1",
+            "1,",
+            ",1",
+            "1:",
+            "a",
+            "1:2:3",
+            "01",
+            "4294967296",
+            "-1",
+            "**",
         ] {
             assert!(SequenceSet::parse(text.as_bytes()).is_none(), "{text}");
         }
@@ -187,7 +198,8 @@ mod tests {
     #[test]
     fn membership_agrees_with_the_text() {
         arbtest::arbtest(|u| {
-            let wanted: std::collections::BTreeSet<u32> = u.arbitrary::<Vec<u8>>()?
+            let wanted: std::collections::BTreeSet<u32> = u
+                .arbitrary::<Vec<u8>>()?
                 .into_iter()
                 .map(|n| u32::from(n) + 1)
                 .collect();
@@ -195,7 +207,9 @@ mod tests {
             if numbers.is_empty() {
                 return Ok(());
             }
-            let set = SequenceSet::parse(print(&numbers).as_bytes()).unwrap().resolve(1);
+            let set = SequenceSet::parse(print(&numbers).as_bytes())
+                .unwrap()
+                .resolve(1);
             assert_eq!(set, numbers.iter().copied().collect());
             for n in 0..300 {
                 assert_eq!(set.contains(n), wanted.contains(&n));

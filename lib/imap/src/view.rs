@@ -140,7 +140,10 @@ impl View {
             if std::mem::take(&mut slot.changed) && !slot.gone {
                 let flags = slot.entry.flags.print(slot.entry.recent);
                 let uid = slot.entry.uid;
-                line(out, format_args!("* {} FETCH (UID {uid} FLAGS {flags})", at + 1));
+                line(
+                    out,
+                    format_args!("* {} FETCH (UID {uid} FLAGS {flags})", at + 1),
+                );
             }
         }
     }
@@ -311,9 +314,15 @@ mod tests {
     fn numbers_stay_until_expunges_are_told() {
         let mut view = view(&[10, 20, 30, 40]);
         view.refresh(entries(&[20, 40, 50]));
-        assert_eq!(told(&mut view, Expunges::Kept), "* 5 EXISTS\r\n* 0 RECENT\r\n");
+        assert_eq!(
+            told(&mut view, Expunges::Kept),
+            "* 5 EXISTS\r\n* 0 RECENT\r\n"
+        );
         assert_eq!(view.by_uid(40).map(|(sequence, _)| sequence), Some(4));
-        assert_eq!(told(&mut view, Expunges::Told), "* 1 EXPUNGE\r\n* 2 EXPUNGE\r\n");
+        assert_eq!(
+            told(&mut view, Expunges::Told),
+            "* 1 EXPUNGE\r\n* 2 EXPUNGE\r\n"
+        );
         assert_eq!(view.by_uid(40).map(|(sequence, _)| sequence), Some(2));
         assert_eq!(told(&mut view, Expunges::Told), "");
     }
@@ -323,7 +332,10 @@ mod tests {
         let mut view = view(&[10]);
         view.refresh(entries(&[10, 20, 30]));
         view.refresh(entries(&[10, 30]));
-        assert_eq!(told(&mut view, Expunges::Told), "* 2 EXISTS\r\n* 0 RECENT\r\n");
+        assert_eq!(
+            told(&mut view, Expunges::Told),
+            "* 2 EXISTS\r\n* 0 RECENT\r\n"
+        );
     }
 
     #[test]
@@ -358,7 +370,11 @@ mod tests {
                 }
                 if u.arbitrary()? {
                     view.refresh(entries(&store));
-                    let expunges = if u.arbitrary()? { Expunges::Told } else { Expunges::Kept };
+                    let expunges = if u.arbitrary()? {
+                        Expunges::Told
+                    } else {
+                        Expunges::Kept
+                    };
                     for line in told(&mut view, expunges).lines() {
                         let mut words = line.split(' ').skip(1);
                         let number: usize = words.next().unwrap().parse().unwrap();
@@ -379,7 +395,12 @@ mod tests {
             }
             view.refresh(entries(&store));
             told(&mut view, Expunges::Told);
-            assert_eq!(view.present().map(|(_, slot)| slot.entry.uid).collect::<Vec<_>>(), store);
+            assert_eq!(
+                view.present()
+                    .map(|(_, slot)| slot.entry.uid)
+                    .collect::<Vec<_>>(),
+                store
+            );
             Ok(())
         });
     }

@@ -5,8 +5,8 @@ const QUOTED_BYTES_MAX: usize = 1000;
 
 /// Appends a string.
 pub fn string(out: &mut Vec<u8>, text: &[u8]) {
-    let quotable = text.len() <= QUOTED_BYTES_MAX
-        && text.iter().all(|&b| matches!(b, 0x20..=0x7e | b'\t'));
+    let quotable =
+        text.len() <= QUOTED_BYTES_MAX && text.iter().all(|&b| matches!(b, 0x20..=0x7e | b'\t'));
     if !quotable {
         return literal(out, text);
     }

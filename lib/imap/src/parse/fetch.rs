@@ -20,7 +20,12 @@ impl Parser<'_> {
             return Ok(items);
         }
         if self.word_is("ALL") {
-            return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope]);
+            return Ok(vec![
+                Item::Flags,
+                Item::InternalDate,
+                Item::Size,
+                Item::Envelope,
+            ]);
         }
         if self.word_is("FAST") {
             return Ok(vec![Item::Flags, Item::InternalDate, Item::Size]);

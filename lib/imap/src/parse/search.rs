@@ -64,7 +64,11 @@ impl Parser<'_> {
         self.charset()?;
         self.space()?;
         let key = self.keys()?;
-        Ok(Command::Sort(numbering, criteria, Search { returns: None, key }))
+        Ok(Command::Sort(
+            numbering,
+            criteria,
+            Search { returns: None, key },
+        ))
     }
 
     pub(super) fn thread(&mut self, numbering: Numbering) -> Parsed<Command> {
@@ -77,7 +81,11 @@ impl Parser<'_> {
         self.charset()?;
         self.space()?;
         let key = self.keys()?;
-        Ok(Command::Thread(numbering, threading, Search { returns: None, key }))
+        Ok(Command::Thread(
+            numbering,
+            threading,
+            Search { returns: None, key },
+        ))
     }
 
     fn sort_key(&mut self) -> Parsed<SortKey> {
