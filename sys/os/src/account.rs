@@ -168,6 +168,14 @@ pub fn set_umask(mask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
 
+/// Makes the real user and group of a set-uid program those it runs with:
+/// whoever called it can no longer signal it, and sockets say who it is.
+pub fn settle() -> io::Result<()> {
+    let (uid, gid) = (Uid::effective(), Gid::effective());
+    unistd::setresgid(gid, gid, gid)?;
+    Ok(unistd::setresuid(uid, uid, uid)?)
+}
+
 /// Forgets every environment variable; read what is wanted before. For
 /// set-uid programs, so that no library looks at what a caller put there.
 pub fn clear_environment() {

@@ -18,6 +18,20 @@ pub fn unix_seconds() -> i64 {
     now().0
 }
 
+/// Seconds that local time is ahead of UTC at a point in time (`TZ`, else the
+/// system's zone); 0 when that cannot be told.
+pub fn local_offset(unix_seconds: i64) -> i64 {
+    // SAFETY: all bytes of a `tm` may be zero; `localtime_r` fills it and
+    // keeps no pointer. Its zone name is not used.
+    unsafe {
+        let mut local: nix::libc::tm = std::mem::zeroed();
+        if nix::libc::localtime_r(&unix_seconds, &mut local).is_null() {
+            return 0;
+        }
+        local.tm_gmtoff
+    }
+}
+
 /// 64 random bits from the kernel.
 pub fn random() -> u64 {
     let mut bytes = [0; 8];

@@ -1,3 +1,163 @@
-//! svc: control of supervised services, and the small programs run scripts use.
+//! svc-tools: control of supervised services, and the small programs run
+//! scripts use (operations.md §1.5 to §1.9).
+//!
+//! One program with many names: it does what the name it is called by says,
+//! or its first argument. Anybody may call it; it refuses to run set-uid.
 
-fn main() {}
+mod control;
+mod environment;
+mod exec;
+mod holders;
+mod limits;
+mod stamp;
+mod status;
+mod title;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use run::Exit;
+
+/// How every tool is called: its arguments without its name.
+type Tool = fn(&[OsString]) -> Result<u8, Exit>;
+
+/// Name, usage, meaning, function.
+const TOOLS: [(&str, &str, &str, Tool); 14] = [
+    (
+        "svc",
+        "-udoxpchaitkq12Ur DIRECTORY...",
+        "controls services",
+        control::svc,
+    ),
+    (
+        "svstat",
+        "DIRECTORY...",
+        "says whether services are up",
+        status::svstat,
+    ),
+    (
+        "svok",
+        "DIRECTORY",
+        "exit 0 when supervise runs there",
+        control::svok,
+    ),
+    (
+        "setuidgid",
+        "ACCOUNT CHILD...",
+        "runs CHILD as ACCOUNT",
+        environment::setuidgid,
+    ),
+    (
+        "envuidgid",
+        "ACCOUNT CHILD...",
+        "sets UID and GID for CHILD",
+        environment::envuidgid,
+    ),
+    (
+        "envdir",
+        "[-ci] DIRECTORY CHILD...",
+        "sets a variable for each file",
+        environment::envdir,
+    ),
+    (
+        "softlimit",
+        "[-a|-c|-d|-f|-l|-m|-o|-p|-q|-r|-s|-t NUMBER]... CHILD...",
+        "limits CHILD; = means the hard limit",
+        limits::softlimit,
+    ),
+    (
+        "setlock",
+        "[-nNxX] FILE CHILD...",
+        "runs CHILD while it holds a lock",
+        holders::setlock,
+    ),
+    (
+        "pgrphack",
+        "CHILD...",
+        "runs CHILD in a new process group",
+        holders::pgrphack,
+    ),
+    (
+        "fghack",
+        "CHILD...",
+        "stays until CHILD's descendants are gone",
+        holders::fghack,
+    ),
+    (
+        "readproctitle",
+        "WORDS... .....",
+        "shows input in the process list",
+        title::readproctitle,
+    ),
+    ("tai64n", "", "stamps each line", stamp::tai64n),
+    (
+        "tai64nlocal",
+        "",
+        "turns stamps into local time",
+        stamp::tai64nlocal,
+    ),
+    (
+        "tai64nunix",
+        "",
+        "turns stamps into Unix seconds",
+        stamp::tai64nunix,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let own = arguments.first().map(name_of).unwrap_or_default();
+    let called = match tool(&own) {
+        Some(found) => {
+            arguments.remove(0);
+            Some(found)
+        }
+        None => {
+            let found = arguments.get(1).and_then(|first| tool(&name_of(first)));
+            arguments.drain(..arguments.len().min(2));
+            found
+        }
+    };
+    let name = called.map_or("svc-tools", |(name, ..)| name);
+    run::process(name, || {
+        if os::account::is_set_uid() {
+            return Err(Exit::new(run::PERMANENT, "refuses to run set-uid"));
+        }
+        let Some((name, usage, meaning, tool)) = called else {
+            print!("{}", help());
+            return Ok(run::PERMANENT);
+        };
+        if arguments.first().is_some_and(|first| first == "--help") {
+            println!("usage: {name} {usage}\n\n{name} {meaning}.");
+            return Ok(0);
+        }
+        tool(&arguments).map_err(|error| {
+            // A wrong call is explained.
+            let text = match error.code {
+                run::PERMANENT if error.text.is_empty() => format!("usage: {name} {usage}"),
+                _ => error.text,
+            };
+            Exit::new(error.code, text)
+        })
+    })
+}
+
+fn name_of(path: &OsString) -> String {
+    let name = Path::new(path).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+fn tool(name: &str) -> Option<(&'static str, &'static str, &'static str, Tool)> {
+    TOOLS.into_iter().find(|(known, ..)| *known == name)
+}
+
+fn help() -> String {
+    let lines = TOOLS.iter().map(|(name, usage, meaning, _)| {
+        format!("  {:<50} {meaning}\n", format!("{name} {usage}"))
+    });
+    format!(
+        "usage: svc-tools TOOL ARGUMENTS..., or a link with the tool's name\n\n{}",
+        lines.collect::<String>()
+    )
+}

@@ -48,6 +48,10 @@ fn main() -> ExitCode {
         let trace = Tracer::id_of_process();
         let caller = caller::Caller::find(&home)?;
         os::account::clear_environment();
+        os::account::settle().map_err(|source| {
+            let path = home.root().to_owned();
+            queue::Error::Owner { path, source }
+        })?;
         os::signal::exit_52_after(caller.seconds_max);
         let tracer = Tracer::connect(&home, "qmail-queue");
         let sandbox = os::sandbox::Sandbox::default().write(caller.layout.root());

@@ -1,11 +1,12 @@
 //! One service: its supervise, its logger's supervise, and the pipe between.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use os::child::{Setup, prepare};
+use os::signal::Signal;
 
 /// Longest name of a service that can have a logger.
 const NAME_BYTES_MAX: usize = 255;
@@ -139,17 +140,25 @@ impl Service {
         self.pipe.as_ref().map(|pipe| &pipe.write)
     }
 
-    /// Writes control letters to the supervise of a half.
+    /// Writes control letters to the supervise of a half. When they do not
+    /// reach it, because the directory has another name now, TERM does: to
+    /// supervise that means `dx`.
     pub fn control(&self, half: Half, letters: &[u8]) {
-        use std::io::Write;
+        let pid = self.pid(half);
+        if pid == 0 {
+            return;
+        }
         let directory = match half {
             Half::Main => self.name.clone(),
             Half::Log => self.name.join("log"),
         };
-        let path = directory.join("supervise/control");
-        // Without a reader there is nothing to control.
-        if let Ok(mut control) = os::file::open_fifo_write(&path) {
-            let _ = control.write_all(letters);
+        let control = os::file::open_fifo_write(&directory.join("supervise/control"));
+        if control
+            .and_then(|mut control| control.write_all(letters))
+            .is_err()
+        {
+            // It may have ended this very moment.
+            let _ = os::signal::send(pid, Signal::SIGTERM);
         }
     }
 }
