@@ -183,3 +183,145 @@ fn queue_job(site: &Site, trace: TraceId) -> Job {
         captured: Captured::Errors,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run::Home;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::path::Path;
+    use wire::trace::Event;
+
+    const RECIPIENT: &[u8] = b"bob@example.net";
+
+    /// An installation whose queue writer answers every message with `reply`.
+    struct World {
+        root: tempfile::TempDir,
+        writer: std::thread::JoinHandle<Vec<Request>>,
+    }
+
+    impl World {
+        fn new(reply: Reply) -> Self {
+            let root = tempfile::tempdir().unwrap();
+            for name in ["control", "run"] {
+                std::fs::create_dir(root.path().join(name)).unwrap();
+            }
+            let socket = root.path().join("run/queue");
+            let listener = UnixListener::bind(&socket).unwrap();
+            let writer = std::thread::spawn(move || {
+                let (stream, _) = listener.accept().unwrap();
+                let mut link = run::Link::accepted(stream, &socket, VERSION);
+                let mut requests = Vec::new();
+                while let Some(request) = link.receive::<Request>().unwrap() {
+                    let complete = matches!(request, Request::Commit { .. });
+                    requests.push(request);
+                    if complete {
+                        link.send(&reply).unwrap();
+                    }
+                }
+                requests
+            });
+            Self { root, writer }
+        }
+
+        fn site(&self) -> Site {
+            site(self.root.path())
+        }
+    }
+
+    fn site(root: &Path) -> Site {
+        let home = Home::at(root);
+        let mut site = Site::open("test", home.clone()).unwrap();
+        site.settings = run::Settings::of_files(&home);
+        site
+    }
+
+    fn forward(site: &Site, trace: TraceId, message: &File) -> Result<u32, Refused> {
+        let forward = Forward {
+            prefix: b"Delivered-To: a@b\n",
+            message,
+            sender: b"ann@example.org",
+            recipients: &[RECIPIENT.to_vec()],
+            trace,
+        };
+        send(site, forward)
+    }
+
+    #[test]
+    fn the_writer_gets_the_whole_message_under_a_new_trace() {
+        let world = World::new(Reply::Queued {
+            message: 5,
+            queue: "queue1".to_owned(),
+            qp: 77,
+        });
+        let collector = UnixDatagram::bind(world.root.path().join("run/trace")).unwrap();
+        let site = world.site();
+        let old = run::Tracer::new_id();
+        let text = vec![b'x'; DATA_BYTES_MAX + 10];
+        let message = crate::memory_file(&text).unwrap();
+        assert_eq!(forward(&site, old, &message), Ok(77));
+        let requests = world.writer.join().unwrap();
+        let Request::Begin { trace, .. } = requests[0] else {
+            panic!("a message begins first");
+        };
+        assert_ne!(trace, old);
+        let data: Vec<u8> = requests
+            .iter()
+            .filter_map(|request| match request {
+                Request::Data(data) => Some(data.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        assert_eq!(data, [b"Delivered-To: a@b\n", &text[..]].concat());
+        let commit = Request::Commit {
+            sender: b"ann@example.org".to_vec(),
+            recipients: vec![RECIPIENT.to_vec()],
+            extra_headers: Vec::new(),
+        };
+        assert_eq!(requests.last(), Some(&commit));
+        let mut buffer = [0; 4096];
+        let length = collector.recv(&mut buffer).unwrap();
+        let event: Event = serde_json::from_slice(&buffer[..length]).unwrap();
+        assert_eq!((event.trace, event.other), (old, Some(trace)));
+        assert_eq!(event.kind, Kind::Forwarded);
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_meaning() {
+        for (code, permanent) in [(31, true), (53, false)] {
+            let world = World::new(Reply::Refused {
+                code,
+                text: "because (#1)".to_owned(),
+            });
+            let message = crate::memory_file(b"x").unwrap();
+            let refused = forward(&world.site(), run::Tracer::new_id(), &message).unwrap_err();
+            assert_eq!(
+                (refused.permanent, &refused.text[..]),
+                (permanent, "because (#1)")
+            );
+        }
+    }
+
+    #[test]
+    fn without_writer_and_program_it_waits() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("control")).unwrap();
+        let message = crate::memory_file(b"x").unwrap();
+        let result = forward(&site(root.path()), run::Tracer::new_id(), &message);
+        assert!(!result.unwrap_err().permanent);
+    }
+
+    #[test]
+    fn an_unreadable_message_is_not_sent_on() {
+        let world = World::new(Reply::Refused {
+            code: 81,
+            text: String::new(),
+        });
+        let directory = File::open(world.root.path()).unwrap();
+        let refused = forward(&world.site(), run::Tracer::new_id(), &directory).unwrap_err();
+        assert_eq!(refused, Refused::from_code(54, b""));
+        let requests = world.writer.join().unwrap();
+        assert!(!requests.iter().any(|r| matches!(r, Request::Commit { .. })));
+    }
+}

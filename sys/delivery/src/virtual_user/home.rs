@@ -15,6 +15,11 @@ use crate::users::User;
 const DIRECTORY_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
 const SUBDIRECTORIES: [&str; 3] = ["cur", "new", "tmp"];
+/// Made last, when everything else is on disk: another delivery that finds it
+/// may rely on that. Its time says which bulletins the user has seen.
+const INBOX_MARK: &str = "BulkMail";
+/// The same for folders. An inbox never has it: readers would loop.
+const FOLDER_MARK: &str = "maildirfolder";
 
 /// The user's inbox, or one of its folders; whatever is missing is made.
 pub(super) fn maildir(user: &User, folder: Option<&[u8]>) -> Step<PathBuf> {
@@ -26,20 +31,26 @@ pub(super) fn maildir(user: &User, folder: Option<&[u8]>) -> Step<PathBuf> {
     }
     let inbox = user.dir.join("Maildir");
     let fail = |error| io_trouble("create mailbox", &error);
-    if !inbox.join("new").is_dir() {
+    if !is_complete(&inbox, INBOX_MARK) {
         create_home(user, &inbox).map_err(fail)?;
     }
     let Some(folder) = folder else {
         return Ok(inbox);
     };
     let path = inbox.join(OsStr::from_bytes(&folder_name(folder)?));
-    if !path.join("new").is_dir() {
-        create_maildir(&path).map_err(fail)?;
-        // The inbox itself never has this file: readers would loop.
-        write_once(&path.join("maildirfolder"), b"").map_err(fail)?;
-        os::file::sync_directory(&inbox).map_err(fail)?;
+    if !is_complete(&path, FOLDER_MARK) {
+        create_maildir(&path)
+            .and_then(|()| os::file::sync_directory(&inbox))
+            .and_then(|()| write_once(&path.join(FOLDER_MARK), b""))
+            .map_err(fail)?;
     }
     Ok(path)
+}
+
+fn is_complete(maildir: &Path, mark: &str) -> bool {
+    [mark, "new", "tmp"]
+        .iter()
+        .all(|name| maildir.join(name).symlink_metadata().is_ok())
 }
 
 /// A folder's directory: a dot in front, never a way out of the mailbox.
@@ -88,14 +99,12 @@ fn create_home(user: &User, inbox: &Path) -> io::Result<()> {
         &inbox.join("domain"),
         format!("{}\n", user.domain).as_bytes(),
     )?;
-    // Its time says which bulletins the user has seen.
-    write_once(&inbox.join("BulkMail"), b"")?;
     // What delivery makes durable would be nothing in a directory that is
     // lost: sync from the inside out.
     for directory in [Some(inbox), Some(&*user.dir), user.dir.parent()] {
         directory.map_or(Ok(()), os::file::sync_directory)?;
     }
-    Ok(())
+    write_once(&inbox.join(INBOX_MARK), b"")
 }
 
 /// Makes a maildir. Two deliveries may do so at the same time.

@@ -1,0 +1,120 @@
+//! Programs for lines of `.qmail` files, one binary with many names:
+//! bouncesaying, condredirect, dot-forward, except, forward, maildirmake
+//! (qmaildirmake), preline and qreceipt.
+//!
+//! The name it was called by says which; under another name the first
+//! argument does. They run as the recipient, started by qmail-local, with the
+//! message on descriptor 0 and what qmail-local knows in the environment
+//! (qmail-command(8)). They exit 0, 99 (success, read no further lines), 100
+//! or 111.
+
+mod conditional;
+mod dot_forward;
+mod forward;
+mod maildirmake;
+mod message;
+mod preline;
+mod qreceipt;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use run::Exit;
+
+/// A program: its name, its usage, what it does with its arguments.
+struct Tool {
+    name: &'static str,
+    usage: &'static str,
+    run: fn(&[OsString]) -> Result<u8, Exit>,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        name: "bouncesaying",
+        usage: "bouncesaying TEXT [PROGRAM ARGUMENTS...]\n\nBounces the message with TEXT, if PROGRAM exits 0 or is not given.",
+        run: conditional::bouncesaying,
+    },
+    Tool {
+        name: "condredirect",
+        usage: "condredirect [-r] ADDRESS PROGRAM ARGUMENTS...\n\nForwards the message to ADDRESS, and ends the list, if PROGRAM exits 0\n(with -r: if it exits with anything but 0, 100 and 111).",
+        run: conditional::condredirect,
+    },
+    Tool {
+        name: "dot-forward",
+        usage: "dot-forward [-nN] FILE...\n\nFollows the first of the files that is there, in the format of sendmail's\n.forward. -n prints what would be done.",
+        run: dot_forward::main,
+    },
+    Tool {
+        name: "except",
+        usage: "except PROGRAM ARGUMENTS...\n\nExits 100 if PROGRAM exits 0, 111 if it exits 111, else 0.",
+        run: conditional::except,
+    },
+    Tool {
+        name: "forward",
+        usage: "forward ADDRESS...\n\nForwards the message to the addresses.",
+        run: forward::main,
+    },
+    Tool {
+        name: "maildirmake",
+        usage: "maildirmake DIRECTORY\n\nMakes a maildir, or what is missing of one.",
+        run: maildirmake::main,
+    },
+    Tool {
+        name: "preline",
+        usage: "preline [-frde] PROGRAM ARGUMENTS...\n\nRuns PROGRAM on the message with a From line (not with -f), Return-Path (-r),\nDelivered-To (-d) and the lines of the queue (-e) in front.",
+        run: preline::main,
+    },
+    Tool {
+        name: "qmaildirmake",
+        usage: "qmaildirmake DIRECTORY\n\nMakes a maildir, or what is missing of one.",
+        run: maildirmake::main,
+    },
+    Tool {
+        name: "qreceipt",
+        usage: "qreceipt ADDRESS\n\nTells the sender that the message arrived, if it asked for that with a field\nNotice-Requested-Upon-Delivery-To that names ADDRESS.",
+        run: qreceipt::main,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let find = |argument: &OsString| {
+        let name = Path::new(argument).file_name()?;
+        TOOLS
+            .iter()
+            .find(|tool| tool.name.as_bytes() == name.as_bytes())
+    };
+    let mut tool = arguments.first().and_then(find);
+    if tool.is_none() && !arguments.is_empty() {
+        arguments.remove(0);
+        tool = arguments.first().and_then(find);
+    }
+    let Some(tool) = tool else {
+        let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+        println!(
+            "usage: local-tools NAME ARGUMENTS...\n\nNAME is one of {}.",
+            names.join(", ")
+        );
+        return ExitCode::from(run::PERMANENT);
+    };
+    arguments.remove(0);
+    run::process(tool.name, || {
+        if os::account::is_set_uid() {
+            return Err(Exit::new(run::PERMANENT, "refusing to run set-uid"));
+        }
+        if arguments.first().is_some_and(|first| first == "--help") {
+            println!("usage: {}", tool.usage);
+            return Ok(0);
+        }
+        (tool.run)(&arguments)
+    })
+}
+
+/// The end of a program that was called in a wrong way.
+fn usage(name: &str) -> Exit {
+    let tool = TOOLS.iter().find(|tool| tool.name == name);
+    let usage = tool.map_or("", |tool| tool.usage.lines().next().unwrap_or(""));
+    Exit::new(run::PERMANENT, format!("usage: {usage}"))
+}
