@@ -15,11 +15,33 @@ pub(super) struct Transfer {
     bytes: u64,
     /// The fields a submitted message gets when it lacks them.
     date: Option<String>,
-    /// Why the message will be refused at its end. It is still read, so that
-    /// the client hears it.
-    refusal: Option<Reply>,
+    /// Faults found so far. The message is still read, so that the client
+    /// hears about them.
+    faults: Faults,
     /// The current chunk of a BDAT; `None` for DATA.
     chunk: Option<Chunk>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    bare_newline: bool,
+    looping: bool,
+    too_big: bool,
+}
+
+impl Faults {
+    /// The fault that is told, in an order that does not depend on where the
+    /// message was cut into pieces.
+    fn reply(&self) -> Option<Reply> {
+        match self {
+            Self {
+                bare_newline: true, ..
+            } => Some(Reply::BareNewline),
+            Self { looping: true, .. } => Some(Reply::Looping),
+            Self { too_big: true, .. } => Some(Reply::TooBig),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -90,7 +112,7 @@ impl Session {
             header: HeaderWatch::default(),
             bytes: 0,
             date: submitted.then(|| tai::header_date(now.unix_seconds)),
-            refusal: None,
+            faults: Faults::default(),
             chunk,
         };
         let step = Step::Begin {
@@ -160,10 +182,10 @@ impl Session {
             return false;
         }
         let mut lines = Vec::with_capacity(here);
-        let decoded = match transfer.refusal {
+        let decoded = match transfer.faults.bare_newline {
             // The rest of a chunked message that failed is not looked at.
-            Some(Reply::BareNewline) => Ok((here, false)),
-            _ => transfer.decoder.decode(&self.input[..here], &mut lines),
+            true => Ok((here, false)),
+            false => transfer.decoder.decode(&self.input[..here], &mut lines),
         };
         match (decoded, &mut transfer.chunk) {
             (Ok((used, over)), None) => {
@@ -182,7 +204,7 @@ impl Session {
                 chunk.left -= here as u64;
                 let (left, last, size) = (chunk.left, chunk.last, chunk.size);
                 if decoded.is_err() {
-                    transfer.refusal = Some(Reply::BareNewline);
+                    transfer.faults.bare_newline = true;
                 }
                 self.take_lines(&mut transfer, lines);
                 match left {
@@ -201,18 +223,18 @@ impl Session {
             false => transfer.header.look(&lines),
         };
         if self.config.hops_max <= transfer.header.hops {
-            transfer.refusal.get_or_insert(Reply::Looping);
+            transfer.faults.looping = true;
         }
         transfer.bytes = transfer.bytes.saturating_add(lines.len() as u64);
         let max = self.config.message_bytes_max;
         if max != 0 && max < transfer.bytes {
-            transfer.refusal.get_or_insert(Reply::TooBig);
+            transfer.faults.too_big = true;
         }
         if let (Some(at), Some(date)) = (end, &transfer.date) {
             let missing = self.missing_fields(&transfer.header, date);
             lines.splice(at..at, missing);
         }
-        if transfer.refusal.is_none() && !lines.is_empty() {
+        if transfer.faults.reply().is_none() && !lines.is_empty() {
             self.steps.push_back(Step::Append(lines));
         }
     }
@@ -241,9 +263,9 @@ impl Session {
 
     fn end_of_chunk(&mut self, mut transfer: Transfer, size: u64, last: bool) {
         if last && transfer.decoder.finish().is_err() {
-            transfer.refusal.get_or_insert(Reply::BareNewline);
+            transfer.faults.bare_newline = true;
         }
-        if let Some(reply) = transfer.refusal {
+        if let Some(reply) = transfer.faults.reply() {
             self.note_refusal(reply, transfer.bytes);
             self.steps.push_back(Step::Abort);
             match last {
@@ -267,7 +289,7 @@ impl Session {
 
     /// The message is complete: it is refused, or the queue decides.
     fn finish(&mut self, transfer: Transfer) {
-        if let Some(reply) = transfer.refusal {
+        if let Some(reply) = transfer.faults.reply() {
             self.note_refusal(reply, transfer.bytes);
             self.steps.push_back(Step::Abort);
             self.transaction = None;
