@@ -4,6 +4,7 @@
 //! it means. Parsing, `indimail explain`, `qmail-showctl`, the manual pages
 //! and the reference come from it. Values are read by `sys/run`.
 
+pub mod injecting;
 pub mod local;
 pub mod mailbox;
 pub mod queue;
@@ -56,6 +57,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
         site::ALL,
         receiving::ALL,
         queue::ALL,
+        injecting::ALL,
         local::ALL,
         remote::ALL,
         users::ALL,

@@ -17,9 +17,10 @@ mod home;
 mod link;
 mod log;
 mod settings;
+pub mod story;
 mod trace;
 
-pub use fatal::{Exit, Fatal, PERMANENT, TEMPORARY, process};
+pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, process};
 pub use home::Home;
 pub use link::{Link, LinkError};
 pub use log::{fatal, info, warn};
