@@ -55,7 +55,7 @@ pub fn body_offset(message: &[u8]) -> usize {
     offset
 }
 
-fn parse(raw: &[u8]) -> Field<'_> {
+pub(crate) fn parse(raw: &[u8]) -> Field<'_> {
     let line = raw.strip_suffix(b"\n").unwrap_or(raw);
     match memchr::memchr(b':', line) {
         Some(colon) if is_name(line[..colon].trim_ascii_end()) => Field {
@@ -72,7 +72,7 @@ fn parse(raw: &[u8]) -> Field<'_> {
 }
 
 /// RFC 5322 §3.6.8: printable, no space.
-fn is_name(name: &[u8]) -> bool {
+pub(crate) fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|b| matches!(b, 33..=126))
 }
 

@@ -3,10 +3,18 @@
 //! Works on bytes with LF line ends, as the queue holds them. Bodies and MIME
 //! are not looked at.
 
+mod address_list;
 mod collect;
 mod fields;
+mod header;
 mod received;
+mod rewrite;
+mod token;
 
+pub use address_list::AddressList;
 pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX};
 pub use fields::{Field, body_offset, fields};
+pub use header::{HeaderLines, HeaderTooLong, Line};
 pub use received::{Client, Origin, Received};
+pub use rewrite::Names;
+pub use token::{SyntaxError, Token};

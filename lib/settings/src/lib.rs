@@ -4,6 +4,7 @@
 //! it means. Parsing, `indimail explain`, `qmail-showctl`, the manual pages
 //! and the reference come from it. Values are read by `sys/run`.
 
+pub mod injecting;
 pub mod local;
 pub mod mailbox;
 pub mod queue;
@@ -58,6 +59,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
         receiving::ALL,
         queue::ALL,
         sending::ALL,
+        injecting::ALL,
         local::ALL,
         remote::ALL,
         users::ALL,

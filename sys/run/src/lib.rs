@@ -22,7 +22,7 @@ pub mod story;
 mod trace;
 pub mod variables;
 
-pub use fatal::{Exit, Fatal, PERMANENT, TEMPORARY, process};
+pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, process};
 pub use home::Home;
 pub use link::{Link, LinkError};
 pub use log::{fatal, info, warn};

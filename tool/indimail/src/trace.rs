@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use run::story::Story;
+use serde::Serialize;
+use wire::trace::{Event, TraceId};
+
 use crate::{Outcome, site};
 
 /// Arguments of `indimail trace`.
@@ -23,15 +27,36 @@ pub struct Arguments {
 /// Runs the command; exit code 1 when nothing is known.
 pub fn run(arguments: &Arguments) -> Outcome {
     let home = site::home(arguments.root.as_deref())?;
-    let stories = run::story::find(&home, &arguments.wanted)?;
+    let stories = run::story::find(&home, &arguments.wanted)
+        .map_err(|error| format!("{error}; run this as root or the owner of the installation"))?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&stories)?);
+        let told: Vec<Told<'_>> = stories.iter().map(Told::from).collect();
+        println!("{}", serde_json::to_string_pretty(&told)?);
     } else {
-        stories.iter().for_each(|story| print!("{story}"));
+        for story in &stories {
+            println!("message {}", story.trace);
+            story.lines().iter().for_each(|line| println!("  {line}"));
+        }
     }
     if stories.is_empty() {
         eprintln!("indimail: no message known by {}", arguments.wanted);
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A story as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    trace: TraceId,
+    events: &'a [Event],
+}
+
+impl<'a> From<&'a Story> for Told<'a> {
+    fn from(story: &'a Story) -> Self {
+        Self {
+            trace: story.trace,
+            events: &story.events,
+        }
+    }
 }

@@ -1,0 +1,440 @@
+//! Fields that hold addresses (queue-and-delivery.md §3.2.5).
+//!
+//! Parsed from the right to the left: only then is it clear which words are
+//! an address and which are somebody's name.
+
+use crate::rewrite::Names;
+use crate::token::{SyntaxError, Token, tokens};
+
+/// Longest line of a folded field, where it can be helped.
+const LINE_BYTES_WANTED: usize = 80;
+
+/// The addresses of a field, and all that stands around them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AddressList {
+    items: Vec<Item>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Item {
+    Address(Mailbox),
+    GroupStart(Words),
+    GroupEnd,
+    Comment(Vec<u8>),
+}
+
+/// Tokens, and whether white space came before each.
+type Words = Vec<(Token, bool)>;
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Mailbox {
+    phrase: Words,
+    address: Vec<Token>,
+    bracketed: bool,
+    comments: Vec<Vec<u8>>,
+}
+
+impl AddressList {
+    /// Parses the value of a field.
+    pub fn parse(value: &[u8]) -> Result<Self, SyntaxError> {
+        let mut parser = Parser {
+            rest: tokens(value)?,
+            items: Vec::new(),
+            comments: Vec::new(),
+            group_open: false,
+        };
+        while parser.step()? {}
+        parser.flush_comments();
+        parser.items.reverse();
+        Ok(Self {
+            items: parser.items,
+        })
+    }
+
+    /// Makes every address complete.
+    pub fn rewrite(&mut self, names: &Names) {
+        for item in &mut self.items {
+            if let Item::Address(mailbox) = item {
+                names.rewrite(&mut mailbox.address);
+            }
+        }
+    }
+
+    /// The addresses as an envelope has them; `<>` is an empty one.
+    pub fn addresses(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Address(mailbox) => {
+                let mut out = Vec::new();
+                mailbox.address.iter().for_each(|t| t.print_raw(&mut out));
+                Some(out)
+            }
+            Item::GroupStart(_) | Item::GroupEnd | Item::Comment(_) => None,
+        })
+    }
+
+    /// The addresses as a header shows them, without names and comments.
+    pub fn bare(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Address(mailbox) => {
+                let mut out = Vec::new();
+                mailbox.address.iter().for_each(|t| t.print(&mut out));
+                Some(out)
+            }
+            Item::GroupStart(_) | Item::GroupEnd | Item::Comment(_) => None,
+        })
+    }
+
+    /// Prints `name: value`, folded, with its newline.
+    pub fn to_field(&self, name: &[u8]) -> Vec<u8> {
+        let mut out = [name, b":"].concat();
+        let mut column = out.len();
+        for (at, item) in self.items.iter().enumerate() {
+            let mut piece = item.print();
+            let next = self.items.get(at + 1);
+            let apart = !matches!(item, Item::GroupStart(_) | Item::Comment(_))
+                && !matches!(next, None | Some(Item::GroupEnd | Item::Comment(_)));
+            if apart {
+                piece.push(b',');
+            }
+            let glued = matches!(item, Item::GroupEnd)
+                && !matches!(
+                    self.items.get(at.wrapping_sub(1)),
+                    Some(Item::GroupStart(_))
+                );
+            let foldable = 0 < at && self.follows_comma(at);
+            if foldable && LINE_BYTES_WANTED < column + 1 + piece.len() {
+                out.extend_from_slice(b"\n  ");
+                column = 2;
+            } else if !glued {
+                out.push(b' ');
+                column += 1;
+            }
+            column += piece.len();
+            out.append(&mut piece);
+        }
+        out.push(b'\n');
+        out
+    }
+
+    fn follows_comma(&self, at: usize) -> bool {
+        !matches!(self.items[at - 1], Item::GroupStart(_) | Item::Comment(_))
+            && !matches!(self.items[at], Item::GroupEnd | Item::Comment(_))
+    }
+}
+
+impl Item {
+    fn print(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Self::Address(mailbox) => mailbox.print(&mut out),
+            Self::GroupStart(name) => {
+                print_words(name, &mut out);
+                out.push(b':');
+            }
+            Self::GroupEnd => out.push(b';'),
+            Self::Comment(raw) => Token::Comment(raw.clone()).print(&mut out),
+        }
+        out
+    }
+}
+
+impl Mailbox {
+    fn print(&self, out: &mut Vec<u8>) {
+        print_words(&self.phrase, out);
+        if !out.is_empty() {
+            out.push(b' ');
+        }
+        if self.bracketed {
+            out.push(b'<');
+        }
+        self.address.iter().for_each(|token| token.print(out));
+        if self.bracketed {
+            out.push(b'>');
+        }
+        for comment in &self.comments {
+            out.push(b' ');
+            Token::Comment(comment.clone()).print(out);
+        }
+    }
+}
+
+fn print_words(words: &Words, out: &mut Vec<u8>) {
+    let mut word_before = false;
+    for (at, (token, space)) in words.iter().enumerate() {
+        // Two words that touch would become one.
+        if 0 < at && (*space || (word_before && token.is_word())) {
+            out.push(b' ');
+        }
+        word_before = token.is_word();
+        token.print(out);
+    }
+}
+
+struct Parser {
+    /// What is still to be read, from its end.
+    rest: Words,
+    /// What was read, last first.
+    items: Vec<Item>,
+    /// Comments that belong to what comes next, last first.
+    comments: Vec<Vec<u8>>,
+    /// A `;` was read whose `:` is still to come.
+    group_open: bool,
+}
+
+impl Parser {
+    /// Reads one item or separator; `false` at the beginning of the field.
+    fn step(&mut self) -> Result<bool, SyntaxError> {
+        let Some((token, _)) = self.rest.last() else {
+            return Ok(false);
+        };
+        match token {
+            Token::Comma => {
+                self.rest.pop();
+                self.flush_comments();
+            }
+            Token::Comment(_) => self.pop_comment(),
+            Token::Semicolon => {
+                self.rest.pop();
+                self.flush_comments();
+                self.items.push(Item::GroupEnd);
+                self.group_open = true;
+            }
+            Token::Colon => self.group_name(),
+            Token::Right => self.bracketed()?,
+            Token::Left => return Err(SyntaxError),
+            Token::Atom(_) | Token::Quoted(_) | Token::Literal(_) | Token::Dot | Token::At => {
+                self.plain();
+            }
+        }
+        Ok(true)
+    }
+
+    fn group_name(&mut self) {
+        self.rest.pop();
+        self.flush_comments();
+        if !self.group_open {
+            // The end was forgotten; the group is the rest of the field.
+            self.items.insert(0, Item::GroupEnd);
+        }
+        self.group_open = false;
+        let name = self
+            .words_before(|token| !matches!(token, Token::Comma | Token::Semicolon | Token::Right));
+        self.items.push(Item::GroupStart(name));
+    }
+
+    /// `phrase <address> (comments)`
+    fn bracketed(&mut self) -> Result<(), SyntaxError> {
+        self.rest.pop();
+        let mut comments = std::mem::take(&mut self.comments);
+        let mut address = Vec::new();
+        loop {
+            match self.rest.pop().ok_or(SyntaxError)?.0 {
+                Token::Left => break,
+                Token::Right => return Err(SyntaxError),
+                Token::Comment(raw) => comments.push(raw),
+                token => address.push(token),
+            }
+        }
+        address.reverse();
+        comments.reverse();
+        let phrase = self.words_before(|token| {
+            !matches!(
+                token,
+                Token::Comma | Token::Semicolon | Token::Colon | Token::Right | Token::Left
+            )
+        });
+        self.items.push(Item::Address(Mailbox {
+            phrase,
+            address,
+            bracketed: true,
+            comments,
+        }));
+        Ok(())
+    }
+
+    /// `address (comments)`, up to two words with nothing between.
+    fn plain(&mut self) {
+        let mut comments = std::mem::take(&mut self.comments);
+        let mut address: Vec<Token> = Vec::new();
+        while let Some((token, _)) = self.rest.last() {
+            match token {
+                Token::Comment(_) => self.pop_comment(),
+                Token::Dot | Token::At => {
+                    comments.append(&mut self.comments);
+                    address.extend(self.rest.pop().map(|(token, _)| token));
+                }
+                word if word.is_word() => {
+                    if address.last().is_some_and(Token::is_word) {
+                        break;
+                    }
+                    comments.append(&mut self.comments);
+                    address.extend(self.rest.pop().map(|(token, _)| token));
+                }
+                _ => break,
+            }
+        }
+        // Comments before the first word are this address's, unless another
+        // address ends right before them.
+        if !self.rest.last().is_some_and(|(token, _)| token.is_word()) {
+            comments.append(&mut self.comments);
+        }
+        address.reverse();
+        comments.reverse();
+        self.items.push(Item::Address(Mailbox {
+            phrase: Vec::new(),
+            address,
+            bracketed: false,
+            comments,
+        }));
+    }
+
+    fn words_before(&mut self, belongs: impl Fn(&Token) -> bool) -> Words {
+        let mut words = Vec::new();
+        while let Some(word) = self.rest.pop_if(|(token, _)| belongs(token)) {
+            words.push(word);
+        }
+        words.reverse();
+        words
+    }
+
+    fn pop_comment(&mut self) {
+        if let Some((Token::Comment(raw), _)) = self.rest.pop() {
+            self.comments.push(raw);
+        }
+    }
+
+    /// Comments without an address stand alone.
+    fn flush_comments(&mut self) {
+        self.items
+            .extend(self.comments.drain(..).map(Item::Comment));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::new(b"here", b"example.org", b"plus.example")
+    }
+
+    fn rewritten(value: &str) -> (String, Vec<String>) {
+        let mut list = AddressList::parse(value.as_bytes()).unwrap();
+        list.rewrite(&names());
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            text(list.to_field(b"To")),
+            list.addresses().map(text).collect(),
+        )
+    }
+
+    fn field(value: &str) -> String {
+        let (field, _) = rewritten(value);
+        field.strip_prefix("To:").unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn addresses_are_made_complete() {
+        assert_eq!(field("ann"), "ann@here.example.org");
+        assert_eq!(field("ann@b"), "ann@b.example.org");
+        assert_eq!(field("ann@b+"), "ann@b.plus.example");
+        assert_eq!(field("ann@b.c."), "ann@b.c");
+        assert_eq!(field("ann@"), "ann@here.example.org");
+        assert_eq!(field("ann@[192.0.2.1]"), "ann@[192.0.2.1]");
+        assert_eq!(field("<>"), "<>");
+        assert_eq!(field("list-@host-@[]"), "list-@host-@[]");
+        assert_eq!(field("<@a,@b:ann@c.d>"), "<ann@c.d>");
+    }
+
+    #[test]
+    fn white_space_between_words_makes_two_addresses() {
+        let (field, addresses) = rewritten("djb fred");
+        assert_eq!(field, "To: djb@here.example.org, fred@here.example.org\n");
+        assert_eq!(addresses.len(), 2);
+        let (_, addresses) = rewritten("\"djb fred\"");
+        assert_eq!(addresses, ["djb fred@here.example.org"]);
+        let (_, addresses) = rewritten("a . b @ c . d");
+        assert_eq!(addresses, ["a.b@c.d"]);
+    }
+
+    #[test]
+    fn names_and_comments_stay() {
+        assert_eq!(field("J. Random <jr@b.c>"), "J. Random <jr@b.c>");
+        assert_eq!(field("\"Random, J.\" <jr@b.c>"), "\"Random, J.\" <jr@b.c>");
+        assert_eq!(field("jr@b.c (J. Random)"), "jr@b.c (J. Random)");
+        assert_eq!(field("a@b.c (one) d@e.f (two)"), "a@b.c (one), d@e.f (two)");
+        assert_eq!(field("(only a comment)"), "(only a comment)");
+        assert_eq!(field("Jörg <j@b.c>"), "\"Jörg\" <j@b.c>");
+        assert_eq!(field("A <a@b.c> B <d@e.f>"), "A <a@b.c>, B <d@e.f>");
+    }
+
+    #[test]
+    fn groups_keep_their_names_and_lose_nobody() {
+        let (field, addresses) = rewritten("friends: ann, bob;, caroline");
+        assert_eq!(
+            field,
+            "To: friends: ann@here.example.org, bob@here.example.org;,\n  caroline@here.example.org\n"
+        );
+        assert_eq!(addresses.len(), 3);
+        let (field, addresses) = rewritten("recipient list not shown: ;");
+        assert_eq!(
+            (field.as_str(), addresses.len()),
+            ("To: recipient list not shown: ;\n", 0)
+        );
+        assert_eq!(
+            rewritten("open: ann").0,
+            "To: open: ann@here.example.org;\n"
+        );
+    }
+
+    #[test]
+    fn long_fields_are_folded_after_commas() {
+        let many = vec!["somebody@somewhere.example"; 5].join(",");
+        let (field, addresses) = rewritten(&many);
+        assert_eq!(addresses.len(), 5);
+        assert_eq!(field.matches("\n  somebody").count(), 2);
+        assert!(field.lines().all(|line| line.len() <= 80));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for wrong in ["a > b", "< a", "<a", "a <b <c>", "\"a"] {
+            assert_eq!(
+                AddressList::parse(wrong.as_bytes()),
+                Err(SyntaxError),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_printed_field_has_the_same_addresses() {
+        arbtest::arbtest(|u| {
+            let letters: Vec<u8> = u.arbitrary()?;
+            let alphabet = b"ab \"\\()<>@.,:;\t";
+            let input: Vec<u8> = letters
+                .iter()
+                .map(|b| alphabet[usize::from(*b) % alphabet.len()])
+                .collect();
+            let Ok(mut list) = AddressList::parse(&input) else {
+                return Ok(());
+            };
+            list.rewrite(&names());
+            let field = list.to_field(b"To");
+            let body = field.strip_prefix(b"To:").unwrap();
+            assert!(
+                !body
+                    .strip_suffix(b"\n")
+                    .unwrap()
+                    .windows(2)
+                    .any(|w| w[0] == b'\n' && w[1] != b' ')
+            );
+            let mut again = AddressList::parse(body).unwrap();
+            again.rewrite(&names());
+            let first: Vec<_> = list.addresses().collect();
+            let second: Vec<_> = again.addresses().collect();
+            assert_eq!(first, second, "{:?}", String::from_utf8_lossy(&field));
+            Ok(())
+        });
+    }
+}

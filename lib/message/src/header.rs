@@ -1,0 +1,101 @@
+//! A header read line by line from a message that may have flaws
+//! (queue-and-delivery.md §3.2.4).
+
+use crate::fields::is_name;
+
+/// The fields of a header as they arrive.
+#[derive(Debug, Default)]
+pub struct HeaderLines {
+    fields: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// What a line was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Line {
+    /// Part of the header.
+    Header,
+    /// The empty line after the header.
+    End,
+    /// The first line of the body; there was no empty line.
+    Body,
+}
+
+/// The header is longer than anybody's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("header is longer than {} bytes", crate::HEADER_BYTES_MAX)]
+pub struct HeaderTooLong;
+
+impl HeaderLines {
+    /// Takes a line with its newline; the last one may lack it.
+    pub fn push(&mut self, line: &[u8]) -> Result<Line, HeaderTooLong> {
+        self.bytes += line.len();
+        if crate::HEADER_BYTES_MAX < self.bytes {
+            return Err(HeaderTooLong);
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let blank = matches!(text.first(), Some(b' ' | b'\t'));
+        if text.is_empty() {
+            return Ok(Line::End);
+        }
+        if blank && let Some(field) = self.fields.last_mut() {
+            append(field, text);
+            return Ok(Line::Header);
+        }
+        let mut field = Vec::new();
+        if has_name(text) {
+            append(&mut field, text);
+        } else if text.starts_with(b"From ") {
+            append(&mut field, &[b"MBOX-Line: ", text].concat());
+        } else {
+            return Ok(Line::Body);
+        }
+        self.fields.push(field);
+        Ok(Line::Header)
+    }
+
+    /// The fields with their continuation lines, each ending in LF.
+    pub fn fields(&self) -> impl Iterator<Item = crate::Field<'_>> {
+        self.fields.iter().map(|raw| crate::fields::parse(raw))
+    }
+}
+
+fn append(field: &mut Vec<u8>, text: &[u8]) {
+    field.extend_from_slice(text);
+    field.push(b'\n');
+}
+
+fn has_name(text: &[u8]) -> bool {
+    let colon = memchr::memchr(b':', text);
+    colon.is_some_and(|at| is_name(text[..at].trim_ascii_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_ends_where_it_stops_to_be_one() {
+        let mut header = HeaderLines::default();
+        let mut push = |line: &[u8]| header.push(line).unwrap();
+        assert_eq!(push(b"From ann@b Thu May 13 18:34:50 1999\n"), Line::Header);
+        assert_eq!(push(b"Subject : one\r\n"), Line::Header);
+        assert_eq!(push(b"\ttwo\n"), Line::Header);
+        assert_eq!(push(b"From : x\n"), Line::Header);
+        assert_eq!(push(b"not a field\n"), Line::Body);
+        assert_eq!(push(b"\n"), Line::End);
+        let fields: Vec<_> = header.fields().collect();
+        assert_eq!(
+            fields[0].raw,
+            b"MBOX-Line: From ann@b Thu May 13 18:34:50 1999\n"
+        );
+        assert_eq!(fields[1].raw, b"Subject : one\n\ttwo\n");
+        assert!(fields[1].is("subject") && fields[2].is("from"));
+    }
+
+    #[test]
+    fn a_message_that_starts_with_a_blank_has_no_header() {
+        assert_eq!(HeaderLines::default().push(b" x: y\n"), Ok(Line::Body));
+    }
+}

@@ -1,0 +1,320 @@
+//! sendmail: the command other programs expect to find
+//! (queue-and-delivery.md §3.3).
+//!
+//! Exit codes are those of sysexits: 0, 64 usage, 65 a message that makes no
+//! sense, 69 refused or never delivered, 75 try again later.
+
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use run::story::Verdict;
+use run::{Exit, Home, ProgramEnd, Settings, Tracer};
+use wire::trace::TraceId;
+
+use crate::inject::{self, Options, RecipientsFrom};
+
+const EX_OK: u8 = 0;
+const EX_USAGE: u8 = 64;
+const EX_DATAERR: u8 = 65;
+const EX_UNAVAILABLE: u8 = 69;
+const EX_TEMPFAIL: u8 = 75;
+
+const USAGE: &str = "\
+usage: sendmail [-t] [-v] [-f sender] [-F name] [-bm|-bp|-bs] [recipient...]
+
+Reads a message on standard input and queues it.
+  -t         recipients of the header, too
+  -f sender  envelope sender (-r is the same); '' for none
+  -F name    full name in From
+  -v         wait, and tell what happens to the message
+  -bp        show the queue        -bs   speak SMTP on standard input
+  -i -oi ... accepted and ignored: a line with a dot never ends a message
+  -N -R -V   DSN options, accepted and ignored
+";
+
+/// Environment of a session on standard input: it may send anywhere.
+const LOCAL_SESSION: [(&str, &str); 8] = [
+    ("RELAYCLIENT", ""),
+    ("DATABYTES", "0"),
+    ("PROTO", "TCP"),
+    ("TCPLOCALIP", "127.0.0.1"),
+    ("TCPLOCALHOST", "localhost"),
+    ("TCPREMOTEIP", "127.0.0.1"),
+    ("TCPREMOTEHOST", "localhost"),
+    ("TCPREMOTEINFO", "sendmail-bs"),
+];
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Mode {
+    #[default]
+    Inject,
+    ShowQueue,
+    Session,
+    NewAliases,
+    Help,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Request {
+    mode: Mode,
+    header_recipients: bool,
+    verbose: bool,
+    sender: Option<Vec<u8>>,
+    full_name: Option<Vec<u8>>,
+    recipients: Vec<Vec<u8>>,
+}
+
+/// The program.
+pub fn main(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
+    let request = Request::parse(arguments).map_err(|text| Exit::new(EX_USAGE, text))?;
+    match request.mode {
+        Mode::Help => {
+            print!("{USAGE}");
+            Ok(EX_OK.into())
+        }
+        Mode::ShowQueue => show_queue(),
+        Mode::Session => session(),
+        Mode::NewAliases => new_aliases(),
+        Mode::Inject => deliver(&request),
+    }
+}
+
+/// `mailq`: becomes qmail-qread.
+pub fn show_queue() -> Result<ProgramEnd, Exit> {
+    become_program(Command::new(Home::find().bin().join("qmail-qread")))
+}
+
+/// `newaliases`: aliases are not ours.
+pub fn new_aliases() -> Result<ProgramEnd, Exit> {
+    Err(Exit::new(
+        run::PERMANENT,
+        "aliases are in .qmail files below the alias directory; for /etc/aliases use the newaliases of fastforward",
+    ))
+}
+
+fn session() -> Result<ProgramEnd, Exit> {
+    // Whoever may run programs here may send anywhere; a socket is somebody
+    // else, somewhere else.
+    if nix::sys::socket::getpeername::<nix::sys::socket::SockaddrStorage>(raw_stdin())
+        .is_ok_and(|peer| peer.as_sockaddr_in().is_some() || peer.as_sockaddr_in6().is_some())
+    {
+        return Err(Exit::new(
+            EX_USAGE,
+            "-bs is for local users; standard input is a network connection. Run qmail-smtpd under a TCP server",
+        ));
+    }
+    let mut command = Command::new(Home::find().bin().join("qmail-smtpd"));
+    if std::env::var_os("PROTO").is_none() {
+        command.envs(LOCAL_SESSION);
+    }
+    become_program(command)
+}
+
+fn raw_stdin() -> std::os::fd::RawFd {
+    std::os::fd::AsRawFd::as_raw_fd(&std::io::stdin().as_fd())
+}
+
+fn become_program(mut command: Command) -> Result<ProgramEnd, Exit> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let error = command.exec();
+    Err(Exit::new(
+        EX_TEMPFAIL,
+        format!("cannot start {program}: {error}"),
+    ))
+}
+
+fn deliver(request: &Request) -> Result<ProgramEnd, Exit> {
+    let home = Home::find();
+    let settings = with_names(&Settings::of_process(&home), request);
+    let options = Options {
+        recipients_from: if request.header_recipients {
+            RecipientsFrom::Both
+        } else {
+            RecipientsFrom::Arguments
+        },
+        recipients: request.recipients.clone(),
+        sender: request.sender.clone(),
+        ..Options::default()
+    };
+    let trace = Tracer::id_of_process();
+    let submitted = inject::inject("sendmail", &home, &settings, &options, trace)
+        .map_err(|error| Exit::new(exit_code(&error), error.to_string()))?;
+    if !request.verbose {
+        return Ok(EX_OK.into());
+    }
+    if let Some(place) = submitted {
+        println!(
+            "queued as {} in {}, trace {trace}",
+            place.message, place.queue
+        );
+    }
+    Ok(tell(&home, trace).into())
+}
+
+fn tell(home: &Home, trace: TraceId) -> u8 {
+    match crate::follow::follow(home, trace) {
+        Ok(Some(Verdict::Delivered)) => EX_OK,
+        Ok(Some(Verdict::Deferred)) => EX_TEMPFAIL,
+        Ok(Some(Verdict::Failed)) => EX_UNAVAILABLE,
+        Ok(Some(Verdict::Running) | None) => {
+            println!("not over yet; see `indimail trace {trace}` later");
+            EX_TEMPFAIL
+        }
+        // The message is safe; only its story is not for this user.
+        Err(error) => {
+            println!(
+                "the message is queued, but {error}; somebody who may can say `indimail trace {trace}`"
+            );
+            EX_OK
+        }
+    }
+}
+
+fn exit_code(error: &inject::Error) -> u8 {
+    use inject::Error;
+    match error {
+        Error::Usage(_) | Error::NoRecipients => EX_USAGE,
+        Error::Syntax { .. } | Error::Header(_) | Error::Address(_) => EX_DATAERR,
+        Error::TooBig | Error::TooManyRecipients => EX_UNAVAILABLE,
+        Error::Refused(refusal) if refusal.permanent => EX_UNAVAILABLE,
+        Error::Read(_) | Error::Print(_) | Error::Settings(_) | Error::Refused(_) => EX_TEMPFAIL,
+    }
+}
+
+/// `-f` names the person in a generated From, too; `-F` gives the name.
+fn with_names(settings: &Settings, request: &Request) -> Settings {
+    let mut changes: Vec<(&str, Option<&[u8]>)> = Vec::new();
+    if let Some(sender) = request
+        .sender
+        .as_deref()
+        .filter(|sender| !sender.is_empty())
+    {
+        let at = sender.iter().rposition(|&b| b == b'@');
+        let (user, host) = sender.split_at(at.unwrap_or(sender.len()));
+        for name in ["QMAILNAME", "MAILNAME", "NAME", "QMAILHOST", "MAILHOST"] {
+            changes.push((name, None));
+        }
+        changes.push(("QMAILUSER", Some(user)));
+        changes.push(("QMAILHOST", host.strip_prefix(b"@")));
+    }
+    if let Some(name) = &request.full_name {
+        changes.push(("MAILNAME", Some(name)));
+    }
+    settings.overlaid(changes)
+}
+
+impl Request {
+    fn parse(arguments: &[Vec<u8>]) -> Result<Self, String> {
+        let mut request = Self::default();
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.as_slice().first() {
+            let Some(flags) = argument.strip_prefix(b"-").filter(|f| !f.is_empty()) else {
+                break;
+            };
+            rest.next();
+            if flags == b"-" {
+                break;
+            }
+            if flags == b"-help" {
+                request.mode = Mode::Help;
+                return Ok(request);
+            }
+            request.flags(flags, &mut rest)?;
+        }
+        request.recipients = rest.cloned().collect();
+        Ok(request)
+    }
+
+    fn flags(
+        &mut self,
+        flags: &[u8],
+        rest: &mut std::slice::Iter<'_, Vec<u8>>,
+    ) -> Result<(), String> {
+        for (at, flag) in flags.iter().enumerate() {
+            let attached = &flags[at + 1..];
+            let mut argument = || match attached {
+                [] => rest.next().cloned().ok_or_else(|| needs_argument(*flag)),
+                attached => Ok(attached.to_vec()),
+            };
+            match flag {
+                b't' => self.header_recipients = true,
+                b'v' => self.verbose = true,
+                b'i' | b'm' | b'n' | b'x' | b'U' | b's' => {}
+                b'I' => self.mode = Mode::NewAliases,
+                b'f' | b'r' => {
+                    self.sender = Some(argument()?);
+                    return Ok(());
+                }
+                b'F' => {
+                    self.full_name = Some(argument()?);
+                    return Ok(());
+                }
+                b'b' => {
+                    self.mode = match attached {
+                        b"m" | b"h" | b"H" => Mode::Inject,
+                        b"p" => Mode::ShowQueue,
+                        b"s" => Mode::Session,
+                        b"i" => Mode::NewAliases,
+                        other => {
+                            let mode = String::from_utf8_lossy(other);
+                            return Err(format!("unknown mode -b{mode}; see --help"));
+                        }
+                    };
+                    return Ok(());
+                }
+                // What follows belongs to the flag itself.
+                b'o' | b'e' | b'd' | b'E' | b'J' | b'q' | b'A' | b'M' => return Ok(()),
+                b'B' | b'p' | b'h' | b'L' | b'N' | b'R' | b'V' | b'O' | b'C' | b'X' => {
+                    argument()?;
+                    return Ok(());
+                }
+                other => {
+                    let flag = text::log::printable(&[*other], 1);
+                    return Err(format!("unknown flag -{flag}; see --help"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn needs_argument(flag: u8) -> String {
+    format!("-{} needs an argument; see --help", char::from(flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Request, String> {
+        let words = line.split(' ').filter(|word| !word.is_empty());
+        let words: Vec<Vec<u8>> = words.map(|word| word.as_bytes().to_vec()).collect();
+        Request::parse(&words)
+    }
+
+    #[test]
+    fn what_programs_say_to_sendmail_is_understood() {
+        let request = parse("-oi -odb -oem -t -N never -f ann@b.c -FAnn bob carl").unwrap();
+        assert!(request.header_recipients && request.mode == Mode::Inject);
+        assert_eq!(request.sender.as_deref(), Some(&b"ann@b.c"[..]));
+        assert_eq!(request.full_name.as_deref(), Some(&b"Ann"[..]));
+        assert_eq!(request.recipients, [b"bob".to_vec(), b"carl".to_vec()]);
+        assert_eq!(parse("-bs").unwrap().mode, Mode::Session);
+        assert_eq!(parse("-bp").unwrap().mode, Mode::ShowQueue);
+        assert!(parse("-tv -- -x").unwrap().verbose);
+        assert_eq!(parse("-q30m").unwrap().mode, Mode::Inject);
+        assert!(parse("-Z").is_err() && parse("-bd").is_err() && parse("-f").is_err());
+    }
+
+    #[test]
+    fn the_sender_shows_in_a_generated_from() {
+        let settings = Settings::of_files(&Home::at("/nonexistent"));
+        let settings = settings.overlaid([("NAME", Some(&b"Root"[..]))]);
+        let named = with_names(&settings, &parse("-f ann@b.c -F Ann").unwrap());
+        assert_eq!(named.variable("QMAILUSER"), Some(&b"ann"[..]));
+        assert_eq!(named.variable("QMAILHOST"), Some(&b"b.c"[..]));
+        assert_eq!(named.variable("NAME"), None);
+        assert_eq!(named.variable("MAILNAME"), Some(&b"Ann"[..]));
+    }
+}
