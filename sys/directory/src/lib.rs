@@ -13,6 +13,7 @@
 pub mod assign;
 mod domains;
 mod error;
+pub mod home;
 pub mod password;
 mod placement;
 mod quota;

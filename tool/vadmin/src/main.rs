@@ -1,3 +1,108 @@
 //! vadmin: administration of virtual domains and users.
+//!
+//! One program with many names: called as `vadduser`, or as
+//! `vadmin-tools vadduser`. Runs as root or as the owner of the mail, never
+//! set-uid. Started by root it edits control files and `users/assign` itself
+//! and does everything below `db`, `domains/D` and `mail` as the mail's owner:
+//! what that user can put in the way must not lead root astray.
+//!
+//! Exit codes: 0 done; 1 not found, or an empty answer; 100 wrong usage, or
+//! refused for good; 111 not now.
 
-fn main() {}
+mod domain;
+mod lines;
+mod notify;
+mod secrets;
+mod show;
+mod site;
+mod undo;
+mod user;
+mod valias;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use run::Exit;
+
+const USAGE: &str = "usage: vadmin-tools COMMAND [ARGUMENTS]
+
+Commands, also as programs of their own:
+  vadddomain   add a virtual domain           vdeldomain  delete one
+  vdominfo     show domains
+  vadduser     add a user                     vdeluser    delete one
+  vmoduser     change quota, flags, state     vpasswd     change a password
+  vuserinfo    show a user                    valias      show and change aliases
+
+COMMAND --help explains each.";
+
+/// A command: its name for messages, and what it does with its arguments.
+type Command = (&'static str, fn(Vec<OsString>) -> Result<(), Exit>);
+
+/// All names; several may mean the same.
+const COMMANDS: &[(&str, Command)] = &[
+    ("vadddomain", ("vadddomain", domain::add::main)),
+    ("vaddomain", ("vadddomain", domain::add::main)),
+    ("vdeldomain", ("vdeldomain", domain::delete::main)),
+    ("vdelldomain", ("vdeldomain", domain::delete::main)),
+    ("vdominfo", ("vdominfo", domain::info::main)),
+    ("vadduser", ("vadduser", user::add::main)),
+    ("vdeluser", ("vdeluser", user::delete::main)),
+    ("vmoduser", ("vmoduser", user::modify::main)),
+    ("vpasswd", ("vpasswd", user::passwd::main)),
+    ("vuserinfo", ("vuserinfo", user::info::main)),
+    ("valias", ("valias", valias::main)),
+    (
+        domain::populate::NAME,
+        ("vadddomain", domain::populate::main),
+    ),
+    (
+        domain::populate::CLEAR,
+        ("vdeldomain", domain::populate::clear),
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let command = command_of(&arguments[..arguments.len().min(1)]).or_else(|| {
+        let command = command_of(arguments.get(1..2)?)?;
+        arguments.remove(0);
+        Some(command)
+    });
+    let Some((name, body)) = command else {
+        let asked = arguments.get(1).is_some_and(|first| first == "--help");
+        return if asked {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        } else {
+            eprintln!("{USAGE}");
+            ExitCode::from(run::PERMANENT)
+        };
+    };
+    run::process(name, || {
+        if os::account::is_set_uid() {
+            return Err(Exit::new(run::PERMANENT, "I refuse to run set-uid"));
+        }
+        body(arguments)
+    })
+}
+
+fn command_of(first: &[OsString]) -> Option<Command> {
+    let name = Path::new(first.first()?).file_name()?;
+    COMMANDS
+        .iter()
+        .find(|(known, _)| name == *known)
+        .map(|(_, command)| *command)
+}
+
+/// Reads arguments; help and usage errors end the program as documented.
+fn parse<T: Parser>(arguments: Vec<OsString>) -> Result<T, Exit> {
+    T::try_parse_from(arguments).map_err(|error| {
+        let _ = error.print();
+        match error.exit_code() {
+            0 => Exit::new(0, ""),
+            _ => Exit::new(run::PERMANENT, ""),
+        }
+    })
+}

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,7 @@ impl Books {
     }
 }
 
-fn keep_books(database: &PathBuf, queue: &Receiver<Entry>) {
+fn keep_books(database: &Path, queue: &Receiver<Entry>) {
     let mut recent: HashMap<(String, &'static str), Instant> = HashMap::new();
     while let Ok(entry) = queue.recv() {
         if let Entry::Login { user, service, .. } = &entry {

@@ -1,0 +1,6 @@
+//! Commands about domains.
+
+pub mod add;
+pub mod delete;
+pub mod info;
+pub mod populate;

@@ -1,0 +1,5 @@
+//! Whole commands in installations of their own.
+
+mod domain;
+mod house;
+mod user;
