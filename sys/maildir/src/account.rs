@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::folder::FolderName;
 use crate::mailbox::{Access, Mailbox, account_lock};
+use crate::staged::sweep;
 use crate::store::Only;
 
 /// Folders that are subscribed to, `INBOX.A` lines as Courier writes them.
@@ -195,6 +196,9 @@ impl Account {
                 return Err(Error::io("create tmp in", &path)(error));
             }
             _ => {}
+        }
+        if access == Access::ReadWrite {
+            sweep(&path);
         }
         Mailbox::open(&self.root, &path, access)
     }

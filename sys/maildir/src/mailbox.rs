@@ -468,9 +468,7 @@ fn begin(root: &Path, folder: &Path) -> Result<Index> {
 /// Gives UIDs to files, in the order the messages arrived.
 fn adds(folder: &Path, uid_next: u32, modseq: u64, files: Files) -> Result<Vec<Record>> {
     let mut names: Vec<FileName> = files.into_values().collect();
-    names.sort_unstable_by(|a, b| {
-        (a.seconds(), a.base().len(), a.base()).cmp(&(b.seconds(), b.base().len(), b.base()))
-    });
+    names.sort_unstable_by(|a, b| a.arrival().cmp(&b.arrival()));
     let mut records = Vec::with_capacity(names.len());
     let mut uid = uid_next;
     for name in names {
