@@ -1,3 +1,111 @@
-//! queue: looks at the queue and its tables.
+//! Looks at the queue, and builds the tables that mail programs look things
+//! up in.
+//!
+//! One program with several names: it acts by the name it is called by, else
+//! by its first argument. Runs as whoever calls it, and refuses to run
+//! set-uid. Exit codes: 0, 100 (wrong use), 111 (did not work).
 
-fn main() {}
+mod counts;
+mod list_cdb;
+mod newu;
+mod options;
+mod output;
+mod pw2u;
+mod qread;
+mod queues;
+mod showctl;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+use run::{Exit, Home};
+
+/// A command of this program.
+struct Tool {
+    name: &'static str,
+    usage: &'static str,
+    run: fn(&Home, Vec<String>) -> Result<(), Exit>,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        name: "qmail-newu",
+        usage: newu::USAGE,
+        run: newu::run,
+    },
+    Tool {
+        name: "qmail-pw2u",
+        usage: pw2u::USAGE,
+        run: pw2u::run,
+    },
+    Tool {
+        name: "qmail-qstat",
+        usage: counts::USAGE,
+        run: counts::run,
+    },
+    Tool {
+        name: "qmail-qread",
+        usage: qread::USAGE,
+        run: qread::run,
+    },
+    Tool {
+        name: "qmail-newmrh",
+        usage: list_cdb::NEWMRH_USAGE,
+        run: list_cdb::newmrh,
+    },
+    Tool {
+        name: "qmail-cdb",
+        usage: list_cdb::CDB_USAGE,
+        run: list_cdb::run,
+    },
+    Tool {
+        name: "qmail-showctl",
+        usage: showctl::USAGE,
+        run: showctl::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let called = arguments.next().unwrap_or_default();
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let by_name = tool(Path::new(&called).file_name().unwrap_or_default());
+    let chosen = by_name.or_else(|| {
+        let tool = tool(arguments.first()?)?;
+        arguments.remove(0);
+        Some(tool)
+    });
+    run::process(chosen.map_or("queue-tools", |tool| tool.name), || {
+        if os::account::is_set_uid() {
+            return Err(Exit::new(
+                run::PERMANENT,
+                "this program must not be set-uid",
+            ));
+        }
+        let Some(tool) = chosen else {
+            let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
+            let names = names.join(" | ");
+            return Err(Exit::new(
+                run::PERMANENT,
+                format!("usage: queue-tools {names}"),
+            ));
+        };
+        let text = |argument: OsString| {
+            let not_text = |_| Exit::new(run::PERMANENT, "an argument is not UTF-8");
+            argument.into_string().map_err(not_text)
+        };
+        let arguments: Vec<String> = arguments.into_iter().map(text).collect::<Result<_, _>>()?;
+        if arguments
+            .first()
+            .is_some_and(|argument| argument == "--help")
+        {
+            return output::print(tool.usage.as_bytes());
+        }
+        (tool.run)(&Home::find(), arguments)
+    })
+}
+
+fn tool(name: &OsStr) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.name == name)
+}

@@ -1,0 +1,151 @@
+//! One qmail-start a queue, restarted when it dies.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use os::child::{Setup, prepare};
+use os::signal::Signal;
+use queue::Queues;
+
+use crate::PROGRAM;
+
+/// Pause before a restart; it doubles while children die young.
+const PAUSE_SECONDS: i64 = 1;
+const PAUSE_SECONDS_MAX: i64 = 64;
+/// A child that lived this long did not die of its configuration.
+const YOUNG_SECONDS: i64 = 60;
+
+struct Child {
+    queue: PathBuf,
+    pid: Option<u32>,
+    started: i64,
+    pause: i64,
+    next_start: i64,
+}
+
+/// All of them.
+pub struct Children {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    children: Vec<Child>,
+}
+
+impl Children {
+    /// Nothing is started yet.
+    pub fn new(program: PathBuf, arguments: Vec<OsString>, queues: &Queues) -> Self {
+        let children = queues.directories().iter().map(|queue| Child {
+            queue: queue.clone(),
+            pid: None,
+            started: 0,
+            pause: PAUSE_SECONDS,
+            next_start: 0,
+        });
+        Self {
+            program,
+            arguments,
+            children: children.collect(),
+        }
+    }
+
+    /// Starts those whose time has come.
+    pub fn start_due(&mut self, now: i64) {
+        for child in &mut self.children {
+            if child.pid.is_some() || now < child.next_start {
+                continue;
+            }
+            let mut command = Command::new(&self.program);
+            command.args(&self.arguments).env("QUEUEDIR", &child.queue);
+            prepare(&mut command, Setup::default());
+            let queue = child.queue.display();
+            match command.spawn() {
+                Ok(process) => {
+                    println!("{PROGRAM}: pid {}, queue {queue} started", process.id());
+                    child.pid = Some(process.id());
+                    child.started = now;
+                }
+                Err(error) => {
+                    run::warn(PROGRAM, &format!("cannot start queue {queue}: {error}"));
+                    child.back_off(now);
+                }
+            }
+        }
+    }
+
+    /// When the next one is to be started.
+    pub fn next_start(&self) -> Option<i64> {
+        let waiting = self.children.iter().filter(|child| child.pid.is_none());
+        waiting.map(|child| child.next_start).min()
+    }
+
+    /// Says whether any child runs.
+    pub fn any_running(&self) -> bool {
+        self.children.iter().any(|child| child.pid.is_some())
+    }
+
+    /// Passes a signal on.
+    pub fn signal(&self, signal: Signal) {
+        for pid in self.children.iter().filter_map(|child| child.pid) {
+            // One that is gone just now will be collected.
+            let _ = os::signal::send(pid, signal);
+        }
+    }
+
+    /// Notices the dead.
+    pub fn collect(&mut self, now: i64) {
+        while let Some((pid, ended)) = os::child::collect() {
+            let child = self
+                .children
+                .iter_mut()
+                .find(|child| child.pid == Some(pid));
+            let Some(child) = child else { continue };
+            println!(
+                "{PROGRAM}: pid {pid}, queue {} ended: {ended:?}",
+                child.queue.display()
+            );
+            child.pid = None;
+            if YOUNG_SECONDS < now - child.started {
+                child.pause = PAUSE_SECONDS;
+            }
+            child.back_off(now);
+        }
+    }
+}
+
+impl Child {
+    fn back_off(&mut self, now: i64) {
+        self.next_start = now + self.pause;
+        self.pause = (self.pause * 2).min(PAUSE_SECONDS_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_dies_young_is_started_later_and_later() {
+        let mut child = Child {
+            queue: PathBuf::new(),
+            pid: None,
+            started: 0,
+            pause: PAUSE_SECONDS,
+            next_start: 0,
+        };
+        let mut starts = Vec::new();
+        for _ in 0..9 {
+            child.back_off(0);
+            starts.push(child.next_start);
+        }
+        assert_eq!(starts, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_waits() {
+        let queues = Queues::one("/nowhere/queue1");
+        let mut children = Children::new("/nowhere/qmail-start".into(), Vec::new(), &queues);
+        children.start_due(100);
+        assert!(!children.any_running());
+        assert_eq!(children.next_start(), Some(101));
+    }
+}
