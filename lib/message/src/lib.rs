@@ -5,8 +5,10 @@
 
 mod collect;
 mod fields;
+mod filter;
 mod received;
 
 pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX};
 pub use fields::{Field, body_offset, fields};
+pub use filter::Filter;
 pub use received::{Client, Origin, Received};

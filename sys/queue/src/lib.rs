@@ -11,15 +11,17 @@ mod additions;
 mod create;
 mod error;
 mod files;
+mod intake;
 mod layout;
 mod origins;
 mod queues;
 mod writer;
 
-pub use additions::{Additions, message_id};
+pub use additions::Additions;
 pub use create::{Owners, TCPTO_BYTES, create};
 pub use error::{Error, report};
 pub use files::{Disk, FileSystem};
+pub use intake::{Addressing, Intake};
 pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
 pub use origins::Origins;
 pub use queues::{Queues, QueuesError};
