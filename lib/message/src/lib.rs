@@ -6,6 +6,7 @@
 mod address_list;
 mod collect;
 mod fields;
+mod filter;
 mod header;
 mod received;
 mod rewrite;
@@ -14,6 +15,7 @@ mod token;
 pub use address_list::AddressList;
 pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX};
 pub use fields::{Field, body_offset, fields};
+pub use filter::Filter;
 pub use header::{HeaderLines, HeaderTooLong, Line};
 pub use received::{Client, Origin, Received};
 pub use rewrite::Names;

@@ -112,6 +112,36 @@ pub static ENVHEADERS: Setting = Setting {
     meaning: "Header fields, as Name or Name:bytes, that delivery programs find as variables.",
 };
 
+/// Fields that are taken out of every message.
+pub static REMOVEHEADERS: Setting = Setting {
+    file: "removeheaders",
+    variable: "REMOVEHEADERS",
+    kind: Kind::List,
+    default: None,
+    readers: WRITERS,
+    meaning: "Header fields that are dropped, by their whole names.",
+};
+
+/// Fields that are logged.
+pub static LOGHEADERS: Setting = Setting {
+    file: "logheaders",
+    variable: "LOGHEADERS",
+    kind: Kind::List,
+    default: None,
+    readers: WRITERS,
+    meaning: "Header fields of every message that are written to the log.",
+};
+
+/// Where all mail goes instead.
+pub static QUARANTINE: Setting = Setting {
+    file: "quarantine",
+    variable: "QUARANTINE",
+    kind: Kind::Line,
+    default: None,
+    readers: WRITERS,
+    meaning: "Address that gets mail instead of its recipients, named in X-Quarantine-ID.",
+};
+
 /// How long a queue writer may live.
 pub static DEATH: Setting = Setting {
     file: "",
@@ -144,6 +174,9 @@ pub static ALL: &[&Setting] = &[
     &EXTRAQUEUE,
     &QQEH,
     &ENVHEADERS,
+    &REMOVEHEADERS,
+    &LOGHEADERS,
+    &QUARANTINE,
     &DEATH,
     &OSSIFIED,
 ];

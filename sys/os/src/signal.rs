@@ -45,6 +45,13 @@ pub fn ignore_pipe() {
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigIgn) };
 }
 
+/// Makes writes beyond the file size limit an error instead of the end of the
+/// process.
+pub fn ignore_file_size() {
+    // SAFETY: ignoring a signal installs no handler.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
+}
+
 /// Ends this process with SIGALRM's default action when it lives longer.
 pub fn set_alarm(seconds: u32) {
     nix::unistd::alarm::set(seconds);

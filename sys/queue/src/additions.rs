@@ -1,9 +1,10 @@
 //! What the site adds to every message it takes
 //! (queue-and-delivery.md §3.1.5).
 
-use message::{Collected, Collector};
+use message::{Collected, Collector, Filter};
 use run::{SettingError, Settings};
-use settings::queue::{ENVHEADERS, EXTRAQUEUE};
+use settings::Setting;
+use settings::queue::{ENVHEADERS, EXTRAQUEUE, LOGHEADERS, QUARANTINE, REMOVEHEADERS};
 use wire::trace::TraceId;
 
 /// Name of the field the trace event quotes.
@@ -11,11 +12,14 @@ const MESSAGE_ID: &str = "Message-ID";
 /// Longest Message-ID in a trace event.
 const MESSAGE_ID_BYTES_MAX: usize = 998;
 
-/// Further recipients, and fields that travel in the envelope.
+/// What is added to, taken from and done with every message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Additions {
     recipients: Vec<Vec<u8>>,
+    quarantine: Option<Vec<u8>>,
     env_headers: Vec<EnvHeader>,
+    removed: Vec<String>,
+    logged: Vec<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,23 +32,33 @@ impl Additions {
     /// What the settings say. A variable that is set but empty switches its
     /// feature off.
     pub fn configured(settings: &Settings) -> Result<Self, SettingError> {
-        let is_off = |name| settings.variable(name).is_some_and(<[u8]>::is_empty);
+        let list = |setting: &Setting| match settings.variable(setting.variable) {
+            Some([]) => Ok(Vec::new()),
+            _ => Ok(settings.list(setting)?.unwrap_or_default()),
+        };
+        let names = |setting: &Setting| {
+            let lines = list(setting)?;
+            Ok(lines
+                .iter()
+                .filter_map(|line| EnvHeader::parse(line))
+                .map(|h| h.name)
+                .collect())
+        };
         let recipients = match settings.variable(EXTRAQUEUE.variable) {
-            Some([]) => Vec::new(),
-            Some(address) => vec![address.to_vec()],
-            None => settings.list(&EXTRAQUEUE)?.unwrap_or_default(),
+            Some(address) if !address.is_empty() => vec![address.to_vec()],
+            _ => list(&EXTRAQUEUE)?,
         };
-        let lines = match is_off(ENVHEADERS.variable) {
-            true => Vec::new(),
-            false => settings.list(&ENVHEADERS)?.unwrap_or_default(),
-        };
-        let env_headers = lines
-            .iter()
-            .filter_map(|line| EnvHeader::parse(line))
-            .collect();
         Ok(Self {
             recipients,
-            env_headers,
+            quarantine: settings
+                .line(&QUARANTINE)?
+                .filter(|address| !address.is_empty()),
+            env_headers: list(&ENVHEADERS)?
+                .iter()
+                .filter_map(|l| EnvHeader::parse(l))
+                .collect(),
+            removed: names(&REMOVEHEADERS)?,
+            logged: names(&LOGHEADERS)?,
         })
     }
 
@@ -53,10 +67,21 @@ impl Additions {
         &self.recipients
     }
 
+    /// Who gets the message instead of its own recipients.
+    pub fn quarantine(&self) -> Option<&[u8]> {
+        self.quarantine.as_deref()
+    }
+
     /// Watches a message for the fields that are wanted.
     pub fn collector(&self) -> Collector {
         let names = self.env_headers.iter().map(|header| header.name.as_str());
-        Collector::new(names.chain([MESSAGE_ID]))
+        let logged = self.logged.iter().map(String::as_str);
+        Collector::new(names.chain(logged).chain([MESSAGE_ID]))
+    }
+
+    /// Takes out of a message what is not wanted.
+    pub fn filter(&self) -> Filter {
+        Filter::new(self.removed.iter().map(String::as_str))
     }
 
     /// The `h` record: the trace first, so that no field of the message can
@@ -64,7 +89,7 @@ impl Additions {
     pub fn env_headers(&self, trace: TraceId, collected: &[Collected]) -> Vec<u8> {
         let mut lines = trace.to_header().into_bytes();
         for header in &self.env_headers {
-            for field in collected.iter().filter(|field| field.name == header.name) {
+            for field in of_name(collected, &header.name) {
                 let value = &field.value[..field.value.len().min(header.bytes_max)];
                 lines.extend_from_slice(header.name.as_bytes());
                 lines.extend_from_slice(b": ");
@@ -74,6 +99,22 @@ impl Additions {
         }
         lines
     }
+
+    /// The lines for the log, printable.
+    pub fn log_lines(&self, collected: &[Collected]) -> Vec<String> {
+        let fields = self.logged.iter().flat_map(|name| of_name(collected, name));
+        let line = |field: &Collected| {
+            let value = text::log::printable(&field.value, field.value.len());
+            format!("{}: {value}", field.name)
+        };
+        fields.map(line).collect()
+    }
+}
+
+fn of_name<'a>(collected: &'a [Collected], name: &str) -> impl Iterator<Item = &'a Collected> {
+    collected
+        .iter()
+        .filter(move |field| field.name.eq_ignore_ascii_case(name))
 }
 
 impl EnvHeader {
@@ -97,7 +138,7 @@ impl EnvHeader {
 }
 
 /// The Message-ID among collected fields, without angle brackets, printable.
-pub fn message_id(collected: &[Collected]) -> Option<String> {
+pub(crate) fn message_id(collected: &[Collected]) -> Option<String> {
     let field = collected
         .iter()
         .find(|field| field.name.eq_ignore_ascii_case(MESSAGE_ID))?;

@@ -6,7 +6,7 @@ use address::Domain;
 use run::Home;
 
 /// Where root installs when not told otherwise.
-const ROOT_OF_ROOT: &str = "/var/indimail";
+pub const ROOT_OF_ROOT: &str = "/var/indimail";
 /// Where everybody else does, below the current directory.
 const ROOT_OF_OTHERS: &str = "indimail-data";
 /// What an ordinary user adds to every port.

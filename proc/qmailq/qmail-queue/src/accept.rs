@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 
 use message::Received;
-use queue::{Disk, EnvelopeHead, Error, Writer, message_id};
+use queue::{Disk, EnvelopeHead, Error, Intake, Writer};
 use run::Tracer;
 use wire::trace::{Kind, TraceId};
 
@@ -12,61 +12,40 @@ use crate::caller::Caller;
 use crate::envelope::Envelope;
 
 const READ_BYTES: usize = 64 * 1024;
-/// Most recipients named in the trace event.
-const RECIPIENTS_TRACED_MAX: usize = 50;
 
 /// Takes one message; when this returns without an error, it is on disk.
 pub fn accept(caller: &Caller, trace: TraceId, tracer: &Tracer) -> Result<(), Error> {
     let writer = Writer::new(caller.layout.clone(), Disk::new(), caller.durability)
         .with_bytes_free_min(caller.bytes_free_min);
-    let mut text = writer.begin()?;
+    let pid = std::process::id();
     let received = Received {
-        pid: std::process::id(),
+        pid,
         origin: caller.origin,
         client: caller.client.clone(),
         time: os::clock::unix_seconds(),
     };
-    let line = received.to_string();
-    text.write(line.as_bytes())?;
-    let mut bytes = line.len() as u64;
-    let mut collector = caller.additions.collector();
-    read_message(|piece| {
-        collector.push(piece);
-        bytes += piece.len() as u64;
-        text.write(piece)
-    })?;
+    let mut intake = Intake::begin(&writer, &caller.additions, &received, trace)?;
+    read_message(|piece| intake.write(piece))?;
 
     let mut envelope = Envelope::new(BufReader::new(descriptor(1, "envelope")?));
     let sender = envelope.sender()?;
-    let pid = std::process::id();
-    let mut recipients = text.envelope(EnvelopeHead {
+    let head = EnvelopeHead {
         uid: caller.uid,
         pid,
         sender: &sender,
-    })?;
-    let mut event = tracer.event(trace, Kind::Queued);
-    for recipient in caller.additions.recipients() {
-        recipients.add(recipient)?;
-    }
+    };
+    let mut addressing = intake.envelope(head)?;
     while let Some(recipient) = envelope.recipient()? {
-        recipients.add(recipient)?;
-        if event.recipients.len() < RECIPIENTS_TRACED_MAX {
-            event
-                .recipients
-                .push(text::log::printable(recipient, recipient.len()));
-        }
+        addressing.add(recipient)?;
     }
-    let collected = collector.finish();
-    let env_headers = caller.additions.env_headers(trace, &collected);
-    let queued = recipients.commit(&caller.extra_headers, &env_headers)?;
-
-    event.queue = Some(caller.layout.name());
-    event.message = Some(queued.id);
-    event.sender = Some(text::log::printable(&sender, sender.len()));
-    event.message_id = message_id(&collected);
-    event.bytes = Some(bytes);
+    let log_lines = addressing.log_lines();
+    let mut event = tracer.event(trace, Kind::Queued);
     event.place = caller.client.as_ref().map(|client| client.ip.to_string());
+    addressing.commit(&caller.extra_headers, &mut event)?;
     tracer.send(&event);
+    log_lines
+        .iter()
+        .for_each(|line| run::info(crate::PROGRAM, line));
     Ok(())
 }
 

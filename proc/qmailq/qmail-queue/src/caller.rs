@@ -8,9 +8,6 @@ use queue::{Additions, Durability, Error, Layout, Origins, Queues};
 use run::{Home, Settings};
 use settings::queue::{DEATH, MIN_FREE, QQEH};
 
-/// Longest `QQEH`.
-const EXTRA_HEADER_BYTES_MAX: usize = 64 * 1024;
-
 /// Permission bit of a directory that everybody may write to.
 const WRITABLE_BY_ALL: u32 = 0o002;
 
@@ -66,7 +63,10 @@ impl Caller {
             durability: Durability::configured(settings)?,
             bytes_free_min: integer(&MIN_FREE)?,
             additions: Additions::configured(settings)?,
-            extra_headers: extra_headers(of_process.variable(QQEH.variable)),
+            extra_headers: of_process
+                .variable(QQEH.variable)
+                .unwrap_or_default()
+                .to_vec(),
             seconds_max: u32::try_from(integer(&DEATH)?).unwrap_or(u32::MAX).max(1),
         })
     }
@@ -102,31 +102,4 @@ fn client(settings: &Settings) -> Option<Client> {
     let ip = said.or_else(|| (0..=2).find_map(os::socket::peer_ip))?;
     let host = text("HOSTNAME").map_or_else(os::account::host_name, str::to_owned);
     Some(Client::new(ip, &host))
-}
-
-/// Complete lines, without NUL, of bounded length.
-fn extra_headers(value: Option<&[u8]>) -> Vec<u8> {
-    let mut lines: Vec<u8> = value
-        .unwrap_or_default()
-        .iter()
-        .copied()
-        .filter(|&b| b != 0)
-        .take(EXTRA_HEADER_BYTES_MAX)
-        .collect();
-    if lines.last().is_some_and(|&last| last != b'\n') {
-        lines.push(b'\n');
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn extra_headers_end_in_a_newline() {
-        assert_eq!(extra_headers(Some(b"X: y")), b"X: y\n");
-        assert_eq!(extra_headers(Some(b"X: y\n")), b"X: y\n");
-        assert_eq!(extra_headers(None), b"");
-    }
 }

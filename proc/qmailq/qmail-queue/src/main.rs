@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use run::{Home, Tracer};
 
+const PROGRAM: &str = "qmail-queue";
 const HELP: &str = "\
 usage: qmail-queue < message 1< envelope
 
@@ -34,9 +35,11 @@ F sender NUL { T recipient NUL } NUL. Exit 0: both are on disk.
 ";
 
 fn main() -> ExitCode {
-    run::process("qmail-queue", || {
+    run::process(PROGRAM, || {
         os::fd::close_from(3);
         os::account::set_umask(0o033);
+        // A limit of the caller must be an error that is cleaned up after.
+        os::signal::ignore_file_size();
         if std::env::args()
             .nth(1)
             .is_some_and(|argument| argument == "--help")
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
             queue::Error::Owner { path, source }
         })?;
         os::signal::exit_52_after(caller.seconds_max);
-        let tracer = Tracer::connect(&home, "qmail-queue");
+        let tracer = Tracer::connect(&home, PROGRAM);
         let sandbox = os::sandbox::Sandbox::default().write(caller.layout.root());
         sandbox.enter();
         accept::accept(&caller, trace, &tracer)

@@ -194,6 +194,37 @@ fn the_trigger_is_pulled() {
     assert_eq!(buffer[0], 0);
 }
 
+#[test]
+fn hostile_descriptors_and_limits_leave_nothing() {
+    let site = Site::new();
+    let program = env!("CARGO_BIN_EXE_qmail-queue");
+    let shell = |script: String| {
+        let mut shell = Command::new("bash");
+        shell
+            .env("QMAILDIR", site.directory.path())
+            .arg("-c")
+            .arg(script);
+        shell.status().unwrap().code()
+    };
+    assert_eq!(shell(format!("exec {program} <&- 1<&-")), Some(54));
+    assert_eq!(
+        shell(format!("exec {program} </dev/null 1</dev/null 2>&-")),
+        Some(54)
+    );
+    let envelope = "F\\0Ta@b\\0\\0";
+    let feed = format!("{program} < <(head -c 100000 /dev/zero) 1< <(printf '{envelope}')");
+    assert_eq!(shell(format!("ulimit -f 8; {feed}")), Some(53));
+    let input = format!("< <(printf 'text\\n') 1< <(printf '{envelope}')");
+    for limit in 4..6 {
+        let code = shell(format!(
+            "(ulimit -n {limit}; trap '' ALRM; exec {program}) {input}"
+        ));
+        assert!(matches!(code, Some(51..=81)), "{code:?}");
+    }
+    assert!(site.is_empty());
+    assert_eq!(shell(feed), Some(0));
+}
+
 /// A set-uid copy, called by somebody else: needs root to arrange.
 #[test]
 fn a_stranger_cannot_choose_queue_policy_or_origin() {

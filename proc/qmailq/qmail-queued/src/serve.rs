@@ -2,20 +2,16 @@
 
 use std::os::unix::net::UnixStream;
 
-use message::{Client, Collector, Received};
+use message::{Client, Received};
 use os::socket::Peer;
-use queue::{Disk, EnvelopeHead, Error, Text, message_id};
+use queue::{EnvelopeHead, Error, Intake, Queued};
 use run::{Link, LinkError};
 use wire::queue::{RECIPIENTS_MAX, Reply, Request, VERSION};
-use wire::trace::{Event, Kind, TraceId};
+use wire::trace::{Kind, TraceId};
 
 use crate::PROGRAM;
 use crate::service::{Service, chain};
 
-/// Most recipients named in the trace event.
-const RECIPIENTS_TRACED_MAX: usize = 50;
-/// Most bytes of header lines for the `e` record.
-const EXTRA_HEADER_BYTES_MAX: usize = 64 * 1024;
 /// What a request out of order is refused with.
 const CODE_BUG: u8 = 81;
 /// What too many recipients are refused with.
@@ -29,10 +25,8 @@ struct Incoming<'a> {
     client: Option<Client>,
     /// Why it cannot be queued, once that is clear: told when it is complete,
     /// so that every message has exactly one reply.
-    text: Result<Text<'a, Disk>, Error>,
+    intake: Result<Intake<'a>, Error>,
     queue: String,
-    collector: Collector,
-    bytes: u64,
 }
 
 /// The envelope as the client sent it.
@@ -115,31 +109,21 @@ fn begin<'a>(
         client: client.clone(),
         time: os::clock::unix_seconds(),
     };
-    let mut incoming = Incoming {
+    Incoming {
         trace,
         client,
-        text: writer.begin(),
+        intake: Intake::begin(writer, &service.additions, &received, trace),
         queue: writer.layout().name(),
-        collector: service.additions.collector(),
-        bytes: 0,
-    };
-    incoming.write(received.to_string().as_bytes());
-    incoming
+    }
 }
 
 impl Incoming<'_> {
     fn take(&mut self, piece: &[u8]) {
-        self.collector.push(piece);
-        self.write(piece);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len() as u64;
-        if let Ok(text) = &mut self.text
-            && let Err(error) = text.write(bytes)
+        if let Ok(intake) = &mut self.intake
+            && let Err(error) = intake.write(piece)
         {
             // Dropping the text takes back what is on disk.
-            self.text = Err(error);
+            self.intake = Err(error);
         }
     }
 
@@ -151,23 +135,13 @@ impl Incoming<'_> {
                 text,
             };
         }
-        if EXTRA_HEADER_BYTES_MAX < envelope.extra_headers.len() {
-            let text = format!("more than {EXTRA_HEADER_BYTES_MAX} bytes of extra header");
-            return Reply::Refused {
-                code: CODE_REFUSED,
-                text,
-            };
-        }
-        let done = service.sync(|| self.write_envelope(service, peer, envelope));
-        match done {
-            Some(Ok((event, message, queue))) => {
-                service.tracer.send(&event);
-                Reply::Queued {
-                    message,
-                    queue,
-                    qp: std::process::id(),
-                }
-            }
+        let queue = self.queue.clone();
+        match service.sync(|| self.queue(service, peer, envelope)) {
+            Some(Ok(queued)) => Reply::Queued {
+                message: queued.id,
+                queue,
+                qp: std::process::id(),
+            },
             Some(Err(error)) => {
                 let text = chain(&error);
                 run::warn(
@@ -186,49 +160,23 @@ impl Incoming<'_> {
         }
     }
 
-    fn write_envelope(
-        self,
-        service: &Service,
-        peer: Peer,
-        envelope: &Envelope,
-    ) -> Result<(Event, u64, String), Error> {
-        let collected = self.collector.finish();
-        let env_headers = service.additions.env_headers(self.trace, &collected);
+    fn queue(self, service: &Service, peer: Peer, envelope: &Envelope) -> Result<Queued, Error> {
         let pid = std::process::id();
         let head = EnvelopeHead {
             uid: peer.uid,
             pid,
             sender: &envelope.sender,
         };
-        let mut recipients = self.text?.envelope(head)?;
-        let added = service.additions.recipients();
-        for recipient in added.iter().chain(&envelope.recipients) {
-            recipients.add(recipient)?;
+        let mut addressing = self.intake?.envelope(head)?;
+        for recipient in &envelope.recipients {
+            addressing.add(recipient)?;
         }
-        let queued = recipients.commit(&complete(&envelope.extra_headers), &env_headers)?;
-
+        let log_lines = addressing.log_lines();
         let mut event = service.tracer.event(self.trace, Kind::Queued);
-        event.queue = Some(self.queue.clone());
-        event.message = Some(queued.id);
-        event.sender = Some(printable(&envelope.sender));
-        let traced = envelope.recipients.iter().take(RECIPIENTS_TRACED_MAX);
-        event.recipients = traced.map(|recipient| printable(recipient)).collect();
-        event.message_id = message_id(&collected);
-        event.bytes = Some(self.bytes);
         event.place = self.client.map(|client| client.ip.to_string());
-        Ok((event, queued.id, self.queue))
+        let queued = addressing.commit(&envelope.extra_headers, &mut event)?;
+        service.tracer.send(&event);
+        log_lines.iter().for_each(|line| run::info(PROGRAM, line));
+        Ok(queued)
     }
-}
-
-/// Header lines end in a newline.
-fn complete(lines: &[u8]) -> Vec<u8> {
-    let mut lines: Vec<u8> = lines.iter().copied().filter(|&b| b != 0).collect();
-    if lines.last().is_some_and(|&last| last != b'\n') {
-        lines.push(b'\n');
-    }
-    lines
-}
-
-fn printable(address: &[u8]) -> String {
-    text::log::printable(address, address.len())
 }

@@ -1,17 +1,18 @@
 //! The system users and groups of operations.md §7.1.
 
+use std::path::Path;
 use std::process::Command;
 
 use os::account::{Account, AccountError, Identity, group};
 
 use super::InstallError;
-use crate::site::{Mode, Site};
+use crate::site::{Mode, ROOT_OF_ROOT, Site};
 
 /// The groups, in the order they are created.
 const GROUPS: [&str; 4] = ["nofiles", "qmail", "indimail", "qcerts"];
 
 /// The users with their primary groups and the place of their homes below the
-/// root.
+/// main installation; programs use the directories of their own installation.
 const USERS: [(&str, &str, &str); 9] = [
     ("alias", "nofiles", "alias"),
     ("qmaild", "nofiles", ""),
@@ -43,7 +44,7 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         match Account::by_name(name) {
             Ok(_) => {}
             Err(AccountError::UnknownUser(_)) => {
-                let home = site.home.root().join(place);
+                let home = Path::new(ROOT_OF_ROOT).join(place);
                 run(Command::new("useradd")
                     .args([
                         "--system",
@@ -61,15 +62,15 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
     Ok(())
 }
 
-/// Removes the accounts whose home is this installation. Others may still
-/// need those whose home is elsewhere.
-pub fn remove(root: &std::path::Path) -> Result<(), InstallError> {
+/// Removes the accounts with the main installation; others on the same
+/// machine share them and leave them.
+pub fn remove(root: &Path) -> Result<(), InstallError> {
+    if root != Path::new(ROOT_OF_ROOT) {
+        return Ok(());
+    }
     for (name, _, _) in USERS {
-        match Account::by_name(name) {
-            Ok(account) if account.home.starts_with(root) => {
-                run(Command::new("userdel").arg(name))?;
-            }
-            _ => {}
+        if Account::by_name(name).is_ok() {
+            run(Command::new("userdel").arg(name))?;
         }
     }
     Ok(())

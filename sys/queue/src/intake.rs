@@ -1,0 +1,234 @@
+//! A message on its way in: what both queue writers do beside writing.
+
+use message::{Collector, Filter, Received};
+use wire::trace::{Event, TraceId};
+
+use crate::additions::message_id;
+use crate::{Additions, Disk, EnvelopeHead, Error, Queued, Recipients, Text, Writer};
+
+/// Most recipients named in the trace event.
+const RECIPIENTS_TRACED_MAX: usize = 50;
+/// Most bytes of header lines for the `e` record.
+const EXTRA_HEADER_BYTES_MAX: usize = 64 * 1024;
+/// The line that names the recipients of mail in quarantine.
+const QUARANTINE_HEADER: &[u8] = b"X-Quarantine-ID: ";
+
+/// A message whose text is arriving.
+#[derive(Debug)]
+pub struct Intake<'a> {
+    text: Text<'a, Disk>,
+    additions: &'a Additions,
+    trace: TraceId,
+    collector: Collector,
+    filter: Filter,
+    queue: String,
+    bytes: u64,
+}
+
+/// A message whose text is there and whose recipients are arriving.
+#[derive(Debug)]
+pub struct Addressing<'a> {
+    recipients: Recipients<'a, Disk>,
+    additions: &'a Additions,
+    trace: TraceId,
+    collected: Vec<message::Collected>,
+    queue: String,
+    bytes: u64,
+    sender: String,
+    /// Those of the caller, as far as the trace names them.
+    traced: Vec<String>,
+    /// Those of the caller, when they do not get the message.
+    replaced: Vec<u8>,
+}
+
+impl<'a> Intake<'a> {
+    /// Starts a message with its `Received` line.
+    pub fn begin(
+        writer: &'a Writer<Disk>,
+        additions: &'a Additions,
+        received: &Received,
+        trace: TraceId,
+    ) -> Result<Self, Error> {
+        let mut text = writer.begin()?;
+        let line = received.to_string();
+        text.write(line.as_bytes())?;
+        Ok(Self {
+            text,
+            additions,
+            trace,
+            collector: additions.collector(),
+            filter: additions.filter(),
+            queue: writer.layout().name(),
+            bytes: line.len() as u64,
+        })
+    }
+
+    /// Takes the next bytes of the message.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let Self {
+            text,
+            collector,
+            filter,
+            bytes,
+            ..
+        } = self;
+        collector.push(piece);
+        filter.push(piece, |kept| {
+            *bytes += kept.len() as u64;
+            text.write(kept)
+        })
+    }
+
+    /// The text is complete, the envelope starts.
+    pub fn envelope(self, head: EnvelopeHead<'_>) -> Result<Addressing<'a>, Error> {
+        let Self {
+            mut text,
+            additions,
+            mut bytes,
+            ..
+        } = self;
+        self.filter.finish(|kept| {
+            bytes += kept.len() as u64;
+            text.write(kept)
+        })?;
+        let mut recipients = text.envelope(head)?;
+        for recipient in additions.recipients() {
+            recipients.add(recipient)?;
+        }
+        let mut replaced = Vec::new();
+        if let Some(address) = additions.quarantine() {
+            recipients.add(address)?;
+            replaced.extend_from_slice(QUARANTINE_HEADER);
+            replaced.extend_from_slice(address);
+        }
+        Ok(Addressing {
+            recipients,
+            additions,
+            trace: self.trace,
+            collected: self.collector.finish(),
+            queue: self.queue,
+            bytes,
+            sender: printable(head.sender),
+            traced: Vec::new(),
+            replaced,
+        })
+    }
+}
+
+impl Addressing<'_> {
+    /// Takes one recipient.
+    pub fn add(&mut self, recipient: &[u8]) -> Result<(), Error> {
+        if self.traced.len() < RECIPIENTS_TRACED_MAX {
+            self.traced.push(printable(recipient));
+        }
+        if self.replaced.is_empty() {
+            return self.recipients.add(recipient);
+        }
+        if self.replaced.len() + recipient.len() < EXTRA_HEADER_BYTES_MAX {
+            self.replaced.push(b',');
+            let safe = recipient.iter().filter(|b| !b.is_ascii_control());
+            self.replaced.extend(safe);
+        }
+        Ok(())
+    }
+
+    /// Puts the message into the queue, with these header lines for the `e`
+    /// record, and tells the trace event what it is about.
+    pub fn commit(mut self, extra_headers: &[u8], event: &mut Event) -> Result<Queued, Error> {
+        let mut extra = complete_lines(extra_headers);
+        extra.append(&mut self.replaced);
+        let env_headers = self.additions.env_headers(self.trace, &self.collected);
+        let queued = self
+            .recipients
+            .commit(&complete_lines(&extra), &env_headers)?;
+        event.queue = Some(self.queue);
+        event.message = Some(queued.id);
+        event.sender = Some(self.sender);
+        event.recipients = self.traced;
+        event.message_id = message_id(&self.collected);
+        event.bytes = Some(self.bytes);
+        Ok(queued)
+    }
+
+    /// The fields `LOGHEADERS` wants in the log.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.additions.log_lines(&self.collected)
+    }
+}
+
+/// Without NUL, of bounded length, with a newline at the end.
+fn complete_lines(lines: &[u8]) -> Vec<u8> {
+    let bytes = lines.iter().copied().filter(|&b| b != 0);
+    let mut lines: Vec<u8> = bytes.take(EXTRA_HEADER_BYTES_MAX).collect();
+    if lines.last().is_some_and(|&last| last != b'\n') {
+        lines.push(b'\n');
+    }
+    lines
+}
+
+fn printable(address: &[u8]) -> String {
+    text::log::printable(address, address.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use message::Origin;
+    use run::{Home, Settings};
+    use wire::trace::Kind;
+
+    use super::*;
+    use crate::{Durability, Layout, create};
+
+    #[test]
+    fn policies_of_the_site_shape_text_and_envelope() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path());
+        std::fs::create_dir(home.control()).unwrap();
+        for (name, content) in [
+            ("removeheaders", "Bcc\n"),
+            ("logheaders", "subject\n"),
+            ("quarantine", "jail@example.org\n"),
+            ("extraqueue", "log@example.org\n"),
+        ] {
+            std::fs::write(home.control().join(name), content).unwrap();
+        }
+        let additions = Additions::configured(&Settings::of_files(&home)).unwrap();
+        let root = home.queues().join("queue1");
+        create(&root, None).unwrap();
+        let layout = Layout::detect(root).unwrap();
+        let writer = Writer::new(layout.clone(), Disk::new(), Durability::default());
+        let received = Received {
+            pid: 7,
+            origin: Origin::User(1),
+            client: None,
+            time: 0,
+        };
+        let trace = TraceId::new(1, 2);
+        let mut intake = Intake::begin(&writer, &additions, &received, trace).unwrap();
+        for piece in b"Subject: s\nBcc: eve\nTo: ann\n\nBcc: body\n".chunks(4) {
+            intake.write(piece).unwrap();
+        }
+        let head = EnvelopeHead {
+            uid: 1,
+            pid: 7,
+            sender: b"",
+        };
+        let mut addressing = intake.envelope(head).unwrap();
+        addressing.add(b"ann@example.org").unwrap();
+        addressing.add(b"bob@example.org").unwrap();
+        assert_eq!(addressing.log_lines(), ["subject: s"]);
+        let mut event = Event::new(trace, 0.0, "test", 7, Kind::Queued);
+        let queued = addressing.commit(b"X: y", &mut event).unwrap();
+        assert_eq!(event.recipients, ["ann@example.org", "bob@example.org"]);
+        let mess = std::fs::read_to_string(layout.mess(queued.id)).unwrap();
+        assert!(
+            mess.ends_with("\nSubject: s\nTo: ann\n\nBcc: body\n"),
+            "{mess}"
+        );
+        assert_eq!(event.bytes, Some(mess.len() as u64));
+        let envelope = std::fs::read_to_string(layout.todo(queued.id)).unwrap();
+        let expected = "u1\0p7\0F\0Tlog@example.org\0Tjail@example.org\0\
+             eX: y\nX-Quarantine-ID: jail@example.org,ann@example.org,bob@example.org\n\0h";
+        assert!(envelope.starts_with(expected), "{envelope:?}");
+    }
+}
