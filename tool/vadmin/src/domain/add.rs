@@ -145,10 +145,11 @@ fn add(site: &Site, work: &Work, arguments: &Arguments) -> Result<(), Exit> {
     site.directory_of_owner(&directory, DOMAIN_MODE)?;
 
     arguments.tell("adding users and aliases");
+    // It undoes its own part when it fails.
+    populate::populate(site, work)?;
     undo.push(|| {
         let _ = populate::remove(site, domain);
     });
-    populate::populate(site, work)?;
 
     arguments.tell("adding the domain to users/assign");
     undo.push(|| report(table.restore(&before)));

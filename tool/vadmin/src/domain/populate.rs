@@ -17,6 +17,7 @@ use os::child::{Ended, Setup};
 use run::Exit;
 use serde::{Deserialize, Serialize};
 
+use crate::lines::Lines;
 use crate::secrets::Stored;
 use crate::site::{Site, file, permanent, refused, temporary};
 use crate::user::placement;
@@ -124,16 +125,32 @@ fn add(site: &Site, work: &Work) -> Result<(), Exit> {
         )?;
     }
     let trees = trees(site, &work.domain);
-    for tree in &trees {
-        home::directories(tree, TREE_MODE).map_err(|error| file(tree, &error))?;
-    }
-    let directory = Directory::create(&site.home.database()).map_err(|error| refused(&error))?;
-    let added = add_rows(site, &directory, &domain_directory, work);
-    if added.is_err() {
-        let _ = directory.delete_domain(&work.domain);
+    let made = trees
+        .iter()
+        .try_for_each(|tree| home::directories(tree, TREE_MODE).map_err(|error| file(tree, &error)))
+        .and_then(|()| add_users(site, &domain_directory, work));
+    if made.is_err() {
         for tree in &trees {
             let _ = home::remove(tree, &[&work.domain]);
         }
+    }
+    made
+}
+
+fn add_users(site: &Site, domain_directory: &Path, work: &Work) -> Result<(), Exit> {
+    let directory = Directory::create(&site.home.database()).map_err(|error| refused(&error))?;
+    let rows = directory.count_users(&work.domain);
+    if rows.map_err(|error| refused(&error))? != 0 {
+        // Of a domain that was here before: nobody should get its mail.
+        return Err(permanent(format!(
+            "the user database still has users of {0}; delete the rows with pw_domain = '{0}' \
+             from tables indimail and indibak if nobody needs them",
+            work.domain
+        )));
+    }
+    let added = add_rows(site, &directory, domain_directory, work);
+    if added.is_err() {
+        let _ = directory.delete_domain(&work.domain);
     }
     added
 }
@@ -157,17 +174,9 @@ fn add_rows(
         uid_state: UID_IN_STEP,
     };
     let placement = placement(site, domain_directory, None)?;
-    let postmaster = match directory.add_user(&postmaster, &placement) {
-        Ok(postmaster) => postmaster,
-        // Rows of a domain that was here before: nobody should get its mail.
-        Err(directory::Error::Exists(_)) => {
-            return Err(permanent(format!(
-                "the user database still has users of {}; `vdeldomain {0}` removes them",
-                work.domain
-            )));
-        }
-        Err(error) => return Err(refused(&error)),
-    };
+    let postmaster = directory
+        .add_user(&postmaster, &placement)
+        .map_err(|error| refused(&error))?;
     remember_suffix(domain_directory, &placement, &postmaster)?;
     home::create(&postmaster).map_err(|error| refused(&error))?;
     for name in ["abuse", "mailer-daemon"] {
@@ -187,11 +196,19 @@ fn add_rows(
 
 /// Lists the counters a domain uses, in `.filesystems`.
 pub fn remember_suffix(domain: &Path, placement: &Placement, user: &User) -> Result<(), Exit> {
+    const NAME: &str = ".filesystems";
     let Placement::Tree { mount, .. } = placement else {
         return Ok(());
     };
     let suffix = mount.suffix(directory::tree::Prefix::of(&user.name));
-    crate::lines::Lines::read(domain, ".filesystems")?.add(&suffix)
+    if Lines::read(domain, NAME)?.contains(&suffix) {
+        return Ok(());
+    }
+    // Users are added side by side; they wait for each other here.
+    let _lock = std::fs::File::open(domain)
+        .and_then(os::file::lock)
+        .map_err(|error| file(domain, &error))?;
+    Lines::read(domain, NAME)?.add(&suffix)
 }
 
 fn take_away(site: &Site, domain: &str) -> Result<(), Exit> {
