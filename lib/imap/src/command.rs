@@ -102,6 +102,8 @@ pub struct Append {
     pub flags: Flags,
     /// INTERNALDATE in Unix seconds, else now.
     pub date: Option<i64>,
+    /// The message stands in `UTF8 (~{...})` (RFC 6855 §4).
+    pub utf8: bool,
 }
 
 /// How a folder is opened.

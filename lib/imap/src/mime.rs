@@ -41,6 +41,9 @@ pub enum Kind {
     Message(Box<Part>),
 }
 
+/// Parameters of a field: names and values.
+pub type Parameters = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A media type with parameters, as they stand in the message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContentType {
@@ -49,7 +52,7 @@ pub struct ContentType {
     /// Like `plain`.
     pub subtype: Vec<u8>,
     /// Names and values in order; RFC 2231 pieces stay pieces.
-    pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
+    pub parameters: Parameters,
 }
 
 impl ContentType {
@@ -105,9 +108,9 @@ impl ContentType {
 }
 
 /// Splits `value; name=value; ...`.
-pub fn with_parameters(value: &[u8]) -> (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+pub fn with_parameters(value: &[u8]) -> (Vec<u8>, Parameters) {
     let mut main = Vec::new();
-    let mut parameters: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut parameters = Parameters::new();
     let (mut name, mut text, mut in_value) = (Vec::new(), Vec::new(), false);
     let mut first = true;
     let tokens = header::tokens(value, b";=");

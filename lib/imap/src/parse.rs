@@ -235,10 +235,17 @@ impl<'a> Parser<'a> {
             }
             self.space()?;
         }
+        let utf8 = self.word_is("UTF8");
+        if utf8 {
+            self.space()?;
+            self.byte(b'(')?;
+            self.byte(b'~')?;
+        }
         Ok(folder.map(|folder| Append {
             folder,
             flags,
             date,
+            utf8,
         }))
     }
 
@@ -480,6 +487,13 @@ mod tests {
         assert_eq!(parsed.date, Some(837_596_665));
         assert_eq!(append(b"APPEND "), None);
         assert!(append(b"APPEND {4}\r\nSent ").unwrap().is_ok());
+        assert!(
+            append(b"APPEND Sent UTF8 (~")
+                .unwrap()
+                .unwrap()
+                .unwrap()
+                .utf8
+        );
         assert!(append(b"APPEND ../x ").unwrap().unwrap().is_err());
         assert!(append(b"APPEND Sent {1}\r\nx ").unwrap().is_err());
         assert_eq!(append(b"SEARCH "), None);

@@ -257,11 +257,11 @@ impl Session {
     /// Something in the open folder may have changed. Matters while
     /// [`Session::is_idling`].
     pub fn changed(&mut self) {
-        if let Job::Selected(selected::Job::Idle { tag }) = &self.job {
-            if matches!(self.phase, Phase::Selected(..)) {
-                let job = selected::Job::IdleRefresh { tag: tag.clone() };
-                self.ask(Job::Selected(job), Question::Refresh);
-            }
+        if let Job::Selected(selected::Job::Idle { tag }) = &self.job
+            && matches!(self.phase, Phase::Selected(..))
+        {
+            let job = selected::Job::IdleRefresh { tag: tag.clone() };
+            self.ask(Job::Selected(job), Question::Refresh);
         }
     }
 

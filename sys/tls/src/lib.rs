@@ -22,7 +22,10 @@ pub use server::server_config;
 /// The library itself, for what this interface does not wrap.
 pub use rustls;
 /// TLS sessions on tokio, and the types their callers name.
-pub use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream as ClientStream};
+pub use tokio_rustls::{
+    TlsAcceptor, TlsConnector, client::TlsStream as ClientStream,
+    server::TlsStream as ServerStream,
+};
 
 use std::path::PathBuf;
 

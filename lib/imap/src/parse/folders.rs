@@ -17,10 +17,7 @@ impl Parser<'_> {
             Ok(parser.folder()?.map_or(Command::BadName(bad), make))
         };
         let command: Parsed<Command> = match name {
-            b"SELECT" | b"EXAMINE" => {
-                let command = self.select(name);
-                command
-            }
+            b"SELECT" | b"EXAMINE" => self.select(name),
             b"CREATE" => self.create(),
             b"DELETE" => one(self, Command::Delete, NO_SUCH),
             b"SUBSCRIBE" => one(self, Command::Subscribe, NO_SUCH),

@@ -9,6 +9,8 @@ use crate::parse;
 #[derive(Debug)]
 pub(super) struct Job {
     tag: String,
+    /// What follows the message in its line.
+    rest: &'static [u8],
     state: State,
 }
 
@@ -51,7 +53,8 @@ impl Session {
             }
             Some(Ok(Ok(append))) => {
                 let state = State::Beginning(literal);
-                let job = SessionJob::Append(Job { tag, state });
+                let rest: &[u8] = if append.utf8 { b")" } else { b"" };
+                let job = SessionJob::Append(Job { tag, rest, state });
                 self.ask(job, Question::AppendBegin(append, literal.length));
                 return true;
             }
@@ -82,7 +85,7 @@ impl Session {
         let SessionJob::Append(job) = std::mem::take(&mut self.job) else {
             unreachable!("only APPEND streams");
         };
-        let (state, question) = if rest.is_empty() {
+        let (state, question) = if rest == job.rest {
             (State::Ending, Question::AppendEnd)
         } else {
             let text = "BAD APPEND takes one message".to_owned();
@@ -92,7 +95,7 @@ impl Session {
     }
 
     pub(super) fn answer_append(&mut self, job: Job, answer: Answer) {
-        let Job { tag, state } = job;
+        let Job { tag, rest, state } = job;
         match (state, answer) {
             (State::Beginning(literal), Answer::Done(Ok(()))) => {
                 if literal.synchronizing {
@@ -100,7 +103,7 @@ impl Session {
                 }
                 self.input.stream();
                 let state = State::Data;
-                self.job = SessionJob::Append(Job { tag, state });
+                self.job = SessionJob::Append(Job { tag, rest, state });
             }
             (State::Beginning(_), Answer::Done(Err(refusal))) => {
                 self.input.refuse();
@@ -108,13 +111,13 @@ impl Session {
             }
             (State::Writing, Answer::Done(Ok(()))) => {
                 let state = State::Data;
-                self.job = SessionJob::Append(Job { tag, state });
+                self.job = SessionJob::Append(Job { tag, rest, state });
             }
             (State::Writing, Answer::Done(Err(refusal))) => {
                 self.input.skip_stream();
                 let state = State::Aborting(format!("NO {}", refusal.text()));
                 self.ask(
-                    SessionJob::Append(Job { tag, state }),
+                    SessionJob::Append(Job { tag, rest, state }),
                     Question::AppendAbort,
                 );
             }
@@ -133,8 +136,11 @@ impl Session {
             Ok((uid_validity, uid)) => {
                 let text = format!("OK [APPENDUID {uid_validity} {uid}] APPEND done");
                 if matches!(self.phase, Phase::Selected(..)) {
-                    let state = State::Told(text);
-                    self.ask(SessionJob::Append(Job { tag, state }), Question::Refresh);
+                    let (rest, state): (&[u8], _) = (b"", State::Told(text));
+                    self.ask(
+                        SessionJob::Append(Job { tag, rest, state }),
+                        Question::Refresh,
+                    );
                 } else {
                     self.finish(&tag, &text);
                 }

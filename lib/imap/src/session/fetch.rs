@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::selected::kept;
 use super::{Job as SessionJob, Message, Session};
 use crate::ask::{Answer, Question};
-use crate::command::{Access, Item, Numbering, Section, SectionText};
+use crate::command::{Access, Item, Numbering, SectionText};
 use crate::date;
 use crate::envelope::{self, Detail};
 use crate::flags::{Change, Flags, SystemFlag};
@@ -278,13 +278,10 @@ fn extent(item: &Item) -> Option<Extent> {
         Item::Flags | Item::Uid | Item::InternalDate | Item::Size => None,
         Item::Envelope => Some(Extent::Header),
         Item::Body | Item::BodyStructure => Some(Extent::Whole),
-        Item::Section { section, .. } => Some(match section {
-            Section { part, text } if part.is_empty() => match text {
-                SectionText::Header | SectionText::Fields(_) | SectionText::FieldsNot(_) => {
-                    Extent::Header
-                }
-                _ => Extent::Whole,
-            },
+        Item::Section { section, .. } => Some(match (&section.part[..], &section.text) {
+            ([], SectionText::Header | SectionText::Fields(_) | SectionText::FieldsNot(_)) => {
+                Extent::Header
+            }
             _ => Extent::Whole,
         }),
     }

@@ -1,3 +1,110 @@
-//! imapd: serves mailboxes over IMAP4rev1.
+//! imapd: serves mailboxes over IMAP4rev1, many sessions in one process.
+//!
+//! Starts as root or as `indimail`. It binds its listeners, becomes
+//! `indimail` for good, closes a sandbox around `ROOT/mail`, and only then
+//! reads the first byte of a client. Who may log in it asks inlookup
+//! (`run/inlookup`), TLS signatures it asks the signer (`run/signer`); it can
+//! read neither the user database nor a private key.
+//!
+//! Writes only below `ROOT/mail`. Logs on descriptor 2, one line an event
+//! (operations.md §4.5). SIGTERM says BYE to every client and exits 0; 100 is
+//! a wrong command line, 111 anything that may pass.
+//!
+//! Unlike the original there is no chain of login programs under tcpserver;
+//! passwords are refused without TLS unless the client is on this machine;
+//! folders have no prefix `INBOX.`, although names written so are understood;
+//! and `user@domain:IP` is no login name.
 
-fn main() {}
+mod connection;
+mod convert;
+mod log;
+mod lookup;
+mod mail;
+mod options;
+mod seat;
+mod server;
+mod stream;
+mod watch;
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use options::{Options, Tls};
+use run::{Exit, Home};
+
+/// How long blocking work may take after SIGTERM.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Threads that wait for disks. More sessions than these can be busy at once,
+/// they queue.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+fn main() -> ExitCode {
+    run::process("imapd", || {
+        let Some(options) = Options::parse(std::env::args_os().skip(1))? else {
+            print!("{}", options::HELP);
+            return Ok(());
+        };
+        serve(&options, &Home::find())
+    })
+}
+
+fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
+    let listeners = bind(options)?;
+    if os::account::is_root() {
+        let account = os::account::Account::by_name(&options.user).map_err(temporary)?;
+        account.identity.assume().map_err(temporary)?;
+    }
+    os::account::set_umask(0o077);
+    let tls = match options.tls {
+        Tls::None => None,
+        Tls::Implicit | Tls::Upgrade => {
+            let config = tls::server_config(&home.socket("signer"), &options.certificate);
+            Some(tls::TlsAcceptor::from(config.map_err(temporary)?))
+        }
+    };
+    let enforced = os::sandbox::Sandbox::default().write(home.mail()).enter();
+    if !(enforced.files && enforced.calls) {
+        run::warn("imapd", &format!("this kernel enforces only {enforced:?}"));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .map_err(temporary)?;
+    let outcome = runtime
+        .block_on(async {
+            let server = server::Server::new(home.socket("inlookup"), tls, options);
+            Arc::new(server).serve(listeners).await
+        })
+        .map_err(temporary);
+    runtime.shutdown_timeout(GRACE);
+    outcome
+}
+
+fn bind(options: &Options) -> Result<Vec<TcpListener>, Exit> {
+    let mut listeners = Vec::new();
+    for address in &options.listen {
+        let listener = TcpListener::bind(address)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|error| {
+                let text = format!("cannot listen on {address}: {error}");
+                Exit::new(run::TEMPORARY, text)
+            })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Ends the program with an error and its causes in one line.
+fn temporary(error: impl std::error::Error) -> Exit {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    Exit::new(run::TEMPORARY, text)
+}
