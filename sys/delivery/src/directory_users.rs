@@ -2,8 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use directory::{Directory, Domains};
@@ -18,40 +17,41 @@ const ANSWERS_MAX: usize = 10_000;
 
 type Answers<T> = Mutex<HashMap<(String, String), (Instant, T)>>;
 
-/// The database and the table of domains, with a short memory: a burst of
+/// A short memory of answers, shared by the threads of a process: a burst of
 /// messages to one user asks once. An error is never remembered, nor is "no
 /// such user", so that a new user gets mail at once.
-pub struct DirectoryUsers {
-    directory: Directory,
-    domains: Domains,
+#[derive(Default)]
+pub struct Recent {
     users: Answers<User>,
     aliases: Answers<Vec<String>>,
 }
 
+/// The database and the table of domains.
+pub struct DirectoryUsers {
+    directory: Directory,
+    domains: Domains,
+    recent: Arc<Recent>,
+}
+
 impl DirectoryUsers {
     /// Opens the database of an installation.
-    pub fn open(home: &Home, settings: &Settings) -> Result<Self, UsersError> {
-        Self::open_at(&home.database(), &home.users(), settings)
-    }
-
-    fn open_at(database: &Path, users: &Path, settings: &Settings) -> Result<Self, UsersError> {
+    pub fn open(home: &Home, settings: &Settings, recent: Arc<Recent>) -> Result<Self, UsersError> {
         let variable = |name| {
             let value = settings.variable(name).unwrap_or_default();
             String::from_utf8_lossy(value).into_owned()
         };
-        let domains = Domains::at(users)
+        let domains = Domains::at(&home.users())
             .with_overrides(&variable("REAL_DOMAINS"), &variable("ALIAS_DOMAINS"));
         Ok(Self {
-            directory: Directory::open(database).map_err(error)?,
+            directory: Directory::open(&home.database()).map_err(error)?,
             domains,
-            users: Mutex::default(),
-            aliases: Mutex::default(),
+            recent,
         })
     }
 
     fn forget(&self, user: &User) {
         let key = (user.name.clone(), user.domain.clone());
-        lock(&self.users).remove(&key);
+        lock(&self.recent.users).remove(&key);
     }
 
     /// The row with its secrets, for changes.
@@ -63,7 +63,7 @@ impl DirectoryUsers {
 
 impl Users for DirectoryUsers {
     fn find_user(&self, local: &str, domain: &str) -> Result<Option<User>, UsersError> {
-        remembered(&self.users, local, domain, || {
+        remembered(&self.recent.users, local, domain, || {
             let row = self.directory.find_user(local, domain).map_err(error)?;
             Ok(row.map(user))
         })
@@ -72,7 +72,7 @@ impl Users for DirectoryUsers {
     fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, UsersError> {
         // "No alias" is remembered: it is asked for with every message to a
         // user, and an alias made this second need not count at once.
-        let lines = remembered(&self.aliases, local, domain, || {
+        let lines = remembered(&self.recent.aliases, local, domain, || {
             self.directory
                 .aliases(local, domain)
                 .map(Some)
@@ -114,15 +114,17 @@ impl Users for DirectoryUsers {
 pub struct LazyUsers<'a> {
     home: &'a Home,
     settings: &'a Settings,
+    recent: Arc<Recent>,
     opened: OnceCell<DirectoryUsers>,
 }
 
 impl<'a> LazyUsers<'a> {
     /// The directory of an installation.
-    pub fn new(home: &'a Home, settings: &'a Settings) -> Self {
+    pub fn new(home: &'a Home, settings: &'a Settings, recent: Arc<Recent>) -> Self {
         Self {
             home,
             settings,
+            recent,
             opened: OnceCell::new(),
         }
     }
@@ -131,7 +133,7 @@ impl<'a> LazyUsers<'a> {
         if let Some(users) = self.opened.get() {
             return Ok(users);
         }
-        let users = DirectoryUsers::open(self.home, self.settings)?;
+        let users = DirectoryUsers::open(self.home, self.settings, Arc::clone(&self.recent))?;
         Ok(self.opened.get_or_init(|| users))
     }
 }

@@ -28,7 +28,7 @@ mod spool;
 mod users;
 pub mod virtual_user;
 
-pub use directory_users::{DirectoryUsers, LazyUsers};
+pub use directory_users::{DirectoryUsers, LazyUsers, Recent};
 pub use outcome::Outcome;
 pub use program::{Captured, Direct, Ending, Finished, Job, Programs, exit_code_of_program};
 pub use scan::{header_has_line, header_values};

@@ -228,7 +228,7 @@ mod tests {
             &message(b"C: d\n\nx"),
         )
         .unwrap();
-        assert_eq!(names(&directory.path().join("new")), [done.name.clone()]);
+        assert_eq!(names(&directory.path().join("new")), [&done.name[..]]);
         assert!(names(&directory.path().join("tmp")).is_empty());
         let content = std::fs::read(directory.path().join("new").join(&done.name)).unwrap();
         assert_eq!(content, b"A: b\nC: d\n\nx");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use delivery::local::{self, Mode};
-use delivery::{LazyUsers, Outcome, Site};
+use delivery::{LazyUsers, Outcome, Recent, Site};
 use wire::deliver::{Report, Request};
 
 use crate::NAME;
@@ -32,6 +32,7 @@ pub(crate) struct Pool {
 
 struct Shared {
     site: Site,
+    recent: Arc<Recent>,
     state: Mutex<State>,
     /// There is a task; one thread need know.
     task: Condvar,
@@ -53,6 +54,7 @@ impl Pool {
         Self {
             shared: Arc::new(Shared {
                 site,
+                recent: Arc::default(),
                 state: Mutex::default(),
                 task: Condvar::new(),
                 room: Condvar::new(),
@@ -104,7 +106,11 @@ impl Shared {
 
     /// The life of a thread.
     fn work(&self) {
-        let users = LazyUsers::new(&self.site.home, &self.site.settings);
+        let users = LazyUsers::new(
+            &self.site.home,
+            &self.site.settings,
+            Arc::clone(&self.recent),
+        );
         loop {
             let task = self.next();
             let Task {

@@ -14,6 +14,7 @@
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use delivery::virtual_user::{self, Job, Options};
 use delivery::{LazyUsers, Site};
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         let site = Site::open("vdelivermail", Home::find()).map_err(|error| trouble(&error))?;
         let outcome = virtual_user::deliver(&Job {
             site: &site,
-            users: &LazyUsers::new(&site.home, &site.settings),
+            users: &LazyUsers::new(&site.home, &site.settings, Arc::default()),
             facts: &facts,
             default: &default,
             options: &Options::from_settings(&site.settings),
