@@ -388,7 +388,7 @@ impl Session {
 
     fn command(&mut self, line: &[u8], now: &Moment) {
         let command = Command::parse(line);
-        if self.config.refusal.is_some() && command != Command::Quit {
+        if self.peer.refusal.is_some() && command != Command::Quit {
             self.refuse();
             return;
         }
@@ -421,7 +421,7 @@ impl Session {
     fn starttls(&mut self, argument: &[u8]) {
         if !argument.is_empty() {
             self.mistake(Reply::NoTlsArgument);
-        } else if self.tls.is_some() || !self.config.starttls {
+        } else if self.tls.is_some() || !self.peer.starttls {
             self.mistake(Reply::Unimplemented);
         } else {
             // Whatever came with the command was not protected by the TLS it
@@ -515,7 +515,7 @@ impl Session {
 
     /// Says whether this client may send to other sites.
     fn may_relay(&self) -> bool {
-        self.config.relay_suffix.is_some()
+        self.peer.relay_suffix.is_some()
             || self
                 .identity
                 .as_ref()

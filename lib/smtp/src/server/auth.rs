@@ -15,7 +15,7 @@ impl Session {
     /// The mechanisms EHLO names now: those that send the password itself
     /// only where nobody can listen.
     pub(super) fn offered_mechanisms(&self) -> Vec<Mechanism> {
-        let mechanisms = self.config.mechanisms.iter().copied();
+        let mechanisms = self.peer.mechanisms.iter().copied();
         mechanisms
             .filter(|mechanism| !mechanism.sends_password() || self.is_private())
             .collect()
@@ -53,7 +53,7 @@ impl Session {
     }
 
     fn auth_out_of_order(&self, mechanism: Option<Mechanism>) -> Option<Reply> {
-        if self.config.mechanisms.is_empty() {
+        if self.peer.mechanisms.is_empty() {
             return Some(Reply::NoAuth);
         }
         if !self.hello.as_ref().is_some_and(|hello| hello.extended) {
@@ -66,7 +66,7 @@ impl Session {
             return Some(Reply::AuthInMail);
         }
         match mechanism {
-            Some(mechanism) if self.config.mechanisms.contains(&mechanism) => {
+            Some(mechanism) if self.peer.mechanisms.contains(&mechanism) => {
                 let exposed = mechanism.sends_password() && !self.is_private();
                 exposed.then_some(Reply::AuthNeedsTls)
             }

@@ -69,12 +69,6 @@ pub struct Config {
     pub auth_senders: AddressList,
     /// badhelo.
     pub bad_hellos: AddressList,
-    /// A reply in place of the greeting: nothing but QUIT works then.
-    pub refusal: Option<String>,
-    /// TLS can be started.
-    pub starttls: bool,
-    /// Mechanisms users can log in with; empty is no AUTH.
-    pub mechanisms: Vec<Mechanism>,
     /// Passwords may cross the wire unencrypted from anywhere.
     pub plaintext_auth: bool,
     /// `OLD_CLIENT`: the AUTH line is repeated as old clients want it.
@@ -89,8 +83,6 @@ pub struct Config {
     pub antispoofing: bool,
     /// MASQUERADE.
     pub masquerade: Masquerade,
-    /// RELAYCLIENT: what is appended to recipients of a relay client.
-    pub relay_suffix: Option<Vec<u8>>,
     /// BOUNCEMAIL.
     pub bounce_mail: Option<Vec<u8>>,
     /// ENFORCE_FQDN_HELO.
@@ -117,8 +109,8 @@ pub enum Masquerade {
     Anyone,
 }
 
-/// The client.
-#[derive(Clone, Debug)]
+/// The client, and what holds for it alone.
+#[derive(Clone, Debug, Default)]
 pub struct Peer {
     /// Its address as text.
     pub ip: String,
@@ -128,6 +120,14 @@ pub struct Peer {
     pub info: Option<String>,
     /// Our address on this connection, as text.
     pub local_ip: String,
+    /// A reply in place of the greeting: nothing but QUIT works then.
+    pub refusal: Option<String>,
+    /// TLS can be started.
+    pub starttls: bool,
+    /// Mechanisms users can log in with; empty is no AUTH.
+    pub mechanisms: Vec<Mechanism>,
+    /// RELAYCLIENT: what is appended to recipients of a relay client.
+    pub relay_suffix: Option<Vec<u8>>,
 }
 
 impl Peer {

@@ -31,7 +31,7 @@ impl Session {
     }
 
     fn greet(&mut self, now: &Moment) {
-        if let Some(refusal) = self.config.refusal.clone() {
+        if let Some(refusal) = self.peer.refusal.clone() {
             self.send_line(&refusal);
             return;
         }
@@ -46,7 +46,7 @@ impl Session {
     /// The answer to every command of a session that was refused.
     pub(super) fn refuse(&mut self) {
         self.errors += 1;
-        let refusal = self.config.refusal.clone().unwrap_or_default();
+        let refusal = self.peer.refusal.clone().unwrap_or_default();
         self.send_line(&refusal);
         if refusal.starts_with("421") || super::ERRORS_MAX < self.errors {
             self.close();
@@ -118,7 +118,7 @@ impl Session {
             0 => "SIZE".into(),
             max => format!("SIZE {max}"),
         });
-        if config.starttls && self.tls.is_none() {
+        if self.peer.starttls && self.tls.is_none() {
             lines.push("STARTTLS".into());
         }
         lines.push("SMTPUTF8".into());

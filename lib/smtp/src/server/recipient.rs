@@ -129,7 +129,7 @@ impl Session {
             .blackholed_recipients
             .matching(&address)
             .is_some();
-        if let Some(suffix) = &self.config.relay_suffix {
+        if let Some(suffix) = &self.peer.relay_suffix {
             address.extend_from_slice(suffix);
         }
         let config = self.config.clone();

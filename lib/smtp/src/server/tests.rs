@@ -46,8 +46,6 @@ fn world() -> World {
             local_ip_host: "local.test".into(),
             hops_max: 100,
             rcpthosts: Hosts::new(lines("local.test"), None),
-            starttls: true,
-            mechanisms: vec![Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256],
             ..Config::default()
         },
         peer: Peer {
@@ -55,6 +53,9 @@ fn world() -> World {
             host: Some("client.test".into()),
             info: None,
             local_ip: "192.0.2.25".into(),
+            starttls: true,
+            mechanisms: vec![Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256],
+            ..Peer::default()
         },
         tls: None,
         queue_code: 0,
@@ -88,18 +89,18 @@ impl World {
             "blackholedrcpt" => config.blackholed_recipients = addresses(value),
             "relaymailfrom" => config.relay_senders = addresses(value),
             "badhelo" => config.bad_hellos = addresses(value),
-            "relayclient" => config.relay_suffix = Some(bytes),
+            "relayclient" => self.peer.relay_suffix = Some(bytes),
             "greeting" => config.greeting = lines(value),
             "greetdelay" => config.greet_delay = Duration::from_secs(value.parse().unwrap()),
-            "refusal" => config.refusal = Some(value.to_owned()),
+            "refusal" => self.peer.refusal = Some(value.to_owned()),
             "requireauth" => config.require_auth = true,
             "forcetls" => config.require_tls = true,
             "authall" => config.auth_for_all = true,
             "antispoofing" => config.antispoofing = true,
             "masquerade" => config.masquerade = Masquerade::Anyone,
             "submission" => config.complete_headers = true,
-            "noauth" => config.mechanisms.clear(),
-            "cram" => config.mechanisms.push(Mechanism::CramMd5),
+            "noauth" => self.peer.mechanisms.clear(),
+            "cram" => self.peer.mechanisms.push(Mechanism::CramMd5),
             "fqdn" => config.hello_needs_dot = true,
             "tarpit" => {
                 config.tarpit_count = value.parse().unwrap();
