@@ -48,11 +48,25 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// Starts writing a file's content to the disk without waiting for it. Only a
 /// hint: it makes a later sync cheaper and promises nothing.
 pub fn start_writeback(file: &File) {
+    sync_range(file, nix::libc::SYNC_FILE_RANGE_WRITE);
+}
+
+/// Waits until what [`start_writeback`] started is written. Only a hint too:
+/// neither the file's size nor its place on the disk need be durable then.
+pub fn finish_writeback(file: &File) {
+    use nix::libc::{
+        SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
+    };
+    sync_range(
+        file,
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER,
+    );
+}
+
+fn sync_range(file: &File, flags: nix::libc::c_uint) {
     use std::os::fd::AsRawFd;
     // SAFETY: the descriptor is open for the whole call; no memory is shared.
-    unsafe {
-        nix::libc::sync_file_range(file.as_raw_fd(), 0, 0, nix::libc::SYNC_FILE_RANGE_WRITE);
-    }
+    unsafe { nix::libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
 }
 
 /// Bytes a user other than root can still write to the file system of `path`.

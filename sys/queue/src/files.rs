@@ -37,6 +37,9 @@ pub trait FileSystem {
     /// promise: a later sync finds less to do.
     fn start_sync(&self, file: &Self::File);
 
+    /// Waits for what [`FileSystem::start_sync`] started, as another hint.
+    fn finish_start(&self, file: &Self::File);
+
     /// Makes the content durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
 
@@ -155,6 +158,10 @@ impl FileSystem for Disk {
 
     fn start_sync(&self, file: &DiskFile) {
         os::file::start_writeback(&file.file);
+    }
+
+    fn finish_start(&self, file: &DiskFile) {
+        os::file::finish_writeback(&file.file);
     }
 
     fn sync_file(&self, file: &DiskFile) -> io::Result<()> {

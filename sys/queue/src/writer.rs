@@ -261,7 +261,9 @@ impl<'a, F: FileSystem> Text<'a, F> {
             .files
             .drop_first_name(self.file.get_ref())
             .map_err(|source| mess_error(&mess, source))?;
-        queue.files.start_sync(self.file.get_ref());
+        if queue.durability.files == Sync::Always {
+            queue.files.start_sync(self.file.get_ref());
+        }
         let path = queue.layout.intd(self.id);
         let file = match queue.files.create(&path) {
             Ok(file) => file,
@@ -318,9 +320,13 @@ impl<F: FileSystem> Recipients<'_, F> {
             path: intd.clone(),
             source,
         })?;
-        // Both on their way first, so that the syncs can share one commit of
-        // the journal.
-        queue.files.start_sync(self.envelope.get_ref());
+        // Both are on the disk before the first sync: then one commit of the
+        // journal knows where both are, and the second sync has nothing to do.
+        if queue.durability.files == Sync::Always {
+            queue.files.start_sync(self.envelope.get_ref());
+            queue.files.finish_start(self.text.file.get_ref());
+            queue.files.finish_start(self.envelope.get_ref());
+        }
         queue.sync_file(self.text.file.get_ref(), &mess)?;
         queue.sync_file(self.envelope.get_ref(), &intd)?;
         queue.sync_parent(&mess)?;
