@@ -1,6 +1,7 @@
 //! Commands about domains.
 
 pub mod add;
+pub mod alias;
 pub mod delete;
 pub mod info;
 pub mod populate;

@@ -30,7 +30,7 @@ const USAGE: &str = "usage: vadmin-tools COMMAND [ARGUMENTS]
 
 Commands, also as programs of their own:
   vadddomain   add a virtual domain           vdeldomain  delete one
-  vdominfo     show domains
+  vdominfo     show domains                   vaddaliasdomain  add a name for one
   vadduser     add a user                     vdeluser    delete one
   vmoduser     change quota, flags, state     vpasswd     change a password
   vuserinfo    show a user                    valias      show and change aliases
@@ -53,6 +53,15 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vpasswd", ("vpasswd", user::passwd::main)),
     ("vuserinfo", ("vuserinfo", user::info::main)),
     ("valias", ("valias", valias::main)),
+    ("vaddaliasdomain", ("vaddaliasdomain", domain::alias::main)),
+    (
+        domain::populate::LINK,
+        ("vaddaliasdomain", domain::populate::link_main),
+    ),
+    (
+        domain::populate::UNLINK,
+        ("vdeldomain", domain::populate::unlink_main),
+    ),
     (
         domain::populate::NAME,
         ("vadddomain", domain::populate::main),

@@ -183,18 +183,9 @@ fn a_deleted_domain_leaves_no_trace_and_others_alone() {
     house
         .run(&["vadduser", "joe@not-example.com", "Secret-1234"])
         .good();
-    std::os::unix::fs::symlink("not-example.com", house.path("domains/alias.org")).unwrap();
-    let assign = house.text("users/assign");
-    let line = assign
-        .lines()
-        .find(|l| l.starts_with("+not-example.com"))
-        .unwrap();
-    let alias = line.replace(
-        "+not-example.com-:not-example.com:",
-        "+alias.org-:alias.org:",
-    );
-    let alias = alias.replace("domains/not-example.com", "domains/alias.org");
-    house.write("users/assign", &format!("{alias}\n{assign}"));
+    house
+        .run(&["vaddaliasdomain", "alias.org", "not-example.com"])
+        .good();
     house
         .run(&["vadddomain", "third.org", "Secret-1234"])
         .good();
@@ -272,4 +263,51 @@ fn services_are_told_to_read_again() {
         })
         .collect();
     assert_eq!(told, ["h", "h", ""]);
+}
+
+#[test]
+fn an_alias_domain_is_another_name_and_nothing_more() {
+    let house = House::with_domain();
+    let before = house.tree();
+    let files = [
+        "users/assign",
+        "control/rcpthosts",
+        "control/virtualdomains",
+    ];
+    let content: Vec<String> = files.map(|name| house.text(name)).to_vec();
+    house
+        .run(&["vaddaliasdomain", "alias.org", "example.com"])
+        .good();
+    assert_eq!(
+        house.text("domains/example.com/.aliasdomains"),
+        "alias.org\n"
+    );
+    assert!(
+        house
+            .text("control/virtualdomains")
+            .contains("alias.org:alias.org\n")
+    );
+    house
+        .run(&["vadduser", "joe@alias.org", "Secret-1234"])
+        .good();
+    house.run(&["vuserinfo", "joe@example.com"]).good();
+    for (new, old, code) in [
+        ("alias.org", "example.com", 100),
+        ("example.com", "alias.org", 100),
+        ("x.org", "alias.org", 100),
+        ("x.org", "nowhere.org", 1),
+        ("../x", "example.com", 100),
+    ] {
+        assert_eq!(
+            house.run(&["vaddaliasdomain", new, old]).code,
+            code,
+            "{new}"
+        );
+    }
+    house.run(&["vdeldomain", "alias.org"]).good();
+    house.run(&["vdeluser", "joe@example.com"]).good();
+    let after: Vec<String> = files.map(|name| house.text(name)).to_vec();
+    assert_eq!(after, content);
+    let _ = std::fs::remove_file(house.path("domains/example.com/.aliasdomains"));
+    assert_eq!(house.tree(), before);
 }

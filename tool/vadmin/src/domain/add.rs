@@ -119,7 +119,8 @@ impl Arguments {
     }
 }
 
-fn refuse_existing(site: &Site, domain: &str) -> Result<(), Exit> {
+/// Refuses a domain that `users/assign` has.
+pub fn refuse_existing(site: &Site, domain: &str) -> Result<(), Exit> {
     match site.domains.find(domain).map_err(|error| refused(&error))? {
         Some(_) => Err(permanent(format!("domain {domain} exists"))),
         None => Ok(()),
@@ -156,9 +157,24 @@ fn add(site: &Site, work: &Work, arguments: &Arguments) -> Result<(), Exit> {
     table.add(&line).map_err(|error| refused(&error))?;
 
     arguments.tell("adding the domain to control files");
-    let rcpthosts = Lines::read(control, "rcpthosts")?;
-    if rcpthosts.count() < RCPTHOSTS_MAX {
-        change(control, "rcpthosts", &mut undo, |lines| lines.add(domain))?;
+    let_mail_in(control, domain, &mut undo)?;
+    if arguments.check_recipients {
+        change(control, "chkrcptdomains", &mut undo, |lines| {
+            lines.add(domain)
+        })?;
+    }
+    let marker = directory.join(ADDING);
+    std::fs::remove_file(&marker).map_err(|error| file(&marker, &error))?;
+    undo.keep();
+    notify.hup();
+    Ok(())
+}
+
+/// Lists a domain in `rcpthosts` or `morercpthosts` and in `virtualdomains`,
+/// and no more in `locals`.
+pub fn let_mail_in<'a>(control: &'a Path, domain: &str, undo: &mut Undo<'a>) -> Result<(), Exit> {
+    if Lines::read(control, "rcpthosts")?.count() < RCPTHOSTS_MAX {
+        change(control, "rcpthosts", undo, |lines| lines.add(domain))?;
     } else {
         let more = Lines::read(control, "morercpthosts")?;
         undo.push(move || {
@@ -168,22 +184,12 @@ fn add(site: &Site, work: &Work, arguments: &Arguments) -> Result<(), Exit> {
         Lines::read(control, "morercpthosts")?.add(domain)?;
         rebuild_morercpthosts(control)?;
     }
-    if arguments.check_recipients {
-        change(control, "chkrcptdomains", &mut undo, |lines| {
-            lines.add(domain)
-        })?;
-    }
-    change(control, "virtualdomains", &mut undo, |lines| {
+    change(control, "virtualdomains", undo, |lines| {
         lines.add(&format!("{domain}:{domain}"))
     })?;
-    change(control, "locals", &mut undo, |lines| {
+    change(control, "locals", undo, |lines| {
         lines.remove(domain).map(|_| ())
-    })?;
-    let marker = directory.join(ADDING);
-    std::fs::remove_file(&marker).map_err(|error| file(&marker, &error))?;
-    undo.keep();
-    notify.hup();
-    Ok(())
+    })
 }
 
 /// Changes a control file, and remembers how it was.
@@ -239,7 +245,8 @@ fn plain_word(text: &str) -> bool {
         && text.bytes().all(plain)
 }
 
-fn report<T>(result: Result<T, directory::Error>) {
+/// Says when a step back failed.
+pub fn report<T>(result: Result<T, directory::Error>) {
     if let Err(error) = result {
         eprintln!("cannot undo: {error}");
     }

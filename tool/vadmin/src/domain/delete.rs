@@ -1,7 +1,6 @@
 //! vdeldomain: deletes a virtual domain with all its users and their mail.
 
 use std::ffi::OsString;
-use std::io;
 
 use clap::Parser;
 use directory::{assign, home};
@@ -10,7 +9,7 @@ use run::Exit;
 use super::populate;
 use crate::lines::{Lines, rebuild_morercpthosts};
 use crate::notify::{Notify, QUEUES};
-use crate::site::{Site, file, refused, value_domain};
+use crate::site::{Site, refused, value_domain};
 
 /// Control files with one domain a line.
 const LISTS: [&str; 4] = ["rcpthosts", "morercpthosts", "etrnhosts", "chkrcptdomains"];
@@ -46,7 +45,7 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     let notify = Notify::open(&site.home, QUEUES);
     let (real, _) = site.real_domain(&arguments.domain)?;
     if real != arguments.domain {
-        remove_name(&site, &arguments.domain)?;
+        remove_name(&site, &arguments.domain, &real)?;
         notify.hup();
         return Ok(());
     }
@@ -55,7 +54,7 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
         let behind = site.domains.real(&alias).map_err(|error| refused(&error))?;
         if alias != real && behind.as_deref() == Some(real.as_str()) {
             tell(&format!("deleting alias domain {alias}"));
-            remove_name(&site, &alias)?;
+            remove_name(&site, &alias, &real)?;
         }
     }
     tell("removing the domain from control files");
@@ -70,17 +69,10 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Removes an alias domain: its lines and its symbolic link.
-fn remove_name(site: &Site, name: &str) -> Result<(), Exit> {
+/// Removes an alias domain: its lines and its link.
+fn remove_name(site: &Site, name: &str, real: &str) -> Result<(), Exit> {
     remove_lines(site, name)?;
-    let path = site.home.domains().join(name);
-    match std::fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_symlink() => {
-            std::fs::remove_file(&path).map_err(|error| file(&path, &error))?;
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(&path, &error)),
-        _ => {}
-    }
+    populate::unlink(site, name, real)?;
     remove_from_assign(site, name)
 }
 

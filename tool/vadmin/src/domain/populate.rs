@@ -28,6 +28,12 @@ pub const NAME: &str = "vadddomain-as-owner";
 pub const CLEAR: &str = "vdeldomain-as-owner";
 /// File in the directory of a domain that is not complete yet.
 pub const ADDING: &str = ".adding";
+/// Hidden name of the part that links an alias domain.
+pub const LINK: &str = "vaddaliasdomain-as-owner";
+/// Hidden name of the part that removes such a link.
+pub const UNLINK: &str = "vdelaliasdomain-as-owner";
+/// File in the directory of a domain that lists its alias domains.
+const ALIASES: &str = ".aliasdomains";
 const TREE_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o600;
 /// Most bytes of work that are read.
@@ -82,6 +88,70 @@ pub fn clear(arguments: Vec<OsString>) -> Result<(), Exit> {
     let domain = domain.ok_or_else(|| permanent("which domain?"))?;
     crate::site::value_domain(domain)?;
     take_away(&Site::find()?, domain)
+}
+
+/// Makes `domains/NEW` a link to its real domain, as the mail's owner.
+pub fn link(site: &Site, alias: &str, real: &str) -> Result<(), Exit> {
+    if !os::account::is_root() {
+        return make_link(site, alias, real);
+    }
+    as_owner(site, &[LINK.into(), alias.into(), real.into()], b"")
+}
+
+/// Removes that link, as the mail's owner.
+pub fn unlink(site: &Site, alias: &str, real: &str) -> Result<(), Exit> {
+    if !os::account::is_root() {
+        return remove_link(site, alias, real);
+    }
+    as_owner(site, &[UNLINK.into(), alias.into(), real.into()], b"")
+}
+
+/// Entry of the hidden command that links.
+pub fn link_main(arguments: Vec<OsString>) -> Result<(), Exit> {
+    let (alias, real) = two_domains(&arguments)?;
+    make_link(&Site::find()?, &alias, &real)
+}
+
+/// Entry of the hidden command that removes a link.
+pub fn unlink_main(arguments: Vec<OsString>) -> Result<(), Exit> {
+    let (alias, real) = two_domains(&arguments)?;
+    remove_link(&Site::find()?, &alias, &real)
+}
+
+fn two_domains(arguments: &[OsString]) -> Result<(String, String), Exit> {
+    let domain = |number: usize| {
+        let name = arguments.get(number).and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| permanent("which domains?"))?;
+        crate::site::value_domain(name)?;
+        Ok::<_, Exit>(name.to_owned())
+    };
+    Ok((domain(1)?, domain(2)?))
+}
+
+fn make_link(site: &Site, alias: &str, real: &str) -> Result<(), Exit> {
+    let path = site.home.domains().join(alias);
+    std::os::unix::fs::symlink(real, &path).map_err(|error| file(&path, &error))?;
+    let listed = Lines::read(&site.home.domains().join(real), ALIASES)?.add(alias);
+    if listed.is_err() {
+        let _ = std::fs::remove_file(&path);
+    }
+    listed
+}
+
+/// Removes only what is a link: the name may have become a domain.
+fn remove_link(site: &Site, alias: &str, real: &str) -> Result<(), Exit> {
+    let path = site.home.domains().join(alias);
+    match std::fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_symlink() => {
+            std::fs::remove_file(&path).map_err(|error| file(&path, &error))?;
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(file(&path, &error));
+        }
+        _ => {}
+    }
+    Lines::read(&site.home.domains().join(real), ALIASES)?.remove(alias)?;
+    Ok(())
 }
 
 fn as_owner(site: &Site, arguments: &[OsString], input: &[u8]) -> Result<(), Exit> {
