@@ -5,23 +5,20 @@
 //! further command is read, so a client that pipelines gets its replies in
 //! the order of its commands.
 
+mod login;
+mod transaction;
+
 use std::mem;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use sasl::Mechanism;
-use sasl::server::{Exchange, Question, Refusal};
+use sasl::server::{Exchange, Question};
 use wire::lookup::{Account, Reply};
 
-use crate::capability::Capabilities;
 use crate::command::{COMMAND_BYTES_MAX, Command, SyntaxError};
 use crate::maildrop::{Entry, Maildrop, Update};
 
 /// Longest line: a response of SASL in base64.
 pub const LINE_BYTES_MAX: usize = 12 * 1024 + 2;
-
-/// Bytes that may wait for their turn, so that pipelining has an end.
-const INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// Logins that may fail before the session ends.
 pub const FAILURES_MAX: u32 = 3;
@@ -139,7 +136,8 @@ impl Session {
         }
     }
 
-    /// Takes bytes from the client.
+    /// Takes bytes from the client. Read them only after [`Step::Wait`], and
+    /// what is kept here stays below [`LINE_BYTES_MAX`] and one read.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
     }
@@ -239,12 +237,6 @@ impl Session {
         self.offer.encryption == Encryption::Active
     }
 
-    /// Says whether more bytes may be read from the client now; a client that
-    /// sends ahead too far waits.
-    pub fn has_room(&self) -> bool {
-        self.input.len() < INPUT_BYTES_MAX
-    }
-
     /// Reads one line, if there is one.
     fn step_line(&mut self) -> Step {
         let responding = matches!(self.state, State::Responding(_));
@@ -279,224 +271,6 @@ impl Session {
         }
     }
 
-    fn authorization(&mut self, command: Command, user: Option<Vec<u8>>) -> Step {
-        let next = State::Authorization { user: None };
-        match command {
-            Command::Quit => self.close(b"+OK Better luck next time.\r\n"),
-            Command::Capa => {
-                self.state = State::Authorization { user };
-                Step::Send(self.capabilities())
-            }
-            Command::Utf8 => self.say(State::Authorization { user }, "+OK UTF-8 it is"),
-            Command::Noop => self.say(State::Authorization { user }, "+OK"),
-            Command::Stls => self.stls(),
-            Command::User(_) | Command::Pass(_) if !self.offer.pass => {
-                self.mistake(next, "-ERR USER and PASS are disabled, use AUTH.")
-            }
-            Command::User(_) | Command::Pass(_) if !self.takes_passwords() => {
-                self.mistake(next, "-ERR TLS required to log in.")
-            }
-            Command::User(user) => self.say(
-                State::Authorization { user: Some(user) },
-                "+OK Password required.",
-            ),
-            Command::Pass(password) => match user {
-                Some(user) => {
-                    // The same questions as AUTH PLAIN asks.
-                    let response = [&b"\0"[..], &user, b"\0", &password].concat();
-                    self.exchange(Mechanism::Plain, Some(&response))
-                }
-                None => self.mistake(next, "-ERR USER first."),
-            },
-            Command::AuthList => {
-                self.state = State::Authorization { user };
-                let names = self.mechanisms().into_iter().map(|m| format!("{m}\r\n"));
-                let names: String = names.collect();
-                Step::Send(format!("+OK\r\n{names}.\r\n").into_bytes())
-            }
-            Command::Auth(name, initial) => self.auth(&name, initial.as_deref()),
-            _ => self.mistake(State::Authorization { user }, "-ERR log in first."),
-        }
-    }
-
-    fn transaction(&mut self, command: Command, mut maildrop: Maildrop) -> Step {
-        const ABSENT: &str = "-ERR no such message";
-        let mut retrieve = None;
-        let reply = match command {
-            Command::Quit => {
-                self.state = State::Updating;
-                return Step::Update(maildrop.update());
-            }
-            Command::Capa => {
-                self.state = State::Transaction(maildrop);
-                return Step::Send(self.capabilities());
-            }
-            Command::Noop => "+OK".to_owned(),
-            Command::Rset => {
-                maildrop.reset();
-                "+OK".to_owned()
-            }
-            Command::Stat => {
-                let (count, bytes) = maildrop.total();
-                format!("+OK {count} {bytes}")
-            }
-            Command::Dele(number) if maildrop.delete(number) => "+OK Deleted.".to_owned(),
-            Command::List(Some(number)) => match maildrop.entry(number) {
-                Some(entry) => format!("+OK {number} {}", entry.size),
-                None => ABSENT.to_owned(),
-            },
-            Command::Uidl(Some(number)) => match maildrop.entry(number) {
-                Some(entry) => format!("+OK {number} {}", entry.unique_id),
-                None => ABSENT.to_owned(),
-            },
-            Command::List(None) => listing(&maildrop, |entry| entry.size.to_string()),
-            Command::Uidl(None) => listing(&maildrop, |entry| entry.unique_id.clone()),
-            Command::Retr(number) => {
-                retrieve = maildrop.position(number).map(|at| (at, None));
-                ABSENT.to_owned()
-            }
-            Command::Top(number, lines) => {
-                retrieve = maildrop.position(number).map(|at| (at, Some(lines)));
-                ABSENT.to_owned()
-            }
-            Command::Dele(_) => ABSENT.to_owned(),
-            Command::User(_) | Command::Pass(_) | Command::Auth(..) | Command::AuthList => {
-                "-ERR logged in already".to_owned()
-            }
-            Command::Stls | Command::Utf8 => "-ERR not after login".to_owned(),
-        };
-        if let Some((at, lines)) = retrieve {
-            self.state = State::Retrieving {
-                maildrop,
-                at,
-                lines,
-            };
-            return Step::Retrieve { at, lines };
-        }
-        self.say(State::Transaction(maildrop), &reply)
-    }
-
-    /// RFC 2595 §4. A client waits for the reply before it goes on, so bytes
-    /// that are here already were put in by somebody else.
-    fn stls(&mut self) -> Step {
-        if self.offer.encryption != Encryption::Offered {
-            let state = State::Authorization { user: None };
-            return self.mistake(state, "-ERR TLS is not possible here.");
-        }
-        if !self.input.is_empty() {
-            return self.close(b"-ERR nothing may follow STLS.\r\n");
-        }
-        self.state = State::Securing;
-        Step::Secure(b"+OK Begin SSL/TLS negotiation now.\r\n".to_vec())
-    }
-
-    /// RFC 5034 §4.
-    fn auth(&mut self, name: &[u8], initial: Option<&[u8]>) -> Step {
-        let state = State::Authorization { user: None };
-        let Some(mechanism) = Mechanism::parse(name) else {
-            return self.mistake(state, "-ERR unknown mechanism.");
-        };
-        if mechanism.sends_password() && !self.takes_passwords() {
-            return self.mistake(state, "-ERR TLS required to log in.");
-        }
-        if !self.mechanisms().contains(&mechanism) {
-            return self.mistake(state, "-ERR unknown mechanism.");
-        }
-        let initial = match initial {
-            None => None,
-            Some(b"=") => Some(Vec::new()),
-            Some(text) => match STANDARD.decode(text) {
-                Ok(response) => Some(response),
-                Err(_) => return self.mistake(state, "-ERR bad base64."),
-            },
-        };
-        self.exchange(mechanism, initial.as_deref())
-    }
-
-    fn exchange(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Step {
-        let (exchange, step) = Exchange::start(mechanism, initial, &self.seed);
-        // A challenge is used once.
-        for byte in self.seed.iter_mut().rev() {
-            *byte = byte.wrapping_add(1);
-            if *byte != 0 {
-                break;
-            }
-        }
-        self.authenticate(Box::new(exchange), step)
-    }
-
-    fn respond(&mut self, mut exchange: Box<Exchange>, line: &[u8]) -> Step {
-        let state = State::Authorization { user: None };
-        if line == b"*" {
-            return self.mistake(state, "-ERR login cancelled.");
-        }
-        match STANDARD.decode(line) {
-            Ok(response) => {
-                let step = exchange.respond(&response);
-                self.authenticate(exchange, step)
-            }
-            Err(_) => self.mistake(state, "-ERR bad base64."),
-        }
-    }
-
-    fn authenticate(&mut self, exchange: Box<Exchange>, step: sasl::server::Step) -> Step {
-        match step {
-            sasl::server::Step::Challenge(challenge) => {
-                self.state = State::Responding(exchange);
-                let text = STANDARD.encode(challenge);
-                Step::Send(format!("+ {text}\r\n").into_bytes())
-            }
-            sasl::server::Step::Ask(question) => {
-                self.state = State::Asking(exchange);
-                Step::Ask(question)
-            }
-            sasl::server::Step::Granted(account) => {
-                self.state = State::Opening;
-                Step::Open(account)
-            }
-            sasl::server::Step::Refused(refusal) => self.refuse(refusal),
-        }
-    }
-
-    fn refuse(&mut self, refusal: Refusal) -> Step {
-        let text = match refusal {
-            Refusal::Credentials => "-ERR [AUTH] Login failed.".to_owned(),
-            Refusal::Forbidden(text) => {
-                let text: String = text.chars().filter(|c| !c.is_control()).collect();
-                format!("-ERR [AUTH] {text}")
-            }
-            Refusal::Malformed => "-ERR malformed response.".to_owned(),
-            Refusal::Temporary(_) => "-ERR [SYS/TEMP] Temporary failure, try later.".to_owned(),
-        };
-        let reply = format!("{text}\r\n").into_bytes();
-        self.failures += 1;
-        if FAILURES_MAX <= self.failures {
-            self.state = State::Over;
-        } else {
-            self.state = State::Authorization { user: None };
-        }
-        Step::SendLate(reply)
-    }
-
-    fn capabilities(&self) -> Vec<u8> {
-        Capabilities {
-            mechanisms: &self.mechanisms(),
-            user: self.offer.pass && self.takes_passwords(),
-            stls: self.offer.encryption == Encryption::Offered,
-        }
-        .reply()
-    }
-
-    fn mechanisms(&self) -> Vec<Mechanism> {
-        let all = self.offer.mechanisms.iter().copied();
-        all.filter(|mechanism| self.takes_passwords() || !mechanism.sends_password())
-            .collect()
-    }
-
-    fn takes_passwords(&self) -> bool {
-        self.is_secure() || self.offer.plaintext
-    }
-
     fn say(&mut self, state: State, text: &str) -> Step {
         self.state = state;
         Step::Send(format!("{text}\r\n").into_bytes())
@@ -523,15 +297,6 @@ impl Session {
 
 fn is_auth(start: &[u8]) -> bool {
     start.eq_ignore_ascii_case(b"AUTH")
-}
-
-fn listing(maildrop: &Maildrop, value: impl Fn(&Entry) -> String) -> String {
-    let mut text = "+OK\r\n".to_owned();
-    for (number, entry) in maildrop.present() {
-        text.push_str(&format!("{number} {}\r\n", value(entry)));
-    }
-    text.push('.');
-    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::folder::FolderName;
-use crate::mailbox::{Access, Mailbox, account_lock};
+use crate::lock;
+use crate::mailbox::{Access, Mailbox};
+use crate::staged::sweep;
 use crate::store::Only;
 
 /// Folders that are subscribed to, `INBOX.A` lines as Courier writes them.
@@ -63,7 +65,7 @@ impl Account {
         if name.is_inbox() {
             return Err(Error::FolderExists);
         }
-        let _lock = account_lock(&self.root)?;
+        let _lock = lock::account(&self.root)?;
         if self.exists(name) {
             return Err(Error::FolderExists);
         }
@@ -79,7 +81,7 @@ impl Account {
         if name.is_inbox() {
             return Err(Error::FolderRefused);
         }
-        let _lock = account_lock(&self.root)?;
+        let _lock = lock::account(&self.root)?;
         if !self.exists(name) {
             return Err(Error::NoSuchFolder);
         }
@@ -106,7 +108,7 @@ impl Account {
         if to == from || to.is_below(from) {
             return Err(Error::FolderRefused);
         }
-        let _lock = account_lock(&self.root)?;
+        let _lock = lock::account(&self.root)?;
         let mut moves = Vec::new();
         for name in self.folders()? {
             if name == *from || name.is_below(from) {
@@ -196,6 +198,9 @@ impl Account {
             }
             _ => {}
         }
+        if access == Access::ReadWrite {
+            sweep(&path);
+        }
         Mailbox::open(&self.root, &path, access)
     }
 
@@ -224,7 +229,7 @@ impl Account {
     }
 
     fn change_subscriptions(&self, change: impl FnOnce(&mut Vec<FolderName>)) -> Result<()> {
-        let _lock = account_lock(&self.root)?;
+        let _lock = lock::account(&self.root)?;
         let mut names = self.subscriptions()?;
         change(&mut names);
         let lines: String = names

@@ -24,13 +24,16 @@ pub mod mbox;
 pub mod quota;
 
 mod account;
+mod begin;
 mod error;
 mod flags;
 mod folder;
 mod import;
 mod index;
+mod lock;
 mod mailbox;
 mod name;
+mod rescan;
 mod scan;
 mod staged;
 mod store;

@@ -3,21 +3,19 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::begin::begin;
 use crate::error::{Error, Result};
-use crate::import;
-use crate::index::{Effect, Index, Message, Record, State, next_uid_validity};
-use crate::name::{FileName, Place};
-use crate::scan::{Files, Stamp, scan};
+use crate::index::{Effect, Index, Message, Record, State};
+use crate::lock;
+use crate::name::Place;
+use crate::scan::Stamp;
 use crate::wire;
 
 /// How often a file that moved is looked for before we give up.
 pub(crate) const TRIES_MAX: usize = 5;
-
-/// Name of the lock of a folder.
-const LOCK_FILE: &str = "indimail.lock";
 
 /// May the session change anything?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,7 +87,7 @@ pub struct Mailbox {
     pub(crate) index: Index,
     pub(crate) pending: Changes,
     pub(crate) recent: BTreeSet<u32>,
-    stamp: Option<(i128, i128)>,
+    pub(crate) stamp: Option<(i128, i128)>,
 }
 
 impl Mailbox {
@@ -255,7 +253,7 @@ impl Mailbox {
 
     /// Takes the folder's lock, and learns everything that was written before.
     pub(crate) fn lock(&mut self) -> Result<os::file::Lock> {
-        let lock = lock(&self.folder)?;
+        let lock = lock::folder(&self.folder)?;
         self.follow()?;
         self.index.mend()?;
         Ok(lock)
@@ -267,41 +265,8 @@ impl Mailbox {
         let pending = &mut self.pending;
         self.index.append(records, |effect| pending.note(effect))
     }
-
-    /// Looks at the directories and records what differs.
-    pub(crate) fn rescan(&mut self) -> Result<()> {
-        let seen = scan(&self.folder)?;
-        if self.mirrors(&seen.files) && !self.has_claims() {
-            self.stamp = seen.stamp.settled();
-            return self.note_stamp();
-        }
-        let _lock = self.lock()?;
-        self.rescan_locked()
-    }
-
-    /// As `rescan`, for a caller that has the lock.
-    pub(crate) fn rescan_locked(&mut self) -> Result<()> {
-        let mut seen = scan(&self.folder)?;
-        let all_there = |files: &Files, mailbox: &Self| {
-            let mut messages = mailbox.messages().iter();
-            messages.all(|message| files.contains_key(message.name.base()))
-        };
-        if !all_there(&seen.files, self) {
-            // A file renamed by another program while we list may be missed.
-            let again = scan(&self.folder)?;
-            seen.files.extend(again.files);
-        }
-        self.stamp = seen.stamp.settled();
-        let records = self.differences(seen.files)?;
-        self.append(records)?;
-        if self.access == Access::ReadWrite {
-            self.claim()?;
-        }
-        Ok(())
-    }
-
     /// Learns what other sessions wrote into the index.
-    fn follow(&mut self) -> Result<()> {
+    pub(crate) fn follow(&mut self) -> Result<()> {
         let pending = &mut self.pending;
         if self.index.follow(|effect| pending.note(effect))? {
             return Ok(());
@@ -318,199 +283,6 @@ impl Mailbox {
         });
         Ok(())
     }
-
-    /// Says whether the files are exactly what we know.
-    fn mirrors(&self, files: &Files) -> bool {
-        let messages = self.messages();
-        messages.len() == files.len()
-            && messages.iter().all(|message| {
-                files
-                    .get(message.name.base())
-                    .is_some_and(|name| *name == message.name)
-            })
-    }
-
-    /// Records that make the index say what the files say.
-    fn differences(&self, mut files: Files) -> Result<Vec<Record>> {
-        let state = &self.index.state;
-        let modseq = state.modseq_next();
-        let mut records = Vec::new();
-        for message in &state.messages {
-            match files.remove(message.name.base()) {
-                Some(name) if name == message.name => {}
-                Some(name) => records.push(Record::Update {
-                    uid: message.uid,
-                    modseq: if name.suffix() == message.name.suffix() {
-                        message.modseq
-                    } else {
-                        modseq
-                    },
-                    keywords: message.flags.keywords,
-                    place: name.place(),
-                    suffix: name.suffix().to_vec(),
-                }),
-                None => records.push(Record::Expunge {
-                    uid: message.uid,
-                    modseq,
-                }),
-            }
-        }
-        records.extend(adds(&self.folder, state.uid_next, modseq, files)?);
-        Ok(records)
-    }
-
-    fn has_claims(&self) -> bool {
-        let mut messages = self.messages().iter();
-        self.access == Access::ReadWrite && messages.any(|m| m.name.place() == Place::New)
-    }
-
-    /// Moves messages from `new` to `cur`; they are recent for this session
-    /// only, because only one of several renames succeeds.
-    fn claim(&mut self) -> Result<()> {
-        let mut records = Vec::new();
-        for message in &self.index.state.messages {
-            if message.name.place() == Place::Cur {
-                continue;
-            }
-            let name = if message.name.suffix().is_empty() {
-                message.name.with_suffix(Place::Cur, b":2,")
-            } else {
-                message.name.with_suffix(Place::Cur, message.name.suffix())
-            };
-            let from = message.name.path(&self.folder);
-            match std::fs::rename(&from, name.path(&self.folder)) {
-                Ok(()) => {
-                    self.recent.insert(message.uid);
-                    records.push(Record::Update {
-                        uid: message.uid,
-                        modseq: message.modseq,
-                        keywords: message.flags.keywords,
-                        place: Place::Cur,
-                        suffix: name.suffix().to_vec(),
-                    });
-                }
-                // Somebody else was faster; the next look finds it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.stamp = None,
-                Err(error) => return Err(Error::io("rename", &from)(error)),
-            }
-        }
-        if !records.is_empty() {
-            self.stamp = None;
-        }
-        self.append(records)
-    }
-
-    /// Tells later sessions that they need not look, if nobody writes now.
-    fn note_stamp(&mut self) -> Result<()> {
-        let Some(stamp) = self.stamp.filter(|_| self.stamp != self.index.state.stamp) else {
-            return Ok(());
-        };
-        let Some(_lock) = os::file::try_lock(lock_file(&self.folder)?)
-            .map_err(Error::io("lock", &self.folder))?
-        else {
-            return Ok(());
-        };
-        self.follow()?;
-        self.index.mend()?;
-        if self.index.state.stamp == Some(stamp) {
-            return Ok(());
-        }
-        self.append(vec![Record::Stamp {
-            new: stamp.0,
-            cur: stamp.1,
-        }])
-    }
-}
-
-/// Makes the first index of a folder, with UIDs of another server if it left
-/// any.
-fn begin(root: &Path, folder: &Path) -> Result<Index> {
-    let _lock = lock(folder)?;
-    if let Some(index) = Index::load(folder)? {
-        return Ok(index);
-    }
-    let imported = import::uids(folder);
-    let uid_validity = match &imported {
-        Some(imported) => imported.uid_validity,
-        None => {
-            let _account = account_lock(root)?;
-            next_uid_validity(&root.join("indimail.uidvalidity"))?
-        }
-    };
-    let mut state = State {
-        uid_next: 1,
-        ..State::default()
-    };
-    let modseq = state.modseq_next();
-    state.forgotten = modseq;
-    state.highest_modseq = modseq;
-    for (number, name) in import::keywords(folder).into_iter().enumerate() {
-        let number = number as u8;
-        state.apply(Record::Keyword { number, name });
-    }
-    if let Some(imported) = imported {
-        let files = scan(folder)?.files;
-        let mut known: Vec<(u32, FileName)> = files
-            .into_iter()
-            .filter_map(|(base, name)| Some((*imported.uids.get(&base[..])?, name)))
-            .collect();
-        known.sort_unstable_by_key(|(uid, _)| *uid);
-        for (uid, name) in known {
-            if let Some(record) = add(folder, uid, modseq, name)? {
-                state.apply(record);
-            }
-        }
-        state.uid_next = state.uid_next.max(imported.uid_next);
-    }
-    Index::create(folder, uid_validity, &state)
-}
-
-/// Gives UIDs to files, in the order the messages arrived.
-fn adds(folder: &Path, uid_next: u32, modseq: u64, files: Files) -> Result<Vec<Record>> {
-    let mut names: Vec<FileName> = files.into_values().collect();
-    names.sort_unstable_by(|a, b| {
-        (a.seconds(), a.base().len(), a.base()).cmp(&(b.seconds(), b.base().len(), b.base()))
-    });
-    let mut records = Vec::with_capacity(names.len());
-    let mut uid = uid_next;
-    for name in names {
-        if uid == u32::MAX {
-            return Err(Error::UidsExhausted);
-        }
-        if let Some(record) = add(folder, uid, modseq, name)? {
-            records.push(record);
-            uid += 1;
-        }
-    }
-    Ok(records)
-}
-
-/// The record of a file; asks the file only for what its name does not say.
-/// `None` when it is gone.
-fn add(folder: &Path, uid: u32, modseq: u64, name: FileName) -> Result<Option<Record>> {
-    let (size, internal_date) = match (name.size(), name.seconds()) {
-        (Some(size), Some(seconds)) => (size, seconds),
-        _ => {
-            let path = name.path(folder);
-            match std::fs::symlink_metadata(&path) {
-                Ok(metadata) => (
-                    metadata.len(),
-                    name.seconds().unwrap_or_else(|| metadata.mtime()),
-                ),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(Error::io("stat", &path)(error)),
-            }
-        }
-    };
-    Ok(Some(Record::Add {
-        uid,
-        modseq,
-        size,
-        wire_size: name.wire_size(),
-        internal_date,
-        keywords: 0,
-        name,
-    }))
 }
 
 /// Tells how one state differs from another.
@@ -536,32 +308,4 @@ fn open_file(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(path)
-}
-
-fn lock_file(folder: &Path) -> Result<File> {
-    open_lock(&folder.join(LOCK_FILE))
-}
-
-fn open_lock(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(path)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NoSuchFolder,
-            _ => Error::io("open", path)(error),
-        })
-}
-
-/// Takes the lock of a folder.
-fn lock(folder: &Path) -> Result<os::file::Lock> {
-    os::file::lock(lock_file(folder)?).map_err(Error::io("lock", folder))
-}
-
-/// Takes the lock of a whole Maildir: folders, subscriptions, UIDVALIDITY.
-pub(crate) fn account_lock(root: &Path) -> Result<os::file::Lock> {
-    os::file::lock(open_lock(&root.join("indimail.account.lock"))?).map_err(Error::io("lock", root))
 }

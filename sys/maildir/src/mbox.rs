@@ -184,7 +184,8 @@ mod tests {
         let texts: Vec<Vec<u8>> = (b'a'..b'e').map(|b| [b; 99_999].to_vec()).collect();
         std::thread::scope(|scope| {
             for text in &texts {
-                scope.spawn(|| append(&path, Links::Followed, b"From x\n", &message(text)).unwrap());
+                scope
+                    .spawn(|| append(&path, Links::Followed, b"From x\n", &message(text)).unwrap());
             }
         });
         let content = std::fs::read(&path).unwrap();

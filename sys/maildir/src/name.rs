@@ -158,6 +158,21 @@ impl FileName {
         std::str::from_utf8(&base[..end]).ok()?.parse().ok()
     }
 
+    /// Sorts messages in the order they arrived, as far as names tell: by
+    /// second, then by microsecond (`M` in the second field).
+    pub(crate) fn arrival(&self) -> (Option<i64>, u32, &[u8]) {
+        let base = self.base();
+        let field = base.split(|&byte| byte == b'.').nth(1).unwrap_or_default();
+        let microseconds = memchr::memrchr(b'M', field)
+            .map(|at| &field[at + 1..])
+            .and_then(|rest| {
+                let end = rest.iter().position(|byte| !byte.is_ascii_digit());
+                std::str::from_utf8(&rest[..end.unwrap_or(rest.len())]).ok()
+            })
+            .and_then(|digits| digits.parse().ok());
+        (self.seconds(), microseconds.unwrap_or(0), base)
+    }
+
     fn letters(&self) -> &[u8] {
         self.suffix().strip_prefix(b":2,").unwrap_or_default()
     }
@@ -234,11 +249,24 @@ mod tests {
     }
 
     #[test]
+    fn names_are_in_the_order_of_arrival() {
+        let names = [
+            "5.I1aVfM99P7.h",
+            "5.M100P6.h",
+            "5.M100P6Q1.h",
+            "6.a",
+            "10.M1P1.h",
+        ];
+        let parsed = names.map(|name| FileName::parse(Place::New, name.as_bytes()).unwrap());
+        assert!(parsed.is_sorted_by(|a, b| a.arrival() < b.arrival()));
+    }
+
+    #[test]
     fn any_name_is_parsed_or_ignored() {
         arbtest::arbtest(|u| {
             let text: Vec<u8> = u.arbitrary()?;
             if let Some(name) = FileName::parse(Place::Cur, &text) {
-                let _ = (name.size(), name.wire_size(), name.seconds(), name.system());
+                let _ = (name.size(), name.wire_size(), name.arrival(), name.system());
                 let again = name.changed(Flags::default(), 0);
                 assert_eq!(again.base(), name.base());
                 assert_eq!([name.base(), name.suffix()].concat(), text);

@@ -2,13 +2,17 @@
 
 use std::fs::{File, FileTimes, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::flags::FlagSet;
 use crate::name;
+
+/// A file in `tmp` that did not change for this long has no writer any more
+/// (maildir(5): 36 hours).
+const ABANDONED_SECONDS: i64 = 36 * 60 * 60;
 
 /// A message being written. [`crate::Mailbox::commit`] makes it visible; when
 /// it is dropped before, nothing is left behind.
@@ -93,7 +97,6 @@ impl Staged {
             .mode(0o600)
             .open(&self.path)?;
         self.size = io::copy(&mut from, &mut to)?;
-        set_modified(&to, self.internal_date);
         to.sync_all()?;
         Ok(self)
     }
@@ -111,7 +114,6 @@ impl Staged {
         }
         if let Content::Open(writer) = &mut self.content {
             writer.flush().map_err(Error::io("write", &self.path))?;
-            set_modified(writer.get_ref(), self.internal_date);
             writer
                 .get_ref()
                 .sync_all()
@@ -173,13 +175,34 @@ impl Drop for Staged {
     }
 }
 
-/// The time of change tells other programs when a message arrived; ours find
-/// it in the name and the index.
-fn set_modified(file: &File, seconds: i64) {
+/// Sets the time of change of a message that has its final name: it tells
+/// other programs when the message arrived. Ours find that in the name and the
+/// index, so it need not succeed. (In `tmp` an old time would invite cleaners.)
+pub(crate) fn set_modified(path: &Path, seconds: i64) {
     if let Ok(seconds) = u64::try_from(seconds)
         && let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+        && let Ok(file) = OpenOptions::new()
+            .write(true)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(path)
     {
         let _ = file.set_times(FileTimes::new().set_modified(time));
+    }
+}
+
+/// Removes what writers left in the `tmp` of a folder when they died.
+pub(crate) fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder.join("tmp")) else {
+        return;
+    };
+    let limit = os::clock::unix_seconds() - ABANDONED_SECONDS;
+    for entry in entries.flatten() {
+        let old = entry
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file() && metadata.ctime() < limit);
+        if old {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

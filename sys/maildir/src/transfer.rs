@@ -8,7 +8,7 @@ use crate::flags::FlagSet;
 use crate::index::Record;
 use crate::mailbox::{Mailbox, TRIES_MAX};
 use crate::name::{self, FileName};
-use crate::staged::Staged;
+use crate::staged::{Staged, set_modified};
 use crate::store::Only;
 
 impl Mailbox {
@@ -129,6 +129,7 @@ impl Mailbox {
             let path = name.path(&self.folder);
             std::fs::rename(&message.path, &path)
                 .map_err(Error::io("rename into", &self.folder))?;
+            set_modified(&path, message.internal_date);
             made.push(path);
             let state = &self.index.state;
             let uid = state

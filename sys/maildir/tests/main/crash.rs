@@ -125,6 +125,46 @@ fn without_the_index_everything_is_there_under_a_new_uidvalidity() {
     assert_eq!(inbox.messages()[0].flags.system, System::SEEN);
 }
 
+/// Append writes `tmp`, renames, appends to the index. A crash may come after
+/// each; whatever it leaves is one whole message or none.
+#[test]
+fn every_state_a_crash_can_leave_of_an_append_is_understood() {
+    let world = World::new();
+    world.deliver("1.a", "x");
+    let before = uids(&world.inbox());
+    // After the first step: nobody sees what is in `tmp`.
+    fs::write(world.root().join("tmp/5.half"), "hal").unwrap();
+    assert_eq!(uids(&world.inbox()), before);
+    // After the second: the message has no UID yet, and gets one.
+    let index = fs::read(world.index()).unwrap();
+    let flags = FlagSet::from(System::DRAFT);
+    let uid = world.inbox().append_message(b"whole", flags, None).unwrap();
+    let after = fs::read(world.index()).unwrap();
+    for kept in index.len()..=after.len() {
+        fs::write(world.index(), &after[..kept]).unwrap();
+        let mut inbox = world.inbox();
+        assert_eq!(inbox.messages().len(), 2);
+        let message = inbox.messages()[1].clone();
+        assert!(uid <= message.uid);
+        assert_eq!(message.flags.system, System::DRAFT);
+        assert_eq!(inbox.read_message(message.uid).unwrap(), b"whole");
+    }
+}
+
+#[test]
+fn a_session_whose_index_is_lost_must_begin_anew() {
+    let world = World::new();
+    world.deliver("1.a", "x");
+    let mut old = world.inbox();
+    fs::remove_file(world.index()).unwrap();
+    assert!(matches!(old.refresh(), Err(maildir::Error::Rebuilt)));
+    let new = world.inbox();
+    assert!(old.uid_validity() < new.uid_validity());
+    let seen = System::SEEN.into();
+    let stored = old.store(&[1], FlagOperation::Add, &seen, None);
+    assert!(matches!(stored, Err(maildir::Error::Rebuilt)));
+}
+
 #[test]
 fn the_index_does_not_grow_for_ever() {
     let world = World::new();
