@@ -1,1 +1,12 @@
-//! Who may send what to whom, as ordered rules that explain themselves.
+//! Who may send what to whom: the lists and rules of the control files, as
+//! values that say what they matched.
+//!
+//! The files themselves are read elsewhere; nothing here touches the machine.
+
+pub mod addresses;
+pub mod hosts;
+pub mod relay;
+pub mod tcprules;
+
+pub use addresses::{AddressList, BadPattern, Mode};
+pub use hosts::Hosts;

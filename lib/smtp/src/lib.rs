@@ -1,1 +1,3 @@
 //! SMTP sessions without sockets, both sides.
+
+pub mod server;

@@ -1,3 +1,117 @@
 //! signer: signs with private keys for processes that may not read them.
+//!
+//! Starts as root (or as the one user of a single-user installation), opens
+//! its socket `run/signer`, becomes `qcerts` and closes a sandbox in which
+//! only the certificates can be read. It answers only the users named by
+//! `--allow`, only for the keys named by `--key`, and only with signatures: a
+//! key never leaves the process. A certificate that is replaced is used from
+//! the next handshake on.
+//!
+//! Exit codes: 0 after SIGTERM, 100 wrong usage, 111 anything else.
 
-fn main() {}
+mod keys;
+mod serve;
+
+use std::process::ExitCode;
+
+use os::account::{Account, is_root};
+use os::sandbox::Sandbox;
+use run::{Exit, Home, PERMANENT};
+
+use keys::Keys;
+
+const PROGRAM: &str = "signer";
+const USAGE: &str = "usage: signer [--key FILE]... [--allow USER]... [--user USER]
+
+Signs TLS handshakes for the mail servers, which cannot read private keys.
+
+  --key FILE    a PEM file with chain and key below the certificate directory;
+                default servercert.pem
+  --allow USER  a user whose processes may ask; default qmaild and indimail.
+                root and the signer's own user always may
+  --user USER   whom to become when started as root; default qcerts";
+
+/// What the command line says.
+struct Arguments {
+    keys: Vec<String>,
+    allowed: Vec<String>,
+    user: String,
+}
+
+fn main() -> ExitCode {
+    run::process(PROGRAM, || -> Result<u8, Exit> {
+        let arguments = match arguments(std::env::args().skip(1))? {
+            Some(arguments) => arguments,
+            None => {
+                println!("{USAGE}");
+                return Ok(0);
+            }
+        };
+        start(&arguments).map_err(|error| Exit::new(run::TEMPORARY, error))
+    })
+}
+
+fn start(arguments: &Arguments) -> Result<u8, String> {
+    let home = Home::find();
+    let socket = home.socket("signer");
+    let say = |what: String| move |error: std::io::Error| format!("{what}: {error}");
+    // Anyone may connect; who is answered is decided by user (SO_PEERCRED).
+    let listener = os::socket::listen(&socket, 0o666)
+        .map_err(say(format!("cannot listen on {}", socket.display())))?;
+    let mut allowed: Vec<u32> = arguments
+        .allowed
+        .iter()
+        .filter_map(|name| Account::by_name(name).ok())
+        .map(|account| account.identity.uid)
+        .collect();
+    if is_root() {
+        let account = Account::by_name(&arguments.user).map_err(|error| error.to_string())?;
+        account
+            .identity
+            .assume()
+            .map_err(|error| error.to_string())?;
+    }
+    allowed.extend([0, os::account::Identity::of_this_process().uid]);
+    let enforced = Sandbox::default().read(home.certs()).enter();
+    if !enforced.files || !enforced.calls {
+        run::info(
+            PROGRAM,
+            &format!("this kernel lacks a sandbox: {enforced:?}"),
+        );
+    }
+    let keys = Keys::new(home.certs(), arguments.keys.clone());
+    keys.check().map_err(|error| error.to_string())?;
+    serve::forever(&listener, &socket, &allowed, keys)
+        .map_err(say(format!("cannot accept on {}", socket.display())))
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, Exit> {
+    let mut arguments = Arguments {
+        keys: Vec::new(),
+        allowed: Vec::new(),
+        user: "qcerts".to_owned(),
+    };
+    while let Some(word) = words.next() {
+        if matches!(word.as_str(), "--help" | "-h") {
+            return Ok(None);
+        }
+        let value = words.next().ok_or_else(usage)?;
+        match word.as_str() {
+            "--key" if keys::is_plain_name(&value) => arguments.keys.push(value),
+            "--allow" => arguments.allowed.push(value),
+            "--user" => arguments.user = value,
+            _ => return Err(usage()),
+        }
+    }
+    if arguments.keys.is_empty() {
+        arguments.keys.push("servercert.pem".to_owned());
+    }
+    if arguments.allowed.is_empty() {
+        arguments.allowed = vec!["qmaild".to_owned(), "indimail".to_owned()];
+    }
+    Ok(Some(arguments))
+}
+
+fn usage() -> Exit {
+    Exit::new(PERMANENT, USAGE)
+}

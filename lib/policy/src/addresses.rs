@@ -1,0 +1,205 @@
+//! The address-match engine (smtp-receiving.md §0.6): badmailfrom,
+//! badrcptto, goodrcptto, blackholedsender and their like.
+
+use regex::bytes::{Regex, RegexBuilder};
+use text::wildmat;
+
+/// Largest compiled form of one regular expression; more is refused instead
+/// of eating memory.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// How lines that are not plain addresses are read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mode {
+    /// Shell-like patterns.
+    #[default]
+    Wildcard,
+    /// Regular expressions, searched anywhere (`QREGEX`).
+    Regex,
+}
+
+/// A line is not a regular expression. Temporary: the mail may be fine.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("line {line:?} is not a regular expression")]
+pub struct BadPattern {
+    /// The line.
+    pub line: String,
+}
+
+/// One list, ready to be asked.
+#[derive(Debug, Default)]
+pub struct AddressList {
+    lines: Vec<Vec<u8>>,
+    patterns: Vec<Vec<u8>>,
+    regexes: Vec<(Regex, Vec<u8>, bool)>,
+    cdb: Option<Vec<u8>>,
+}
+
+impl AddressList {
+    /// Builds a list from the lines of its file, those of its companion
+    /// pattern file and the bytes of its cdb form, each if it exists.
+    pub fn new(
+        lines: Vec<Vec<u8>>,
+        patterns: Vec<Vec<u8>>,
+        cdb: Option<Vec<u8>>,
+        mode: Mode,
+    ) -> Result<Self, BadPattern> {
+        let mut list = Self {
+            cdb,
+            ..Self::default()
+        };
+        match mode {
+            Mode::Wildcard => (list.lines, list.patterns) = (lines, patterns),
+            Mode::Regex => {
+                list.regexes = lines.into_iter().map(compile).collect::<Result<_, _>>()?;
+            }
+        }
+        Ok(list)
+    }
+
+    /// Says whether nothing can ever match.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+            && self.patterns.is_empty()
+            && self.regexes.is_empty()
+            && self.cdb.is_none()
+    }
+
+    /// The line that makes this address match, as it is written; ASCII case
+    /// does not count.
+    pub fn matching(&self, address: &[u8]) -> Option<&[u8]> {
+        let address = address.to_ascii_lowercase();
+        let host = address
+            .iter()
+            .rposition(|&b| b == b'@')
+            .map(|at| &address[at..]);
+        if let Some(file) = &self.cdb
+            && let Ok(reader) = cdb::Reader::new(file)
+            && [Some(&address[..]), host]
+                .into_iter()
+                .flatten()
+                .any(|key| !key.is_empty() && matches!(reader.find(key), Ok(Some(_))))
+        {
+            return Some(b"cdb");
+        }
+        if let Some((_, line, _)) = self
+            .regexes
+            .iter()
+            .find(|(regex, _, negated)| regex.is_match(&address) != *negated)
+        {
+            return Some(line);
+        }
+        let exact = |line: &&Vec<u8>| {
+            line.eq_ignore_ascii_case(&address)
+                || host.is_some_and(|host| line.eq_ignore_ascii_case(host))
+        };
+        if !address.is_empty()
+            && let Some(line) = self.lines.iter().find(exact)
+        {
+            return Some(line);
+        }
+        last_word(&self.lines, &address).or_else(|| last_word(&self.patterns, &address))
+    }
+}
+
+/// The pattern pass: later lines overrule earlier ones, `!` takes back.
+fn last_word<'a>(lines: &'a [Vec<u8>], address: &[u8]) -> Option<&'a [u8]> {
+    if address.is_empty() {
+        return None;
+    }
+    let mut matched: Option<&[u8]> = None;
+    for line in lines {
+        match line.strip_prefix(b"!") {
+            Some(pattern) if matched.is_some() && wildmat::matches(pattern, address) => {
+                matched = None;
+            }
+            None if matched.is_none() && wildmat::matches(line, address) => matched = Some(line),
+            _ => {}
+        }
+    }
+    matched
+}
+
+fn compile(line: Vec<u8>) -> Result<(Regex, Vec<u8>, bool), BadPattern> {
+    let bad = || BadPattern {
+        line: String::from_utf8_lossy(&line).into_owned(),
+    };
+    let (negated, pattern) = match line.strip_prefix(b"!") {
+        Some(rest) => (true, rest),
+        None => (false, &line[..]),
+    };
+    let text = std::str::from_utf8(pattern).map_err(|_| bad())?;
+    let text = match text.starts_with('@') {
+        true => format!(".*{text}"),
+        false => text.to_owned(),
+    };
+    let regex = RegexBuilder::new(&text)
+        .case_insensitive(true)
+        .unicode(false)
+        .size_limit(REGEX_BYTES_MAX)
+        .build()
+        .map_err(|_| bad())?;
+    Ok((regex, line, negated))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<Vec<u8>> {
+        text.lines().map(|line| line.as_bytes().to_vec()).collect()
+    }
+
+    fn wildcard(names: &str, patterns: &str) -> AddressList {
+        AddressList::new(lines(names), lines(patterns), None, Mode::Wildcard).unwrap()
+    }
+
+    #[test]
+    fn addresses_and_hosts_match_in_any_case() {
+        let list = wildcard("joe@spam.test\n@evil.test", "");
+        assert_eq!(list.matching(b"A@EVIL.test"), Some(&b"@evil.test"[..]));
+        assert!(list.matching(b"Joe@Spam.Test").is_some());
+        assert!(list.matching(b"ann@spam.test").is_none());
+        assert!(list.matching(b"").is_none());
+    }
+
+    #[test]
+    fn a_later_line_overrules_an_earlier_one() {
+        let list = wildcard("", "*@isp.test\n!fred@isp.test");
+        assert!(list.matching(b"joe@isp.test").is_some());
+        assert!(list.matching(b"fred@isp.test").is_none());
+        let list = wildcard("*@isp.test\n!fred@isp.test", "");
+        assert!(list.matching(b"fred@isp.test").is_none());
+    }
+
+    #[test]
+    fn the_empty_sender_is_never_caught_by_a_catch_all() {
+        assert!(wildcard("*", "*").matching(b"").is_none());
+    }
+
+    #[test]
+    fn regexes_are_searched_and_negated_each_for_itself() {
+        let list = |text| AddressList::new(lines(text), lines("x*"), None, Mode::Regex).unwrap();
+        assert!(list("^[0-9]+@").matching(b"12@x.test").is_some());
+        assert!(list("^[0-9]+@").matching(b"a12@x.test").is_none());
+        assert!(list("@evil\\.test$").matching(b"x@EVIL.test").is_some());
+        assert!(list("!good").matching(b"bad@x.test").is_some());
+        assert!(list("^$").matching(b"").is_some());
+    }
+
+    #[test]
+    fn a_line_that_does_not_compile_is_named() {
+        let error = AddressList::new(lines("a(b"), Vec::new(), None, Mode::Regex).unwrap_err();
+        assert_eq!(error.line, "a(b");
+    }
+
+    #[test]
+    fn a_cdb_is_asked_for_the_address_and_its_host() {
+        let mut builder = cdb::Builder::default();
+        builder.add(b"@evil.test", b"").unwrap();
+        let file = builder.finish().unwrap();
+        let list = AddressList::new(Vec::new(), Vec::new(), Some(file), Mode::Wildcard).unwrap();
+        assert!(list.matching(b"Any@Evil.Test").is_some());
+        assert!(list.matching(b"any@good.test").is_none());
+    }
+}

@@ -1,0 +1,528 @@
+//! One SMTP session as the server sees it (RFC 5321), without a socket.
+//!
+//! The driver hands over bytes with [`Session::receive`], then calls
+//! [`Session::step`] and does what it says until it says [`Step::Wait`].
+//! Questions are answered with [`Session::answer`] before the next step.
+//! Nothing here reads a clock, a file or the environment.
+//!
+//! Invariants:
+//! - While a question is open no further command is read, so a client that
+//!   pipelines gets its replies in the order of its commands, one each.
+//! - Nothing but CR LF `.` CR LF ends DATA, and nothing but its size a BDAT.
+//! - What was said before TLS is forgotten when TLS starts.
+//! - 250 for a message is sent only for [`Answer::Queued`].
+
+mod auth;
+mod command;
+mod config;
+mod data;
+mod hello;
+mod path;
+mod recipient;
+mod record;
+mod reply;
+mod sender;
+mod transfer;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sasl::Mechanism;
+use sasl::server::Exchange;
+use wire::lookup;
+use wire::trace::{Kind, TraceId};
+
+pub use command::{AUTH_BYTES_MAX, COMMAND_BYTES_MAX};
+pub use config::*;
+pub use reply::{Permanence, Reply, of_queue_code};
+
+use command::Command;
+use transfer::Transfer;
+
+/// What the driver has to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing, until bytes arrive or the timer runs out.
+    Wait,
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// Find out whether the mailbox exists: [`Answer::Mailbox`].
+    AskMailbox(Vec<u8>),
+    /// Put the question to inlookup: [`Answer::Login`].
+    AskLogin(sasl::server::Question),
+    /// Open a message at the queue and write its first lines:
+    /// [`Answer::Begun`] or [`Answer::Refused`].
+    Begin {
+        /// Its trace.
+        trace: TraceId,
+        /// `Received`.
+        header: Vec<u8>,
+    },
+    /// Write these bytes to the open message. Trouble is told at `Commit`.
+    Append(Vec<u8>),
+    /// The message is complete: [`Answer::Queued`] or [`Answer::Refused`].
+    Commit {
+        /// Envelope sender.
+        sender: Vec<u8>,
+        /// Envelope recipients; none means that the message is thrown away
+        /// (abort it and answer `Queued`).
+        recipients: Vec<Vec<u8>>,
+    },
+    /// Forget the open message.
+    Abort,
+    /// Do the handshake; then [`Session::tls_started`], or close.
+    StartTls,
+    /// Wait before the next step.
+    Pause(Duration),
+    /// Wait, and hand over what the client says meanwhile.
+    Listen(Duration),
+    /// Write a log line.
+    Log(String),
+    /// Send a trace event.
+    Event(Note),
+    /// Close the connection, after what was sent has arrived.
+    Close,
+}
+
+/// What a trace event is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    /// The message it belongs to.
+    pub trace: TraceId,
+    /// `Received` or `Refused`.
+    pub kind: Kind,
+    /// Envelope sender.
+    pub sender: Vec<u8>,
+    /// Recipients it is about.
+    pub recipients: Vec<Vec<u8>>,
+    /// Size, once known.
+    pub bytes: Option<u64>,
+    /// The reply.
+    pub text: String,
+}
+
+/// An answer to a [`Step`] that asks.
+#[derive(Debug)]
+pub enum Answer {
+    /// To `AskMailbox`.
+    Mailbox(Mailbox),
+    /// To `AskLogin`; [`lookup::Reply::Temporary`] when nobody can be asked.
+    Login(lookup::Reply),
+    /// To `Begin`: bytes can come.
+    Begun,
+    /// To `Commit`: message and envelope are on disk.
+    Queued {
+        /// Process id for the reply and the log.
+        qp: u32,
+    },
+    /// To `Begin` and `Commit`: an exit code of qmail-queue(8).
+    Refused {
+        /// The code; 88 when `text` is the reply (`D` or `Z` first).
+        code: u8,
+        /// For the log, or the custom text of code 88.
+        text: String,
+    },
+}
+
+/// The state of a mailbox.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Mailbox {
+    /// It exists, or nobody here can tell and it must not be refused.
+    Fine,
+    /// It does not exist.
+    Absent,
+    /// It is switched off.
+    Inactive,
+    /// It is full.
+    OverQuota,
+    /// The answer is not to be had now; for the log.
+    Temporary(String),
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    config: Arc<Config>,
+    peer: Peer,
+    tls: Option<Tls>,
+    hello: Option<Hello>,
+    identity: Option<Identity>,
+    transaction: Option<Transaction>,
+    state: State,
+    input: Vec<u8>,
+    steps: VecDeque<Step>,
+    errors: u32,
+    idle_commands: u32,
+    invalid_recipients: u32,
+    auth_failures: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing has been said.
+    Start,
+    /// The client must be silent for a while.
+    Listening,
+    /// Commands are read.
+    Ready,
+    /// A response of AUTH is read.
+    Authenticating(Box<Exchange>),
+    /// inlookup has been asked.
+    AskingLogin(Box<Exchange>),
+    /// The mailbox of this recipient has been asked for.
+    AskingMailbox(Vec<u8>),
+    /// The queue has been asked to begin.
+    Beginning(Transfer),
+    /// The message arrives.
+    Receiving(Transfer),
+    /// The queue has been asked to commit.
+    Committing(Transfer),
+    /// Octets of a BDAT nobody wants are read; then the reply goes out.
+    Skipping { left: u64, reply: Reply },
+    /// The handshake is under way.
+    Securing,
+    /// Closed.
+    Ended,
+}
+
+/// What the client called itself.
+#[derive(Debug)]
+struct Hello {
+    name: Vec<u8>,
+    /// EHLO, not HELO.
+    extended: bool,
+}
+
+/// Who logged in.
+#[derive(Debug)]
+struct Identity {
+    account: lookup::Account,
+    mechanism: Mechanism,
+}
+
+/// From MAIL to the end of the message.
+#[derive(Debug)]
+struct Transaction {
+    trace: TraceId,
+    sender: Vec<u8>,
+    recipients: Vec<Recipient>,
+    utf8: bool,
+    /// relaymailfrom: for this transaction only.
+    may_relay: bool,
+    /// The sender is blackholed.
+    discarded: bool,
+    /// A message is arriving by BDAT.
+    chunks: Option<Box<Transfer>>,
+    /// A BDAT failed; only RSET helps.
+    chunks_failed: bool,
+}
+
+#[derive(Debug)]
+struct Recipient {
+    address: Vec<u8>,
+    /// Its domain is in rcpthosts.
+    local: bool,
+    /// Blackholed: accepted, never queued.
+    discarded: bool,
+}
+
+impl Session {
+    /// A session with a client that just connected; `tls` when the connection
+    /// is encrypted from its start.
+    pub fn new(config: Arc<Config>, peer: Peer, tls: Option<Tls>) -> Self {
+        Self {
+            config,
+            peer,
+            tls,
+            hello: None,
+            identity: None,
+            transaction: None,
+            state: State::Start,
+            input: Vec::new(),
+            steps: VecDeque::new(),
+            errors: 0,
+            idle_commands: 0,
+            invalid_recipients: 0,
+            auth_failures: 0,
+        }
+    }
+
+    /// How many bytes [`Session::receive`] takes now.
+    pub fn room(&self) -> usize {
+        INPUT_BYTES_MAX - self.input.len()
+    }
+
+    /// Takes bytes from the client, at most [`Session::room`].
+    pub fn receive(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= self.room());
+        if !matches!(self.state, State::Ended | State::Securing) {
+            self.input.extend_from_slice(bytes);
+        }
+    }
+
+    /// Goes on until there is something to do.
+    pub fn step(&mut self, now: &Moment) -> Step {
+        while self.may_collect() && self.advance(now) {}
+        self.steps.pop_front().unwrap_or(Step::Wait)
+    }
+
+    /// Takes the answer to the last step that asked.
+    pub fn answer(&mut self, answer: Answer, now: &Moment) {
+        match (std::mem::replace(&mut self.state, State::Ready), answer) {
+            (State::AskingMailbox(address), Answer::Mailbox(mailbox)) => {
+                self.mailbox(address, mailbox);
+            }
+            (State::AskingLogin(mut exchange), Answer::Login(reply)) => {
+                let step = exchange.answer(reply);
+                self.login(exchange, step);
+            }
+            (State::Beginning(transfer), Answer::Begun) => self.begun(transfer),
+            (State::Beginning(transfer), Answer::Refused { code, text }) => {
+                self.not_begun(transfer, code, &text);
+            }
+            (State::Committing(transfer), Answer::Queued { qp }) => {
+                self.queued(&transfer, qp, now);
+            }
+            (State::Committing(transfer), Answer::Refused { code, text }) => {
+                self.refused(&transfer, code, &text);
+            }
+            (state, answer) => {
+                unreachable!("the driver answers what was asked, not {answer:?} in {state:?}")
+            }
+        }
+    }
+
+    /// The handshake asked for by [`Step::StartTls`] is done. RFC 3207 §4.2:
+    /// everything learned before is forgotten.
+    pub fn tls_started(&mut self, tls: Tls) {
+        self.tls = Some(tls);
+        self.hello = None;
+        self.identity = None;
+        self.transaction = None;
+        self.input.clear();
+        self.state = State::Ready;
+    }
+
+    /// The client said nothing for too long.
+    pub fn timed_out(&mut self) {
+        self.leave(Reply::Timeout);
+    }
+
+    /// The server is going down; ends the session unless a message is just
+    /// arriving.
+    pub fn shut_down(&mut self) {
+        if !self.is_receiving() {
+            let host = self.greeting_word();
+            self.reply_with(Reply::ShuttingDown, &host);
+            self.close();
+        }
+    }
+
+    /// Says whether a message is arriving or being queued.
+    pub fn is_receiving(&self) -> bool {
+        matches!(
+            self.state,
+            State::Beginning(_) | State::Receiving(_) | State::Committing(_)
+        )
+    }
+
+    /// Collects further replies only while there is nothing else to do.
+    fn may_collect(&self) -> bool {
+        match self.steps.front() {
+            None => true,
+            Some(Step::Send(bytes)) => self.steps.len() == 1 && bytes.len() < OUTPUT_BYTES_MAX,
+            Some(_) => false,
+        }
+    }
+
+    /// Does one thing; `false` when nothing can be done now.
+    fn advance(&mut self, now: &Moment) -> bool {
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Start => self.welcome(now),
+            State::Listening => self.listened(now),
+            State::Ready => return self.next_command(now),
+            State::Authenticating(exchange) => return self.auth_line(exchange),
+            State::Receiving(transfer) => return self.receive_message(transfer),
+            State::Skipping { left, reply } => return self.skip(left, reply),
+            waiting => {
+                self.state = waiting;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes a complete line off the input; what it may not be, ends the
+    /// session.
+    fn line(&mut self, bytes_max: usize) -> Option<Vec<u8>> {
+        let end = memchr::memchr(b'\n', &self.input);
+        if bytes_max <= end.unwrap_or(self.input.len()) {
+            self.log("command too long!".to_owned());
+            self.leave(Reply::CommandTooLong);
+            return None;
+        }
+        let mut line: Vec<u8> = self.input.drain(..=end?).collect();
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Some(line)
+    }
+
+    fn next_command(&mut self, now: &Moment) -> bool {
+        let bytes_max = match command::is_auth(&self.input) {
+            true => AUTH_BYTES_MAX,
+            false => COMMAND_BYTES_MAX,
+        };
+        let Some(line) = self.line(bytes_max) else {
+            return matches!(self.state, State::Ended);
+        };
+        if line.iter().any(u8::is_ascii_control) {
+            self.mistake(Reply::CommandBytes);
+        } else {
+            self.command(&line, now);
+        }
+        true
+    }
+
+    fn command(&mut self, line: &[u8], now: &Moment) {
+        let command = Command::parse(line);
+        if self.peer.refusal.is_some() && command != Command::Quit {
+            self.refuse();
+            return;
+        }
+        match command {
+            Command::Helo(name) => self.hello(name, false),
+            Command::Ehlo(name) => self.hello(name, true),
+            Command::Mail(argument) => self.mail(argument, now),
+            Command::Rcpt(argument) => self.rcpt(argument),
+            Command::Data => self.data(now),
+            Command::Bdat(argument) => self.bdat(argument, now),
+            Command::Rset => {
+                self.forget_transaction();
+                self.idle(Reply::Flushed);
+            }
+            Command::Noop => self.idle(Reply::Fine),
+            Command::Vrfy if self.config.disable_vrfy => self.mistake(Reply::Unimplemented),
+            Command::Vrfy => self.idle(Reply::CannotVerify),
+            Command::Help if self.config.disable_help => self.mistake(Reply::Unimplemented),
+            Command::Help => self.help(),
+            Command::Quit => self.quit(),
+            Command::StartTls(argument) => self.starttls(argument),
+            Command::Auth(mechanism, initial) => self.auth(mechanism, initial, now),
+            Command::NoArgument => self.mistake(Reply::NoArgument),
+            Command::NoKeyword => self.mistake(Reply::AddressSyntax),
+            Command::Unimplemented => self.mistake(Reply::Unimplemented),
+            Command::Unknown => self.mistake(Reply::Unknown),
+        }
+    }
+
+    fn starttls(&mut self, argument: &[u8]) {
+        if !argument.is_empty() {
+            self.mistake(Reply::NoTlsArgument);
+        } else if self.tls.is_some() || !self.peer.starttls {
+            self.mistake(Reply::Unimplemented);
+        } else {
+            // Whatever came with the command was not protected by the TLS it
+            // asks for (CVE-2011-0411).
+            self.input.clear();
+            self.reply(Reply::ReadyForTls);
+            self.steps.push_back(Step::StartTls);
+            self.state = State::Securing;
+        }
+    }
+
+    /// Ends the transaction, and the message in it.
+    fn forget_transaction(&mut self) {
+        if let Some(transaction) = self.transaction.take()
+            && transaction.chunks.is_some()
+        {
+            self.steps.push_back(Step::Abort);
+        }
+    }
+
+    /// Answers a command that leads nowhere; there may be only so many.
+    fn idle(&mut self, reply: Reply) {
+        self.idle_commands += 1;
+        match self.idle_commands <= IDLE_COMMANDS_MAX {
+            true => self.reply(reply),
+            false => self.leave(Reply::TooManyErrors),
+        }
+    }
+
+    /// Answers a command the client should not have sent; there may be only
+    /// so many.
+    fn mistake(&mut self, reply: Reply) {
+        self.mistake_with(reply, b"");
+    }
+
+    fn mistake_with(&mut self, reply: Reply, detail: &[u8]) {
+        self.errors += 1;
+        match self.errors <= ERRORS_MAX {
+            true => self.reply_with(reply, detail),
+            false => self.leave(Reply::TooManyErrors),
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.reply_with(reply, b"");
+    }
+
+    fn reply_with(&mut self, reply: Reply, detail: &[u8]) {
+        self.send_line(&reply.line(detail));
+    }
+
+    /// Queues a line for the client, together with those before it.
+    fn send_line(&mut self, line: &str) {
+        if !matches!(self.steps.back(), Some(Step::Send(_))) {
+            self.steps.push_back(Step::Send(Vec::new()));
+        }
+        if let Some(Step::Send(bytes)) = self.steps.back_mut() {
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn log(&mut self, line: String) {
+        self.steps.push_back(Step::Log(line));
+    }
+
+    /// Says why, and closes.
+    fn leave(&mut self, reply: Reply) {
+        self.reply(reply);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        let open = matches!(
+            self.state,
+            State::Beginning(_) | State::Receiving(_) | State::Committing(_)
+        );
+        if open
+            || self
+                .transaction
+                .as_ref()
+                .is_some_and(|t| t.chunks.is_some())
+        {
+            self.steps.push_back(Step::Abort);
+        }
+        self.transaction = None;
+        self.input = Vec::new();
+        self.steps.push_back(Step::Close);
+        self.state = State::Ended;
+    }
+
+    /// Says whether this client may send to other sites.
+    fn may_relay(&self) -> bool {
+        self.peer.relay_suffix.is_some()
+            || self
+                .identity
+                .as_ref()
+                .is_some_and(|who| who.account.may_relay)
+            || self.transaction.as_ref().is_some_and(|t| t.may_relay)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! RCPT: who receives.
+
+use text::log::safe;
+use wire::trace::Kind;
+
+use super::{
+    INVALID_RECIPIENT_PAUSE, INVALID_RECIPIENTS_FREE, INVALID_RECIPIENTS_MAX, Mailbox, Note,
+    RECIPIENTS_MAX, Recipient, Reply, Session, State, Step, path,
+};
+
+impl Session {
+    /// The checks of smtp-receiving.md §2.8 up to the question whether the
+    /// mailbox exists; one reply.
+    pub(super) fn rcpt(&mut self, argument: &[u8]) {
+        let Some(transaction) = &self.transaction else {
+            self.mistake(match self.hello {
+                None => Reply::HelloFirst,
+                Some(_) => Reply::MailFirst,
+            });
+            return;
+        };
+        if transaction.chunks.is_some() || transaction.chunks_failed {
+            self.mistake(Reply::ChunksOpen);
+            return;
+        }
+        let utf8 = transaction.utf8;
+        let (address, parameters) = match path::parse(argument) {
+            Ok((address, parameters)) if !address.is_empty() => (address, parameters),
+            _ => {
+                self.mistake(Reply::AddressSyntax);
+                return;
+            }
+        };
+        if let Some((name, _)) = parameters.first() {
+            self.mistake_with(Reply::Parameter, name);
+            return;
+        }
+        if !address.is_ascii() && !utf8 {
+            self.mistake(Reply::NeedsUtf8);
+            return;
+        }
+        let address = self.without_own_literal(address);
+        match self.recipient_refusal(&address) {
+            Some(reply) => self.refuse_recipient(&address, reply),
+            None if self.must_exist(&address) => {
+                self.steps.push_back(Step::AskMailbox(address.clone()));
+                self.state = State::AskingMailbox(address);
+            }
+            None => self.take_recipient(address),
+        }
+    }
+
+    /// Takes the answer about a mailbox.
+    pub(super) fn mailbox(&mut self, address: Vec<u8>, mailbox: Mailbox) {
+        let reply = match mailbox {
+            Mailbox::Fine => {
+                self.take_recipient(address);
+                return;
+            }
+            Mailbox::Absent => Reply::Absent,
+            Mailbox::Inactive => Reply::Inactive,
+            Mailbox::OverQuota => Reply::OverQuota,
+            Mailbox::Temporary(why) => {
+                self.log(format!("cannot check RECIPIENT {}: {why}", safe(&address)));
+                Reply::RecipientTemporary
+            }
+        };
+        self.refuse_recipient(&address, reply);
+    }
+
+    fn recipient_refusal(&self, address: &[u8]) -> Option<Reply> {
+        let config = &self.config;
+        let transaction = self.transaction.as_ref()?;
+        let may_relay = self.may_relay();
+        let local_end = address.iter().rposition(|&b| b == b'@');
+        let local = &address[..local_end.unwrap_or(address.len())];
+        if !may_relay && local.iter().any(|b| matches!(b, b'@' | b'%' | b'!')) {
+            return Some(Reply::RelayProbe);
+        }
+        let good = config.good_recipients.matching(address).is_some();
+        if !good && config.bad_recipients.matching(address).is_some() {
+            return Some(Reply::RecipientDenied);
+        }
+        if !may_relay && !self.is_local(address) {
+            return Some(Reply::NoRelaying);
+        }
+        if transaction.sender.is_empty() && !transaction.recipients.is_empty() {
+            return Some(Reply::BounceRecipients);
+        }
+        let max = match config.recipients_max {
+            0 => RECIPIENTS_MAX,
+            max => max.min(RECIPIENTS_MAX),
+        };
+        (max <= transaction.recipients.len()).then_some(Reply::TooManyRecipients)
+    }
+
+    /// Says whether rcpthosts lets everybody send to this address. Mail to
+    /// the postmaster is always taken (RFC 5321 §4.5.1).
+    fn is_local(&self, address: &[u8]) -> bool {
+        if address.eq_ignore_ascii_case(b"postmaster") {
+            return true;
+        }
+        let listed = |sender: &[u8]| self.config.auth_senders.matching(sender).is_some();
+        let sender = self.transaction.as_ref().map(|t| &t.sender[..]);
+        !self.config.auth_for_all
+            && !sender.is_some_and(listed)
+            && self.config.rcpthosts.allow(address)
+    }
+
+    fn must_exist(&self, address: &[u8]) -> bool {
+        address.contains(&b'@')
+            && self.config.rcpthosts.allow(address)
+            && self.config.good_recipients.matching(address).is_none()
+    }
+
+    /// `user@[our address]` is `user@localiphost`.
+    fn without_own_literal(&self, address: Vec<u8>) -> Vec<u8> {
+        let literal = format!("@[{}]", self.peer.local_ip);
+        match address.strip_suffix(literal.as_bytes()) {
+            Some(local) => [local, b"@", self.config.local_ip_host.as_bytes()].concat(),
+            None => address,
+        }
+    }
+
+    fn take_recipient(&mut self, mut address: Vec<u8>) {
+        let local = self.config.rcpthosts.allow(&address);
+        let discarded = self
+            .config
+            .blackholed_recipients
+            .matching(&address)
+            .is_some();
+        if let Some(suffix) = &self.peer.relay_suffix {
+            address.extend_from_slice(suffix);
+        }
+        let config = self.config.clone();
+        let Some(transaction) = &mut self.transaction else {
+            return;
+        };
+        let sender = safe(&transaction.sender);
+        let shown = safe(&address);
+        transaction.recipients.push(Recipient {
+            address,
+            local,
+            discarded,
+        });
+        let count = transaction.recipients.len();
+        if discarded {
+            self.log(format!(
+                "Blackholed RECIPIENT address: MAIL from <{sender}> RCPT {shown}"
+            ));
+        }
+        if config.tarpit_count != 0 && config.tarpit_count <= count {
+            self.steps.push_back(Step::Pause(config.tarpit_delay));
+        }
+        self.reply(Reply::RecipientFine);
+    }
+
+    fn refuse_recipient(&mut self, address: &[u8], reply: Reply) {
+        let Some(transaction) = &self.transaction else {
+            return;
+        };
+        let (sender, shown) = (safe(&transaction.sender), safe(address));
+        let line = match reply {
+            Reply::NoRelaying | Reply::RelayProbe => {
+                format!("Invalid RELAY client: MAIL from <{sender}> RCPT <{shown}>")
+            }
+            Reply::TooManyRecipients => {
+                format!("Too many RECIPIENTS: MAIL <{sender}> Last RCPT <{shown}>")
+            }
+            Reply::Absent => {
+                format!(
+                    "Invalid RECIPIENT address: MAIL from <{sender}> RCPT <{shown}> state absent"
+                )
+            }
+            Reply::Inactive => {
+                format!(
+                    "Invalid RECIPIENT address: MAIL from <{sender}> RCPT <{shown}> state inactive"
+                )
+            }
+            Reply::OverQuota => {
+                format!(
+                    "Invalid RECIPIENT address: MAIL from <{sender}> RCPT <{shown}> state overquota"
+                )
+            }
+            _ => format!("Invalid RECIPIENT address: MAIL from <{sender}> RCPT <{shown}>"),
+        };
+        let note = Note {
+            trace: transaction.trace,
+            kind: Kind::Refused,
+            sender: transaction.sender.clone(),
+            recipients: vec![address.to_vec()],
+            bytes: None,
+            text: reply.line(address),
+        };
+        self.log(line);
+        self.steps.push_back(Step::Event(note));
+        // Temporary trouble is ours: it does not count against the client.
+        if !reply.is_temporary() {
+            self.invalid_recipients += 1;
+        }
+        if INVALID_RECIPIENTS_MAX < self.invalid_recipients {
+            self.log(format!(
+                "Too many Invalid RECIPIENTS ({}): MAIL from <{sender}>",
+                self.invalid_recipients
+            ));
+            self.leave(Reply::TooManyInvalid);
+            return;
+        }
+        if !reply.is_temporary() && INVALID_RECIPIENTS_FREE < self.invalid_recipients {
+            self.steps.push_back(Step::Pause(INVALID_RECIPIENT_PAUSE));
+        }
+        self.reply_with(reply, address);
+    }
+}

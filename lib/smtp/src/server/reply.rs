@@ -1,0 +1,439 @@
+//! Every fixed reply of the server: code, enhanced code, text.
+//!
+//! The texts are the guide's, with their code in brackets at the end; because
+//! the session claims ENHANCEDSTATUSCODES, the same code also stands at the
+//! start, where RFC 2034 §4 wants it. `{}` is the one place for a detail.
+
+/// A reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reply {
+    /// NOOP.
+    Fine,
+    /// RSET.
+    Flushed,
+    /// MAIL taken.
+    SenderFine,
+    /// RCPT taken.
+    RecipientFine,
+    /// DATA may come.
+    GoAhead,
+    /// A chunk arrived whole; the detail is its size.
+    ChunkFine,
+    /// TLS handshake may come.
+    ReadyForTls,
+    /// VRFY.
+    CannotVerify,
+    /// AUTH succeeded.
+    Authenticated,
+    /// Nobody spoke for too long.
+    Timeout,
+    /// We are going down.
+    ShuttingDown,
+    /// More mistakes than a session may make.
+    TooManyErrors,
+    /// More wrong addresses than a session may ask for.
+    TooManyInvalid,
+    /// More wrong passwords than a session may try.
+    TooManyFailures,
+    /// The client spoke before the greeting.
+    EarlyTalker,
+    /// A command longer than its limit.
+    CommandTooLong,
+    /// A NUL, a bare CR or another byte no command has.
+    CommandBytes,
+    /// Not a command.
+    Unknown,
+    /// A command we do not have.
+    Unimplemented,
+    /// An argument where none may be.
+    NoArgument,
+    /// STARTTLS with an argument.
+    NoTlsArgument,
+    /// An address that cannot be parsed.
+    AddressSyntax,
+    /// A MAIL or RCPT parameter we did not offer; the detail names it.
+    Parameter,
+    /// A parameter with a bad value.
+    ParameterValue,
+    /// Not ASCII, and SMTPUTF8 was not asked for.
+    NeedsUtf8,
+    /// HELO or EHLO without a name, or with nonsense.
+    HelloSyntax,
+    /// A HELO name without a dot.
+    HelloNotQualified,
+    /// A HELO name in badhelo.
+    HelloDenied,
+    /// MAIL before HELO.
+    HelloFirst,
+    /// RCPT or DATA before MAIL.
+    MailFirst,
+    /// DATA before RCPT.
+    RecipientFirst,
+    /// MAIL within a transaction.
+    NestedMail,
+    /// DATA, RCPT or MAIL after a BDAT.
+    ChunksOpen,
+    /// BDAT after one that failed.
+    ChunkFailed,
+    /// BDAT without a number.
+    ChunkSyntax,
+    /// TLS is required.
+    TlsFirst,
+    /// AUTH is required.
+    AuthFirst,
+    /// A local sender must authenticate.
+    LocalAuthFirst,
+    /// AUTH is not offered.
+    NoAuth,
+    /// AUTH twice.
+    AuthTwice,
+    /// AUTH within a transaction.
+    AuthInMail,
+    /// A mechanism we do not offer.
+    AuthMechanism,
+    /// A mechanism that needs TLS.
+    AuthNeedsTls,
+    /// `*`.
+    AuthCancelled,
+    /// Bad base64, or not what the mechanism prescribes.
+    AuthMalformed,
+    /// Wrong user or password.
+    AuthFailed,
+    /// The account may not send; the detail is its text.
+    AuthForbidden,
+    /// inlookup cannot be asked.
+    AuthTemporary,
+    /// badmailfrom.
+    SenderDenied,
+    /// A sender without a domain.
+    SenderNoDomain,
+    /// Somebody else's address.
+    Masquerading,
+    /// BOUNCEMAIL; the detail is its value.
+    BounceMail,
+    /// Bigger than databytes.
+    TooBig,
+    /// badrcptto.
+    RecipientDenied,
+    /// `%`, `!` or a second `@`.
+    RelayProbe,
+    /// Not in rcpthosts.
+    NoRelaying,
+    /// No such mailbox.
+    Absent,
+    /// The mailbox is switched off.
+    Inactive,
+    /// The mailbox is full.
+    OverQuota,
+    /// It cannot be found out whether the mailbox exists.
+    RecipientTemporary,
+    /// maxrecipients.
+    TooManyRecipients,
+    /// A notification for several.
+    BounceRecipients,
+    /// CR or LF alone.
+    BareNewline,
+    /// Too many Received lines.
+    Looping,
+    /// The queue writer cannot be reached.
+    QueueAway,
+}
+
+impl Reply {
+    /// Code, enhanced code (may be empty) and text.
+    const fn row(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::Fine => (250, "2.0.0", "ok"),
+            Self::Flushed => (250, "2.0.0", "flushed"),
+            Self::SenderFine => (250, "2.1.0", "ok"),
+            Self::RecipientFine => (250, "2.1.5", "ok"),
+            Self::GoAhead => (354, "", "go ahead"),
+            Self::ChunkFine => (250, "2.0.0", "{} octets received"),
+            Self::ReadyForTls => (220, "2.0.0", "ready for tls"),
+            Self::CannotVerify => (
+                252,
+                "2.7.0",
+                "Cannot VRFY user, but will accept message and attempt delivery (#2.7.0)",
+            ),
+            Self::Authenticated => (235, "2.7.0", "ok, go ahead (#2.0.0)"),
+            Self::Timeout => (451, "4.4.2", "timeout (#4.4.2)"),
+            Self::ShuttingDown => (
+                421,
+                "4.3.2",
+                "{} Service not available, closing transmission channel (#4.3.2)",
+            ),
+            Self::TooManyErrors => (421, "4.7.0", "too many errors, goodbye (#4.7.0)"),
+            Self::TooManyInvalid => (421, "4.7.1", "too many invalid addresses, goodbye (#4.7.1)"),
+            Self::TooManyFailures => (
+                421,
+                "4.7.0",
+                "too many failed authentications, goodbye (#4.7.0)",
+            ),
+            Self::EarlyTalker => (
+                554,
+                "5.7.1",
+                "SMTP protocol violation. Polite people say hello after the server greets them (#5.7.1)",
+            ),
+            Self::CommandTooLong => (
+                500,
+                "5.5.2",
+                "sorry, the given command is too long! (#5.5.2)",
+            ),
+            Self::CommandBytes => (500, "5.5.2", "control characters in command (#5.5.2)"),
+            Self::Unknown => (500, "5.5.1", "command not recognized (#5.5.1)"),
+            Self::Unimplemented => (502, "5.5.1", "unimplemented (#5.5.1)"),
+            Self::NoArgument => (501, "5.5.4", "invalid parameter syntax (#5.3.2)"),
+            Self::NoTlsArgument => (
+                501,
+                "5.5.4",
+                "Syntax error (no parameters allowed) (#5.5.4)",
+            ),
+            Self::AddressSyntax => (555, "5.1.3", "syntax error in address (#5.1.3)"),
+            Self::Parameter => (555, "5.5.4", "parameter {} not supported (#5.5.4)"),
+            Self::ParameterValue => (501, "5.5.4", "bad value of parameter {} (#5.5.4)"),
+            Self::NeedsUtf8 => (
+                553,
+                "5.6.7",
+                "address is not ASCII; ask for SMTPUTF8 (#5.6.7)",
+            ),
+            Self::HelloSyntax => (501, "5.5.4", "HELO and EHLO need a host name (#5.5.4)"),
+            Self::HelloNotQualified => (451, "4.3.0", "unable to accept non-FQDN HELO (#4.3.0)"),
+            Self::HelloDenied => (
+                553,
+                "5.7.1",
+                "sorry, your HELO/EHLO greeting is in my badhelo list (#5.7.1)",
+            ),
+            Self::HelloFirst => (503, "5.5.4", "Polite people say hello first (#5.5.4)"),
+            Self::MailFirst => (503, "5.5.1", "MAIL first (#5.5.1)"),
+            Self::RecipientFirst => (503, "5.5.1", "RCPT first (#5.5.1)"),
+            Self::NestedMail => (503, "5.5.1", "sender already given, RSET first (#5.5.1)"),
+            Self::ChunksOpen => (
+                503,
+                "5.5.1",
+                "a message is arriving by BDAT, finish it or RSET (#5.5.1)",
+            ),
+            Self::ChunkFailed => (503, "5.5.1", "an earlier BDAT failed, RSET first (#5.5.1)"),
+            Self::ChunkSyntax => (501, "5.5.4", "BDAT needs a size (#5.5.4)"),
+            Self::TlsFirst => (530, "5.7.0", "must issue STARTTLS first (#5.7.0)"),
+            Self::AuthFirst => (530, "5.7.1", "authentication required (#5.7.1)"),
+            Self::LocalAuthFirst => (
+                530,
+                "5.7.1",
+                "authentication required for local users (#5.7.1)",
+            ),
+            Self::NoAuth => (503, "5.3.3", "auth not available (#5.3.3)"),
+            Self::AuthTwice => (503, "5.5.0", "you're already authenticated (#5.5.0)"),
+            Self::AuthInMail => (503, "5.5.0", "no auth during mail transaction (#5.5.0)"),
+            Self::AuthMechanism => (504, "5.5.4", "auth type unimplemented (#5.5.1)"),
+            Self::AuthNeedsTls => (
+                538,
+                "5.7.11",
+                "Encryption required for requested authentication mechanism (#5.7.11)",
+            ),
+            Self::AuthCancelled => (501, "5.0.0", "auth exchange cancelled (#5.0.0)"),
+            Self::AuthMalformed => (501, "5.5.4", "malformed auth input (#5.5.4)"),
+            Self::AuthFailed => (535, "5.7.8", "authorization failed (#5.7.0)"),
+            Self::AuthForbidden => (535, "5.7.8", "authorization failed: {} (#5.7.0)"),
+            Self::AuthTemporary => (454, "4.7.0", "temporary authentication failure (#4.3.0)"),
+            Self::SenderDenied => (
+                553,
+                "5.7.1",
+                "sorry, your envelope sender is in my badmailfrom list (#5.7.1)",
+            ),
+            Self::SenderNoDomain => (
+                553,
+                "5.1.8",
+                "Invalid mail address, must have a domain part (#5.1.8)",
+            ),
+            Self::Masquerading => (
+                553,
+                "5.7.1",
+                "sorry, that domain isn't allowed to be relayed thru this MTA with masquerading (#5.7.1)",
+            ),
+            Self::BounceMail => (553, "5.7.1", "{} (#5.7.1)"),
+            Self::TooBig => (
+                552,
+                "5.3.4",
+                "sorry, that message size exceeds my databytes limit (#5.3.4)",
+            ),
+            Self::RecipientDenied => (
+                553,
+                "5.7.1",
+                "sorry, your envelope recipient is in my badrcptto list (#5.7.1)",
+            ),
+            Self::RelayProbe => (553, "5.7.1", "we don't relay (#5.7.1)"),
+            Self::NoRelaying => (
+                553,
+                "5.7.1",
+                "sorry, that domain isn't allowed to be relayed thru this MTA without authentication (#5.7.1)",
+            ),
+            Self::Absent => (
+                550,
+                "5.1.1",
+                "sorry, mailbox <{}> is absent on this domain (#5.1.1)",
+            ),
+            Self::Inactive => (550, "5.2.1", "sorry, mailbox <{}> is inactive (#5.2.1)"),
+            Self::OverQuota => (452, "4.2.2", "sorry, mailbox <{}> is overquota (#4.2.2)"),
+            Self::RecipientTemporary => (451, "4.3.2", "unable to check recipients (#4.3.2)"),
+            Self::TooManyRecipients => (452, "4.5.3", "sorry, too many recipients (#4.5.3)"),
+            Self::BounceRecipients => (
+                550,
+                "5.7.1",
+                "sorry, bounce messages should have a single envelope recipient (#5.7.1)",
+            ),
+            Self::BareNewline => (
+                554,
+                "5.6.0",
+                "CR or LF without the other in your message (#5.6.0)",
+            ),
+            Self::Looping => (
+                554,
+                "5.4.6",
+                "too many hops, this message is looping (#5.4.6)",
+            ),
+            Self::QueueAway => (
+                451,
+                "4.3.0",
+                "Requested action aborted: qqt failure (#4.3.0)",
+            ),
+        }
+    }
+
+    /// Says whether the client may try the same again later.
+    pub fn is_temporary(self) -> bool {
+        self.row().0 / 100 == 4
+    }
+
+    /// The line without its end; the detail is made printable.
+    pub fn line(self, detail: &[u8]) -> String {
+        /// Longest foreign text in a reply.
+        const DETAIL_BYTES_MAX: usize = 300;
+        let (code, enhanced, text) = self.row();
+        let detail = text::log::printable(detail, DETAIL_BYTES_MAX);
+        let text = text.replace("{}", &detail);
+        match enhanced {
+            "" => format!("{code} {text}"),
+            enhanced => format!("{code} {enhanced} {text}"),
+        }
+    }
+}
+
+/// What qmail-queue's exit codes are to a client (smtp-receiving.md §5.2):
+/// whether the refusal is permanent, and the text.
+pub fn of_queue_code(code: u8) -> (Permanence, &'static str) {
+    use Permanence::{Permanent, Temporary};
+    match code {
+        11 | 115 => (Permanent, "envelope address too long for qq (#5.1.3)"),
+        31 => (
+            Permanent,
+            "mail server permanently rejected message (#5.3.0)",
+        ),
+        32 => (Permanent, "SPAM or junk mail threshold exceeded (#5.7.1)"),
+        33 => (Permanent, "Message contains virus (#5.7.1)"),
+        34 => (Permanent, "Message contains banned attachment (#5.7.1)"),
+        35 => (Permanent, "Private key file does not exist (#5.3.5)"),
+        12..=40 => (Permanent, "qq permanent problem (#5.3.0)"),
+        50 => (Temporary, "unable to set uid/gid for the scanner (#4.3.0)"),
+        51 => (Temporary, "qq out of memory (#4.3.0)"),
+        52 => (Temporary, "qq timeout (#4.3.0)"),
+        53 => (Temporary, "qq write error or disk full (#4.3.0)"),
+        54 => (Temporary, "qq read error (#4.3.0)"),
+        55 => (Temporary, "qq unable to read configuration (#4.3.0)"),
+        56 => (Temporary, "qq trouble making network connection (#4.3.0)"),
+        57 => (Temporary, "unable to open shared object/plugin (#4.3.0)"),
+        58 => (
+            Temporary,
+            "unable to resolve symbol in shared object/plugin (#4.3.0)",
+        ),
+        59 => (Temporary, "unable to close shared object/plugin (#4.3.0)"),
+        60 => (Temporary, "qq trouble creating pipes/sockets (#4.3.0)"),
+        61 => (Temporary, "qq trouble in home directory (#4.3.0)"),
+        62 => (Temporary, "qq unable to access mess file (#4.3.0)"),
+        63..=67 | 69 | 70 => (Temporary, "qq trouble creating files in queue (#4.3.0)"),
+        68 => (Temporary, "qq trouble creating temporary files (#4.3.0)"),
+        71 => (
+            Temporary,
+            "mail server temporarily rejected message (#4.3.0)",
+        ),
+        72 => (Temporary, "connection to mail server timed out (#4.4.1)"),
+        73 => (Temporary, "connection to mail server rejected (#4.4.1)"),
+        74 => (Temporary, "communication with mail server failed (#4.4.2)"),
+        75 => (Temporary, "unable to exec (#4.3.0)"),
+        76 => (Temporary, "temporary problem with SPAM filter (#4.3.0)"),
+        77 => (Temporary, "qq unable to run QHPSI scanner (#4.3.0)"),
+        78 => (Temporary, "qq trouble getting uids/gids (#4.3.0)"),
+        79 => (Temporary, "qq envelope format error (#4.3.0)"),
+        80 | 83 => (Temporary, "qq trouble removing files in queue (#4.3.0)"),
+        81 | 91 => (Temporary, "qq internal bug (#4.3.0)"),
+        82 | 120 => (Temporary, "unable to exec qq (#4.3.0)"),
+        87 => (Temporary, "mail system incorrectly configured. (#4.3.5)"),
+        121 => (Temporary, "unable to fork (#4.3.0)"),
+        122 => (Temporary, "qq waitpid surprise (#4.3.0)"),
+        123 => (Temporary, "qq crashed (#4.3.0)"),
+        _ => (Temporary, "qq temporary problem (#4.3.0)"),
+    }
+}
+
+/// Is it worth trying again?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Permanence {
+    /// No.
+    Permanent,
+    /// Yes, later.
+    Temporary,
+}
+
+/// The reply line for a text that ends with its own code, `(#5.7.1)`.
+pub(super) fn queue_line(permanence: Permanence, text: &str) -> String {
+    let (code, class) = match permanence {
+        Permanence::Permanent => (554, '5'),
+        Permanence::Temporary => (451, '4'),
+    };
+    let own = text
+        .rfind("(#")
+        .map(|at| text[at + 2..].trim_end_matches(')'));
+    match own.filter(|own| own.starts_with(class) && is_enhanced(own)) {
+        Some(own) => format!("{code} {own} {text}"),
+        None => format!("{code} {class}.3.0 {text}"),
+    }
+}
+
+/// `class.subject.detail`, digits each (RFC 3463 §2).
+fn is_enhanced(code: &str) -> bool {
+    let parts: Vec<&str> = code.split('.').collect();
+    parts.len() == 3
+        && parts
+            .iter()
+            .all(|part| matches!(part.len(), 1..=3) && part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_cannot_start_a_line_of_its_own() {
+        let line = Reply::Absent.line(b"a\r\n250 ok\x1b@b");
+        assert_eq!(
+            line,
+            "550 5.1.1 sorry, mailbox <a??250 ok?@b> is absent on this domain (#5.1.1)"
+        );
+    }
+
+    #[test]
+    fn the_enhanced_code_of_a_queue_text_comes_first() {
+        let (permanence, text) = of_queue_code(32);
+        assert_eq!(
+            queue_line(permanence, text),
+            "554 5.7.1 SPAM or junk mail threshold exceeded (#5.7.1)"
+        );
+        assert_eq!(
+            queue_line(Permanence::Temporary, "later"),
+            "451 4.3.0 later"
+        );
+        assert_eq!(
+            queue_line(Permanence::Temporary, "odd (#5.1.1)"),
+            "451 4.3.0 odd (#5.1.1)"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! MAIL: who sends.
+
+use text::log::safe;
+use wire::trace::Kind;
+
+use super::path::{self, Parameter};
+use super::{Masquerade, Moment, Note, Reply, Session, Step, Transaction};
+
+/// What the parameters of MAIL said.
+#[derive(Default)]
+struct Parameters {
+    size: u64,
+    utf8: bool,
+}
+
+impl Session {
+    /// The checks of smtp-receiving.md §2.6, cheap ones first; one reply.
+    pub(super) fn mail(&mut self, argument: &[u8], now: &Moment) {
+        if let Some(reply) = self.mail_out_of_order() {
+            self.mistake(reply);
+            return;
+        }
+        let Ok((sender, parameters)) = path::parse(argument) else {
+            self.mistake(Reply::AddressSyntax);
+            return;
+        };
+        let parameters = match read(&parameters) {
+            Ok(parameters) => parameters,
+            Err((reply, name)) => {
+                self.mistake_with(reply, &name);
+                return;
+            }
+        };
+        if !sender.is_ascii() && !parameters.utf8 {
+            self.mistake(Reply::NeedsUtf8);
+            return;
+        }
+        let trace = now.trace();
+        if let Some(reply) = self.sender_refusal(&sender, &parameters) {
+            self.refuse_sender(trace, sender, reply);
+            return;
+        }
+        let config = &self.config;
+        let discarded = config.blackholed_senders.matching(&sender).is_some();
+        let may_relay = !sender.is_empty() && config.relay_senders.matching(&sender).is_some();
+        if discarded {
+            self.log(format!("Blackholed SENDER address: MAIL {}", safe(&sender)));
+        }
+        self.transaction = Some(Transaction {
+            trace,
+            sender,
+            recipients: Vec::new(),
+            utf8: parameters.utf8,
+            may_relay,
+            discarded,
+            chunks: None,
+            chunks_failed: false,
+        });
+        self.reply(Reply::SenderFine);
+    }
+
+    fn mail_out_of_order(&self) -> Option<Reply> {
+        match &self.transaction {
+            _ if self.hello.is_none() => Some(Reply::HelloFirst),
+            Some(open) if open.chunks.is_some() => Some(Reply::ChunksOpen),
+            Some(_) => Some(Reply::NestedMail),
+            None if self.config.require_tls && self.tls.is_none() => Some(Reply::TlsFirst),
+            None if self.config.require_auth && self.identity.is_none() => Some(Reply::AuthFirst),
+            None => None,
+        }
+    }
+
+    fn sender_refusal(&self, sender: &[u8], parameters: &Parameters) -> Option<Reply> {
+        let config = &self.config;
+        let known = self.may_relay() || self.identity.is_some();
+        if config.message_bytes_max != 0 && config.message_bytes_max < parameters.size {
+            return Some(Reply::TooBig);
+        }
+        if config.bad_senders.matching(sender).is_some() {
+            return Some(Reply::SenderDenied);
+        }
+        let has_domain = sender.contains(&b'@');
+        if config.sender_needs_domain && !known && !sender.is_empty() && !has_domain {
+            return Some(Reply::SenderNoDomain);
+        }
+        if config.bounce_mail.is_some() {
+            return Some(Reply::BounceMail);
+        }
+        if config.antispoofing && !known && has_domain && config.rcpthosts.allow(sender) {
+            return Some(Reply::LocalAuthFirst);
+        }
+        (!self.is_own_address(sender)).then_some(Reply::Masquerading)
+    }
+
+    /// MASQUERADE: an authenticated user sends as nobody else. Notifications
+    /// have no sender and are free.
+    fn is_own_address(&self, sender: &[u8]) -> bool {
+        let Some(identity) = &self.identity else {
+            return true;
+        };
+        if sender.is_empty() {
+            return true;
+        }
+        let own = identity.account.address.as_bytes();
+        let is = |address: &[u8]| {
+            address.eq_ignore_ascii_case(sender)
+                // A user of the host has no domain: the local parts decide.
+                || !address.contains(&b'@') && local_part(sender).eq_ignore_ascii_case(address)
+        };
+        match &self.config.masquerade {
+            Masquerade::Anyone => true,
+            Masquerade::As(other) => is(own) || is(other),
+            Masquerade::Refused => is(own),
+        }
+    }
+
+    fn refuse_sender(&mut self, trace: wire::trace::TraceId, sender: Vec<u8>, reply: Reply) {
+        let shown = safe(&sender);
+        self.log(match reply {
+            Reply::TooBig => format!("data size exceeded: MAIL from <{shown}>"),
+            Reply::Masquerading | Reply::LocalAuthFirst => {
+                let who = self.identity.as_ref().map(|who| &who.account.address);
+                let who = who.map_or(String::new(), |who| {
+                    format!(", Auth <{}>", safe(who.as_bytes()))
+                });
+                format!("Invalid RELAY client: MAIL from <{shown}>{who}")
+            }
+            _ => format!("Invalid SENDER address: MAIL from <{shown}>"),
+        });
+        let detail = self.config.bounce_mail.clone().unwrap_or_default();
+        self.steps.push_back(Step::Event(Note {
+            trace,
+            kind: Kind::Refused,
+            sender,
+            recipients: Vec::new(),
+            bytes: None,
+            text: reply.line(&detail),
+        }));
+        self.mistake_with(reply, &detail);
+    }
+}
+
+fn local_part(address: &[u8]) -> &[u8] {
+    let at = address.iter().rposition(|&b| b == b'@');
+    &address[..at.unwrap_or(address.len())]
+}
+
+/// Reads the parameters we offered; anything else is refused by name
+/// (RFC 5321 §4.1.1.11).
+fn read(parameters: &[Parameter<'_>]) -> Result<Parameters, (Reply, Vec<u8>)> {
+    let mut read = Parameters::default();
+    for (name, value) in parameters {
+        let bad = || (Reply::ParameterValue, name.to_vec());
+        match (&name.to_ascii_uppercase()[..], value) {
+            (b"SIZE", Some(value)) => read.size = number(value).ok_or_else(bad)?,
+            (b"BODY", Some(value))
+                if value.eq_ignore_ascii_case(b"7BIT")
+                    || value.eq_ignore_ascii_case(b"8BITMIME") => {}
+            (b"BODY", _) => return Err(bad()),
+            (b"SMTPUTF8", None) => read.utf8 = true,
+            // RFC 4954 §5: known, and never an identity.
+            (b"AUTH", Some(value)) if is_xtext(value) => {}
+            _ => return Err((Reply::Parameter, name.to_vec())),
+        }
+    }
+    Ok(read)
+}
+
+/// A decimal number of at most 20 digits; more than we can count is as good
+/// as the largest we can.
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
+    const DIGITS_MAX: usize = 20;
+    if digits.is_empty() || DIGITS_MAX < digits.len() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0u64, |sum, digit| {
+        sum.saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    }))
+}
+
+/// RFC 3461 §4: printable, `+` followed by two hexadecimal digits.
+fn is_xtext(text: &[u8]) -> bool {
+    text == b"<>"
+        || text.iter().enumerate().all(|(at, &byte)| match byte {
+            b'+' => text
+                .get(at + 1..at + 3)
+                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
+            byte => byte.is_ascii_graphic() && byte != b'=',
+        })
+}
