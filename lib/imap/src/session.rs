@@ -552,7 +552,7 @@ impl Session {
         if !guest && idle && self.take_append_literal(literal, &before) {
             return;
         }
-        let fits = before.len() as u64 + literal.length < bytes_max as u64;
+        let fits = literal.length.saturating_add(before.len() as u64) < bytes_max as u64;
         if idle && fits {
             self.input.accept();
             if literal.synchronizing {

@@ -141,7 +141,7 @@ impl Connection<'_> {
                     false => return End::Disconnected,
                 },
                 Stop::Close(end) => {
-                    let _ = timeout(GOODBYE_TIMEOUT, self.stream.shutdown()).await;
+                    self.hang_up().await;
                     return match end {
                         SessionEnd::Logout | SessionEnd::Cut => End::Logout,
                     };
@@ -263,8 +263,22 @@ impl Connection<'_> {
         if let Stop::Send(bytes) = stop {
             let _ = timeout(GOODBYE_TIMEOUT, self.stream.write_all(&bytes)).await;
         }
-        let _ = timeout(GOODBYE_TIMEOUT, self.stream.shutdown()).await;
+        self.hang_up().await;
         End::Timeout
+    }
+
+    /// Ends the connection. What the client still sends is read and thrown
+    /// away, since unread bytes would make the kernel take back our last
+    /// words.
+    async fn hang_up(&mut self) {
+        let mut buffer = vec![0; READ_BYTES];
+        let stream = &mut self.stream;
+        let _ = timeout(GOODBYE_TIMEOUT, async {
+            stream.shutdown().await?;
+            while 0 < stream.read(&mut buffer).await? {}
+            std::io::Result::Ok(())
+        })
+        .await;
     }
 
     fn seat(&self) -> MutexGuard<'_, Seat> {

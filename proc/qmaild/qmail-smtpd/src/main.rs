@@ -1,3 +1,164 @@
 //! qmail-smtpd: takes mail from the network.
+//!
+//! With `--listen` it binds as root, becomes `qmaild`, closes a sandbox
+//! (reads control/, etc/, users/, alias/ and the system's user database;
+//! writes nothing; starts nothing unless QMAILQUEUE says so) and only then
+//! accepts: one process, many sessions. Without it the session is on
+//! descriptors 0 and 1, as under tcpserver, described by TCPREMOTEIP and the
+//! other variables.
+//!
+//! Messages go to `run/queue`, or into the program QMAILQUEUE names; questions
+//! about users go to `run/inlookup`, handshakes to `run/signer`, events to
+//! `run/trace`. What is settled here is only who may send what to whom.
+//!
+//! Exit codes: 0 after SIGTERM and after a session, 100 wrong usage or
+//! configuration, 111 anything else.
+//!
+//! Differs from the original: CHECKER arguments switch AUTH on and are not
+//! run, because inlookup knows the users.
 
-fn main() {}
+mod arguments;
+mod connection;
+mod journal;
+mod listener;
+mod lookup;
+mod mailboxes;
+mod policies;
+mod program;
+mod queue;
+mod transport;
+mod ucspi;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use os::account::{Account, is_root};
+use os::sandbox::Sandbox;
+use run::{Exit, Home, PERMANENT, Settings, TEMPORARY};
+use settings::receiving;
+
+use arguments::{Arguments, USAGE};
+use connection::Service;
+use listener::Listener;
+
+const PROGRAM: &str = "qmail-smtpd";
+
+/// What looking up a system user reads (nsswitch.conf(5)).
+const USER_DATABASE: [&str; 7] = [
+    "/etc/passwd",
+    "/etc/nsswitch.conf",
+    "/etc/ld.so.cache",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+];
+
+fn main() -> ExitCode {
+    run::process(PROGRAM, || -> Result<u8, Exit> {
+        let arguments = match arguments::parse(std::env::args().skip(1))? {
+            Some(arguments) => arguments,
+            None => {
+                println!("{USAGE}");
+                return Ok(0);
+            }
+        };
+        start(arguments)
+    })
+}
+
+fn start(arguments: Arguments) -> Result<u8, Exit> {
+    let temporary = |text: String| Exit::new(TEMPORARY, text);
+    let home = Home::find();
+    let settings = Settings::of_process(&home);
+    check(&settings)?;
+    let listeners: Vec<Listener> = arguments
+        .listen
+        .iter()
+        .map(|address| Listener::bind(address))
+        .collect::<Result<_, _>>()
+        .map_err(temporary)?;
+    raise_descriptor_limit();
+    if is_root() && !listeners.is_empty() {
+        let account =
+            Account::by_name(&arguments.user).map_err(|error| temporary(error.to_string()))?;
+        account
+            .identity
+            .assume()
+            .map_err(|error| temporary(error.to_string()))?;
+    }
+    if !listeners.is_empty() {
+        close_sandbox(&home, &settings);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| temporary(format!("cannot start: {error}")))?;
+    let code = runtime.block_on(async {
+        let service = Arc::new(Service::new(home, settings, &arguments));
+        match listeners.is_empty() {
+            true => ucspi::serve(&service).await,
+            false => listener::serve(&service, listeners).await,
+        }
+    });
+    // A thread that still waits for descriptor 0 must not keep us.
+    runtime.shutdown_background();
+    code.map_err(temporary)
+}
+
+/// What must be there before the first client comes.
+fn check(settings: &Settings) -> Result<(), Exit> {
+    let trouble = |error: run::SettingError| Exit::new(TEMPORARY, error.to_string());
+    if settings
+        .list(&receiving::RCPTHOSTS)
+        .map_err(trouble)?
+        .is_none()
+    {
+        let text = "no control/rcpthosts: everybody could relay; write the domains you take mail \
+                    for into it, one a line (an empty file takes none)";
+        return Err(Exit::new(PERMANENT, text));
+    }
+    if settings
+        .line(&settings::site::ME)
+        .map_err(trouble)?
+        .is_none()
+    {
+        let text = "no control/me: write the host's name into it";
+        return Err(Exit::new(PERMANENT, text));
+    }
+    Ok(())
+}
+
+fn close_sandbox(home: &Home, settings: &Settings) {
+    let own = [
+        home.control().to_owned(),
+        home.etc(),
+        home.users(),
+        home.alias(),
+    ];
+    let mut sandbox = own.iter().fold(Sandbox::default(), Sandbox::read);
+    sandbox = USER_DATABASE.iter().fold(sandbox, Sandbox::read);
+    // A queue program is the site's own choice; it inherits the sandbox but
+    // needs to be read and run.
+    if settings
+        .variable("QMAILQUEUE")
+        .is_some_and(|name| !name.is_empty())
+    {
+        sandbox = sandbox.programs().internet().write("/");
+    }
+    let enforced = sandbox.enter();
+    if !enforced.files || !enforced.calls {
+        run::info(
+            PROGRAM,
+            &format!("this kernel lacks a sandbox: {enforced:?}"),
+        );
+    }
+}
+
+/// Two descriptors a session, and some.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line.
+
+use run::{Exit, PERMANENT};
+
+pub const USAGE: &str = "usage: qmail-smtpd --listen ADDR:PORT [OPTION]...
+       qmail-smtpd [HOSTNAME CHECKER...]
+
+Takes mail by SMTP. With --listen it serves many clients itself; without, one
+client on descriptors 0 and 1, as a program under tcpserver.
+
+  --listen ADDR:PORT  where to listen; may be repeated. [::]:25 is every
+                      address of the host
+  --tls MODE          implicit: TLS from the first byte; starttls (default):
+                      offered; none
+  --submission        for users: authentication required, missing Date and
+                      Message-ID added
+  --auth              offer AUTH although this is no submission port
+  --user USER         whom to become after binding; default qmaild
+  --rules FILE        connection rules; default etc/tcp.smtp.cdb
+  --sessions N        most sessions at once; default control/concurrencyincoming
+
+Reads the variables and files of qmail-smtpd(8) in the installation's control
+directory; changes are seen by the next connection. HOSTNAME and CHECKER switch
+AUTH on, as ever; users are looked up by inlookup.";
+
+/// How TLS comes about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsMode {
+    /// Before the first byte.
+    Implicit,
+    /// When the client asks.
+    Starttls,
+    /// Never.
+    None,
+}
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Arguments {
+    pub listen: Vec<String>,
+    pub tls: TlsMode,
+    pub submission: bool,
+    pub auth: bool,
+    pub user: String,
+    pub rules: Option<String>,
+    pub sessions: Option<usize>,
+}
+
+/// Reads the words after the program's name; `None` asks for help.
+pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, Exit> {
+    let mut arguments = Arguments {
+        listen: Vec::new(),
+        tls: TlsMode::Starttls,
+        submission: false,
+        auth: false,
+        user: "qmaild".to_owned(),
+        rules: None,
+        sessions: None,
+    };
+    while let Some(word) = words.next() {
+        let mut value = || {
+            let text = format!("{word} needs a value; try --help");
+            words.next().ok_or_else(|| Exit::new(PERMANENT, text))
+        };
+        match word.as_str() {
+            "--help" | "-h" => return Ok(None),
+            "--listen" => arguments.listen.push(value()?),
+            "--tls" => arguments.tls = tls(&value()?)?,
+            "--submission" => arguments.submission = true,
+            "--auth" => arguments.auth = true,
+            "--user" => arguments.user = value()?,
+            "--rules" => arguments.rules = Some(value()?),
+            "--sessions" => {
+                let number = value()?.parse().ok().filter(|n| 0 < *n);
+                let text = "--sessions needs a number above 0";
+                arguments.sessions = Some(number.ok_or_else(|| Exit::new(PERMANENT, text))?);
+            }
+            option if option.starts_with('-') => {
+                let text = format!("unknown option {option}; try --help");
+                return Err(Exit::new(PERMANENT, text));
+            }
+            // HOSTNAME CHECKER...: AUTH is wanted when there is a checker.
+            _hostname => {
+                arguments.auth |= words.next().is_some();
+                break;
+            }
+        }
+    }
+    Ok(Some(arguments))
+}
+
+fn tls(mode: &str) -> Result<TlsMode, Exit> {
+    match mode {
+        "implicit" => Ok(TlsMode::Implicit),
+        "starttls" => Ok(TlsMode::Starttls),
+        "none" => Ok(TlsMode::None),
+        other => {
+            let text = format!("--tls is implicit, starttls or none, not {other}");
+            Err(Exit::new(PERMANENT, text))
+        }
+    }
+}

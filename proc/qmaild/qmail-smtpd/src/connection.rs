@@ -1,0 +1,433 @@
+//! One session and the world around it: does what the session says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use policy::relay;
+use run::{Home, Settings};
+use settings::receiving;
+use smtp::server::{Answer, Mailbox, Moment, Peer, Session, Step};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use wire::lookup::{Request, Service as LookupService};
+
+use crate::arguments::{Arguments, TlsMode};
+use crate::journal::Journal;
+use crate::lookup::{Lookup, Mechanisms};
+use crate::mailboxes::{self, Whose};
+use crate::policies::{Policies, Policy};
+use crate::program::Program;
+use crate::queue::{Message, Queue};
+use crate::transport::{Certificates, Transport, secure};
+
+/// How much is read at once.
+const READ_BYTES_MAX: usize = 16 * 1024;
+/// How long what a client still sends is read after we said goodbye, so that
+/// the goodbye arrives.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+/// How much of it.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+/// Longest session without a message taken: silence is not the only way to
+/// hold a place.
+const IDLE_SESSION_MAX: Duration = Duration::from_secs(3600);
+/// How long a message may go on arriving after SIGTERM.
+const LAST_MESSAGE_MAX: Duration = Duration::from_secs(5);
+
+/// What all sessions of the process share.
+#[derive(Debug)]
+pub struct Service {
+    pub home: Home,
+    pub settings: Settings,
+    pub journal: Journal,
+    pub tls: TlsMode,
+    pub certificates: Certificates,
+    pub rules: std::path::PathBuf,
+    pub sessions: Option<usize>,
+    pub stop: watch::Sender<bool>,
+    submission: bool,
+    auth: bool,
+    policies: Policies,
+    mechanisms: Mechanisms,
+}
+
+/// Who is on the line, as the listener or tcpserver knows.
+#[derive(Debug)]
+pub struct Caller {
+    /// For logs: number of the session, or our process id under tcpserver.
+    pub number: u64,
+    pub ip: String,
+    pub host: Option<String>,
+    pub info: Option<String>,
+    pub local_ip: String,
+    /// What a rule changes about the settings.
+    pub changes: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Service {
+    pub fn new(home: Home, settings: Settings, arguments: &Arguments) -> Self {
+        let key = settings.variable(receiving::SERVERCERT.variable);
+        let key = key.map_or("servercert.pem".to_owned(), |name| {
+            String::from_utf8_lossy(name).into_owned()
+        });
+        let auth = settings.variable(receiving::SMTPAUTH.variable).is_some();
+        let rules = home.etc().join("tcp.smtp.cdb");
+        Self {
+            journal: Journal::new(&home),
+            certificates: Certificates::new(&home, key),
+            mechanisms: Mechanisms::new(home.socket("inlookup")),
+            policies: Policies::default(),
+            tls: arguments.tls,
+            rules: arguments.rules.as_ref().map_or(rules, Into::into),
+            sessions: arguments.sessions,
+            stop: watch::channel(false).0,
+            submission: arguments.submission,
+            auth: auth || arguments.auth || arguments.submission,
+            home,
+            settings,
+        }
+    }
+
+    /// Serves one client until the end of its session.
+    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) {
+        let changes = caller
+            .changes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref()));
+        let settings = self.settings.overlaid(changes);
+        let key = format!("{:?}", caller.changes).into_bytes();
+        let policy = match self
+            .policies
+            .of(&self.home, &settings, key, self.submission)
+        {
+            Ok(policy) => policy,
+            Err(error) => {
+                let text = crate::transport::causes(&error);
+                self.journal.session(caller.number, &caller.ip, &text);
+                self.apologise(transport).await;
+                return;
+            }
+        };
+        let certificate = match tls {
+            TlsMode::None => None,
+            TlsMode::Starttls | TlsMode::Implicit => self.certificates.config().await,
+        };
+        let mut transport = transport;
+        let mut established = None;
+        if tls == TlsMode::Implicit {
+            let Some(config) = &certificate else {
+                self.journal
+                    .session(caller.number, &caller.ip, "no certificate for TLS");
+                return;
+            };
+            match secure(transport, Arc::clone(config)).await {
+                Ok((secured, tls)) => (transport, established) = (secured, Some(tls)),
+                Err(error) => {
+                    let text = format!("TLS connection failed: {error}");
+                    self.journal.session(caller.number, &caller.ip, &text);
+                    return;
+                }
+            }
+        }
+        let peer = Peer {
+            refusal: refusal(&settings, &policy, &caller.ip),
+            starttls: certificate.is_some() && tls == TlsMode::Starttls,
+            mechanisms: match self.auth {
+                true => self.mechanisms.offered().await,
+                false => Vec::new(),
+            },
+            relay_suffix: relay_suffix(&settings, &policy, &caller),
+            ip: caller.ip.clone(),
+            host: caller.host.clone(),
+            info: caller.info.clone(),
+            local_ip: caller.local_ip.clone(),
+        };
+        let mut connection = Connection {
+            service: self,
+            session: Session::new(Arc::clone(&policy.config), peer, established),
+            lookup: Lookup::new(self.home.socket("inlookup")),
+            queue: self.queue(&settings, &caller),
+            message: None,
+            certificate,
+            policy,
+            caller,
+            transport,
+            last_message: Instant::now(),
+        };
+        connection.run().await;
+    }
+
+    /// The controls cannot be read: the client shall come again.
+    async fn apologise(&self, mut transport: Box<dyn Transport>) {
+        let text = b"451 4.3.0 Requested action aborted: unable to read controls (#4.3.0)\r\n";
+        let _ = tokio::time::timeout(LINGER_MAX, async {
+            let _ = transport.write_all(text).await;
+            let _ = transport.shutdown().await;
+        })
+        .await;
+    }
+
+    fn queue(&self, settings: &Settings, caller: &Caller) -> Queue {
+        if settings.variable(receiving::NULLQUEUE.variable).is_some() {
+            return Queue::Null;
+        }
+        let mut variables = caller.changes.clone();
+        variables.push(("TCPREMOTEIP".into(), Some(caller.ip.clone().into_bytes())));
+        let program = settings
+            .variable("QMAILQUEUE")
+            .and_then(|command| Program::parse(command, self.home.root().to_owned(), variables));
+        match program {
+            Some(program) => Queue::Program(program),
+            None => Queue::Writer {
+                path: self.home.socket("queue"),
+                pipe: None,
+            },
+        }
+    }
+}
+
+/// SHUTDOWN and OPENRELAY (smtp-receiving.md §2.4).
+fn refusal(settings: &Settings, policy: &Policy, ip: &str) -> Option<String> {
+    let host = &policy.config.host;
+    if let Some(text) = settings.variable(receiving::SHUTDOWN.variable) {
+        let text = text::log::printable(text, 400);
+        return Some(match text.get(..3) {
+            Some(code) if code.bytes().all(|b| b.is_ascii_digit()) => {
+                format!("{code} {host}{}", &text[3..])
+            }
+            _ => format!("421 {host} SMTP service unavailable (#4.3.2)"),
+        });
+    }
+    settings.variable(receiving::OPENRELAY.variable)?;
+    Some(format!(
+        "554 {host} No mail accepted from an open relay ({ip}); check your server configs (#5.7.1)"
+    ))
+}
+
+/// RELAYCLIENT, else relayclients, else relaydomains.
+fn relay_suffix(settings: &Settings, policy: &Policy, caller: &Caller) -> Option<Vec<u8>> {
+    if let Some(suffix) = settings.variable(receiving::RELAYCLIENT.variable) {
+        return Some(suffix.to_vec());
+    }
+    let host = caller.host.as_deref().unwrap_or_default();
+    relay::by_ip(&policy.relay_clients, &caller.ip)
+        .or_else(|| relay::by_name(&policy.relay_domains, host.as_bytes()))
+        .map(<[u8]>::to_vec)
+}
+
+/// A session with everything it needs.
+struct Connection<'a> {
+    service: &'a Service,
+    policy: Arc<Policy>,
+    session: Session,
+    caller: Caller,
+    transport: Box<dyn Transport>,
+    lookup: Lookup,
+    queue: Queue,
+    message: Option<Message>,
+    certificate: Option<Arc<tls::rustls::ServerConfig>>,
+    last_message: Instant,
+}
+
+/// Why a connection is over.
+struct Over;
+
+impl Connection<'_> {
+    async fn run(&mut self) {
+        while self.go_on().await.is_ok() {}
+        if let Some(message) = self.message.take() {
+            self.queue.abort(message).await;
+        }
+    }
+
+    async fn go_on(&mut self) -> Result<(), Over> {
+        match self.session.step(&moment()) {
+            Step::Wait => self.read().await?,
+            Step::Send(bytes) => self.write(&bytes).await?,
+            Step::AskMailbox(address) => {
+                let mailbox = self.mailbox(address).await;
+                self.session.answer(Answer::Mailbox(mailbox), &moment());
+            }
+            Step::AskLogin(question) => {
+                let request = question.to_request(LookupService::Smtp, &self.caller.ip);
+                let reply = self.lookup.ask(&request).await;
+                self.session.answer(Answer::Login(reply), &moment());
+            }
+            Step::Begin { trace, header } => {
+                let begun = self.queue.begin(trace, header, &self.caller.ip).await;
+                let answer = match begun {
+                    Ok(message) => {
+                        self.message = Some(message);
+                        Answer::Begun
+                    }
+                    Err(answer) => answer,
+                };
+                self.session.answer(answer, &moment());
+            }
+            Step::Append(bytes) => {
+                if let Some(message) = &mut self.message {
+                    self.queue.append(message, bytes).await;
+                }
+            }
+            Step::Commit { sender, recipients } => {
+                let answer = match self.message.take() {
+                    Some(message) => self.queue.commit(message, sender, recipients).await,
+                    None => Answer::Refused {
+                        code: 81,
+                        text: "no message is open".to_owned(),
+                    },
+                };
+                self.last_message = Instant::now();
+                self.session.answer(answer, &moment());
+            }
+            Step::Abort => {
+                if let Some(message) = self.message.take() {
+                    self.queue.abort(message).await;
+                }
+            }
+            Step::StartTls => self.start_tls().await?,
+            Step::Pause(wait) => tokio::time::sleep(wait).await,
+            Step::Listen(wait) => {
+                tokio::time::sleep(wait).await;
+                self.read_at_once().await?;
+            }
+            Step::Log(line) => {
+                let journal = &self.service.journal;
+                journal.session(self.caller.number, &self.caller.ip, &line);
+            }
+            Step::Event(note) => self.service.journal.event(&note, &self.caller.ip),
+            Step::Close => {
+                self.linger().await;
+                return Err(Over);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the client, the clock or the end of the service.
+    async fn read(&mut self) -> Result<(), Over> {
+        let mut buffer = [0; READ_BYTES_MAX];
+        let room = self.session.room().min(READ_BYTES_MAX);
+        let receiving = self.session.is_receiving();
+        let mut stop = self.service.stop.subscribe();
+        if *stop.borrow() && !receiving {
+            self.session.shut_down();
+            return Ok(());
+        }
+        let left = IDLE_SESSION_MAX.saturating_sub(self.last_message.elapsed());
+        let timeout = match receiving {
+            true => self.policy.timeout,
+            false => self.policy.timeout.min(left),
+        };
+        tokio::select! {
+            read = self.transport.read(&mut buffer[..room]) => match read {
+                Ok(length) if 0 < length => self.session.receive(&buffer[..length]),
+                // The client left; what it had begun is forgotten.
+                _ => return Err(Over),
+            },
+            () = tokio::time::sleep(timeout) => self.session.timed_out(),
+            _ = stopped(&mut stop, receiving) => match receiving {
+                true => return Err(Over),
+                false => self.session.shut_down(),
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes what has arrived already.
+    async fn read_at_once(&mut self) -> Result<(), Over> {
+        let mut buffer = [0; 512];
+        let read = self.transport.read(&mut buffer);
+        match tokio::time::timeout(Duration::from_millis(1), read).await {
+            Err(_) => Ok(()),
+            Ok(Ok(length)) if 0 < length => {
+                self.session.receive(&buffer[..length]);
+                Ok(())
+            }
+            Ok(_) => Err(Over),
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Over> {
+        let write = async {
+            self.transport.write_all(bytes).await?;
+            self.transport.flush().await
+        };
+        match tokio::time::timeout(self.policy.timeout, write).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Over),
+        }
+    }
+
+    async fn mailbox(&mut self, address: Vec<u8>) -> Mailbox {
+        match self.policy.domains.whose(&address) {
+            Whose::Elsewhere => Mailbox::Fine,
+            Whose::Virtual => {
+                let request = Request::Recipient { address };
+                mailboxes::of_reply(self.lookup.ask(&request).await)
+            }
+            Whose::Local => {
+                let home = self.service.home.clone();
+                let at = address.iter().rposition(|&b| b == b'@');
+                let local = address[..at.unwrap_or(address.len())].to_vec();
+                tokio::task::spawn_blocking(move || mailboxes::local(&home, &local))
+                    .await
+                    .unwrap_or(Mailbox::Fine)
+            }
+        }
+    }
+
+    async fn start_tls(&mut self) -> Result<(), Over> {
+        let Some(config) = self.certificate.clone() else {
+            return Err(Over);
+        };
+        let plain = std::mem::replace(&mut self.transport, Box::new(tokio::io::empty()));
+        match secure(plain, config).await {
+            Ok((secured, tls)) => {
+                self.transport = secured;
+                self.session.tls_started(tls);
+                Ok(())
+            }
+            Err(error) => {
+                let text = format!("TLS connection failed: {error}");
+                self.service
+                    .journal
+                    .session(self.caller.number, &self.caller.ip, &text);
+                Err(Over)
+            }
+        }
+    }
+
+    /// Closing while the client still sends would destroy our last words.
+    async fn linger(&mut self) {
+        let drain = async {
+            let _ = self.transport.shutdown().await;
+            let (mut buffer, mut seen) = ([0; 4096], 0);
+            while seen < LINGER_BYTES_MAX {
+                match self.transport.read(&mut buffer).await {
+                    Ok(length) if 0 < length => seen += length,
+                    _ => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LINGER_MAX, drain).await;
+    }
+}
+
+/// Ends when the service does; a message may go on a little.
+async fn stopped(stop: &mut watch::Receiver<bool>, receiving: bool) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    if receiving {
+        tokio::time::sleep(LAST_MESSAGE_MAX).await;
+    }
+}
+
+fn moment() -> Moment {
+    let mut random = [0; 16];
+    os::clock::fill_random(&mut random);
+    Moment {
+        unix_seconds: os::clock::unix_seconds(),
+        random,
+    }
+}

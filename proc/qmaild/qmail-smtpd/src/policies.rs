@@ -1,0 +1,226 @@
+//! The control files as sessions use them: read when they have changed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use policy::{AddressList, Hosts, Mode};
+use run::{Home, SettingError, Settings};
+use settings::{Setting, receiving, site};
+use smtp::server::{Config, Masquerade};
+
+use crate::mailboxes::Domains;
+
+/// How long files that a variable names are believed unchanged.
+const AGE_MAX: Duration = Duration::from_secs(5);
+/// Most different sets of rule variables kept.
+const KEPT_MAX: usize = 64;
+/// Files of others that matter here, too.
+const OTHER_FILES: [&str; 4] = ["me", "locals", "virtualdomains", "morercpthosts.cdb"];
+
+/// Why a session cannot be served now.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// A line is no pattern.
+    #[error("control/{file}: {source}")]
+    Pattern {
+        /// Which file.
+        file: &'static str,
+        /// Which line.
+        source: policy::BadPattern,
+    },
+    /// rcpthosts has gone.
+    #[error("control/rcpthosts is gone; without it everybody could relay")]
+    NoRcpthosts,
+}
+
+/// What the files say.
+#[derive(Debug)]
+pub struct Policy {
+    /// For the session.
+    pub config: Arc<Config>,
+    /// Which domains are whose.
+    pub domains: Domains,
+    /// relayclients, relaydomains.
+    pub relay_clients: Vec<Vec<u8>>,
+    /// relaydomains.
+    pub relay_domains: Vec<Vec<u8>>,
+    /// timeoutsmtpd.
+    pub timeout: Duration,
+}
+
+/// Policies by the variables that a rule sets.
+#[derive(Debug, Default)]
+pub struct Policies(Mutex<HashMap<Vec<u8>, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    stamps: Vec<Stamp>,
+    since: Instant,
+    policy: Arc<Policy>,
+}
+
+/// Tells two states of a file apart; `None` when it is not there.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+impl Policies {
+    /// The policy for a client with these settings; `key` is what differs
+    /// between clients.
+    pub fn of(
+        &self,
+        home: &Home,
+        settings: &Settings,
+        key: Vec<u8>,
+        submission: bool,
+    ) -> Result<Arc<Policy>, Error> {
+        let stamps = stamps(home);
+        let mut kept = self.0.lock().unwrap_or_else(|dead| dead.into_inner());
+        if let Some(kept) = kept.get(&key)
+            && kept.stamps == stamps
+            && kept.since.elapsed() < AGE_MAX
+        {
+            return Ok(Arc::clone(&kept.policy));
+        }
+        let policy = Arc::new(read(home, settings, submission)?);
+        if KEPT_MAX <= kept.len() {
+            kept.clear();
+        }
+        let new = Kept {
+            stamps,
+            since: Instant::now(),
+            policy: Arc::clone(&policy),
+        };
+        kept.insert(key, new);
+        Ok(policy)
+    }
+}
+
+fn stamps(home: &Home) -> Vec<Stamp> {
+    let names = receiving::ALL.iter().map(|setting| setting.file);
+    names
+        .filter(|name| !name.is_empty())
+        .chain(OTHER_FILES)
+        .map(|name| {
+            let metadata = fs::metadata(home.control().join(name)).ok()?;
+            Some((
+                metadata.ino(),
+                metadata.size(),
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+            ))
+        })
+        .collect()
+}
+
+fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Error> {
+    let number = |setting: &Setting| settings.integer(setting);
+    let unsigned = |setting: &Setting| number(setting).map(|n| u64::try_from(n).unwrap_or(0));
+    let set = |setting: &Setting| settings.variable(setting.variable).is_some();
+    let line = |setting: &Setting| settings.line(setting).map(Option::unwrap_or_default);
+    let text = |bytes: Vec<u8>| text::log::printable(&bytes, 255);
+    let lists = Lists {
+        settings,
+        mode: mode(settings)?,
+    };
+    let rcpthosts = settings
+        .list(&receiving::RCPTHOSTS)?
+        .ok_or(Error::NoRcpthosts)?;
+    let host = text(line(&site::ME)?);
+    let greeting = settings.list(&receiving::SMTPGREETING)?;
+    let greeting = greeting.filter(|lines| !lines.is_empty());
+    let config = Config {
+        greeting: greeting.unwrap_or_else(|| vec![host.clone().into_bytes()]),
+        software: concat!("IndiMail ", env!("CARGO_PKG_VERSION")).to_owned(),
+        local_ip_host: text(line(&receiving::LOCALIPHOST)?),
+        host,
+        message_bytes_max: unsigned(&receiving::DATABYTES)?,
+        recipients_max: usize::try_from(unsigned(&receiving::MAXRECIPIENTS)?).unwrap_or(0),
+        hops_max: u32::try_from(unsigned(&receiving::MAXHOPS)?.max(1)).unwrap_or(u32::MAX),
+        greet_delay: Duration::from_secs(number(&receiving::GREETDELAY)?.unsigned_abs().min(60)),
+        tarpit_count: usize::try_from(unsigned(&receiving::TARPITCOUNT)?).unwrap_or(0),
+        tarpit_delay: Duration::from_secs(unsigned(&receiving::TARPITDELAY)?.min(60)),
+        rcpthosts: Hosts::new(rcpthosts, settings.file("morercpthosts.cdb")?),
+        bad_senders: lists.read(&receiving::BADMAILFROM, Some(&receiving::BADMAILPATTERNS))?,
+        bad_recipients: lists.read(&receiving::BADRCPTTO, Some(&receiving::BADRCPTPATTERNS))?,
+        good_recipients: lists.read(&receiving::GOODRCPTTO, Some(&receiving::GOODRCPTPATTERNS))?,
+        blackholed_senders: lists.read(
+            &receiving::BLACKHOLEDSENDER,
+            Some(&receiving::BLACKHOLEDPATTERNS),
+        )?,
+        blackholed_recipients: lists.read(
+            &receiving::BLACKHOLEDRCPT,
+            Some(&receiving::BLACKHOLEDRCPTPATTERNS),
+        )?,
+        relay_senders: lists.read(&receiving::RELAYMAILFROM, None)?,
+        auth_senders: lists.read(&receiving::AUTHDOMAINS, None)?,
+        bad_hellos: lists.read(&receiving::BADHELO, None)?,
+        plaintext_auth: set(&receiving::PLAINTEXT_AUTH),
+        old_client: set(&receiving::OLD_CLIENT),
+        require_auth: submission || set(&receiving::REQUIREAUTH),
+        require_tls: set(&receiving::FORCE_TLS),
+        auth_for_all: set(&receiving::AUTH_ALL),
+        antispoofing: set(&receiving::ANTISPOOFING),
+        masquerade: match settings.variable(receiving::MASQUERADE.variable) {
+            None => Masquerade::Refused,
+            Some(b"") => Masquerade::Anyone,
+            Some(address) => Masquerade::As(address.to_vec()),
+        },
+        bounce_mail: settings
+            .variable(receiving::BOUNCEMAIL.variable)
+            .map(<[u8]>::to_vec),
+        hello_needs_dot: set(&receiving::ENFORCE_FQDN_HELO),
+        sender_needs_domain: !set(&receiving::NODNSCHECK),
+        complete_headers: submission,
+        disable_help: set(&receiving::DISABLE_HELP),
+        disable_vrfy: set(&receiving::DISABLE_VRFY),
+    };
+    Ok(Policy {
+        config: Arc::new(config),
+        domains: Domains::read(home, settings)?,
+        relay_clients: settings.list(&receiving::RELAYCLIENTS)?.unwrap_or_default(),
+        relay_domains: settings.list(&receiving::RELAYDOMAINS)?.unwrap_or_default(),
+        timeout: Duration::from_secs(unsigned(&receiving::TIMEOUTSMTPD)?.max(1)),
+    })
+}
+
+/// QREGEX set, even to nothing, decides alone.
+fn mode(settings: &Settings) -> Result<Mode, SettingError> {
+    let number = match settings.variable(receiving::QREGEX.variable) {
+        Some(value) => text::control::integer(value).unwrap_or(0),
+        None => settings.integer(&receiving::QREGEX)?,
+    };
+    Ok(match number {
+        0 => Mode::Wildcard,
+        _ => Mode::Regex,
+    })
+}
+
+/// Reads address lists.
+struct Lists<'a> {
+    settings: &'a Settings,
+    mode: Mode,
+}
+
+impl Lists<'_> {
+    fn read(
+        &self,
+        names: &'static Setting,
+        patterns: Option<&'static Setting>,
+    ) -> Result<AddressList, Error> {
+        let lines = self.settings.list(names)?.unwrap_or_default();
+        let patterns = match patterns {
+            Some(patterns) => self.settings.list(patterns)?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let cdb = self.settings.file(&format!("{}.cdb", names.file))?;
+        AddressList::new(lines, patterns, cdb, self.mode).map_err(|source| Error::Pattern {
+            file: names.file,
+            source,
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! Where messages go: the queue writer, or a program of the site's choice.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use smtp::server::Answer;
+use tokio::io::AsyncReadExt;
+use wire::queue::{Reply, Request, VERSION};
+use wire::trace::TraceId;
+
+use crate::lookup::Pipe;
+use crate::program::Program;
+
+/// How long the queue writer may take for anything.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Exit code for a queue writer that cannot be talked to
+/// (smtp-receiving.md §5.2).
+const COMMUNICATION_FAILED: u8 = 74;
+
+/// A way into the queue, for one session.
+#[derive(Debug)]
+pub enum Queue {
+    /// `run/queue`.
+    Writer {
+        /// The socket.
+        path: PathBuf,
+        /// The connection, kept from one message to the next.
+        pipe: Option<Box<Pipe>>,
+    },
+    /// QMAILQUEUE.
+    Program(Program),
+    /// NULLQUEUE: messages are thrown away.
+    Null,
+}
+
+/// A message that began.
+#[derive(Debug)]
+pub struct Message {
+    /// Why it will not be taken, once that is known.
+    refused: Option<Answer>,
+    running: Option<crate::program::Running>,
+}
+
+impl Queue {
+    /// Begins a message and writes its first lines.
+    pub async fn begin(
+        &mut self,
+        trace: TraceId,
+        header: Vec<u8>,
+        ip: &str,
+    ) -> Result<Message, Answer> {
+        let mut message = Message {
+            refused: None,
+            running: None,
+        };
+        match self {
+            Self::Null => {}
+            Self::Program(program) => {
+                let running = program.start(trace).map_err(|error| Answer::Refused {
+                    code: 120,
+                    text: error.to_string(),
+                })?;
+                message.running = Some(running);
+            }
+            Self::Writer { path, pipe } => {
+                if let Some(kept) = pipe
+                    && is_gone(kept).await
+                {
+                    *pipe = None;
+                }
+                if pipe.is_none() {
+                    let fresh = Pipe::connect(path, VERSION).await.map_err(|error| {
+                        let path = path.display();
+                        let text = format!("cannot reach {path}: {error}; is qmail-queued up?");
+                        refused(text)
+                    })?;
+                    *pipe = Some(Box::new(fresh));
+                }
+                let begin = Request::Begin {
+                    trace,
+                    remote_ip: Some(ip.to_owned()),
+                };
+                self.send(&begin, &mut message).await;
+            }
+        }
+        self.append(&mut message, header).await;
+        match message.refused {
+            Some(answer) => Err(answer),
+            None => Ok(message),
+        }
+    }
+
+    /// Writes bytes. Trouble is kept for [`Queue::commit`].
+    pub async fn append(&mut self, message: &mut Message, bytes: Vec<u8>) {
+        if message.refused.is_some() {
+            return;
+        }
+        match self {
+            Self::Null => {}
+            Self::Program(_) => {
+                if let Some(running) = &mut message.running {
+                    running.write(&bytes).await;
+                }
+            }
+            Self::Writer { .. } => self.send(&Request::Data(bytes), message).await,
+        }
+    }
+
+    /// Ends the message; nothing is queued unless the answer says so.
+    pub async fn commit(
+        &mut self,
+        mut message: Message,
+        sender: Vec<u8>,
+        recipients: Vec<Vec<u8>>,
+    ) -> Answer {
+        if recipients.is_empty() {
+            self.abort(message).await;
+            return Answer::Queued {
+                qp: std::process::id(),
+            };
+        }
+        if let Some(running) = message.running.take() {
+            return running.finish(&sender, &recipients).await;
+        }
+        if matches!(self, Self::Null) {
+            return Answer::Queued {
+                qp: std::process::id(),
+            };
+        }
+        if message.refused.is_none() {
+            let commit = Request::Commit {
+                sender,
+                recipients,
+                extra_headers: Vec::new(),
+            };
+            self.send(&commit, &mut message).await;
+        }
+        match message.refused {
+            Some(answer) => answer,
+            None => self.verdict().await,
+        }
+    }
+
+    /// Forgets a message.
+    pub async fn abort(&mut self, message: Message) {
+        if let Some(running) = message.running {
+            running.abort();
+        } else if let Self::Writer { pipe, .. } = self {
+            // A connection that ends leaves nothing behind.
+            *pipe = None;
+        }
+    }
+
+    /// Sends a request; when that fails, the writer may have said why.
+    async fn send(&mut self, request: &Request, message: &mut Message) {
+        let Self::Writer { pipe: slot, .. } = self else {
+            return;
+        };
+        let Some(pipe) = slot else { return };
+        let sent = tokio::time::timeout(QUEUE_TIMEOUT, pipe.send(request)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            let answer = self.verdict().await;
+            message.refused = Some(match answer {
+                Answer::Refused { .. } => answer,
+                _ => refused("the queue writer answered too early".to_owned()),
+            });
+        }
+    }
+
+    /// Waits for what the writer says about the message.
+    async fn verdict(&mut self) -> Answer {
+        let Self::Writer { pipe: slot, .. } = self else {
+            return refused("no queue writer".to_owned());
+        };
+        let Some(mut pipe) = slot.take() else {
+            return refused("no connection to the queue writer".to_owned());
+        };
+        match tokio::time::timeout(QUEUE_TIMEOUT, pipe.receive()).await {
+            Ok(Ok(Reply::Queued { qp, .. })) => {
+                *slot = Some(pipe);
+                Answer::Queued { qp }
+            }
+            Ok(Ok(Reply::Refused { code, text })) => Answer::Refused { code, text },
+            Ok(Err(error)) => refused(format!("the queue writer went away: {error}")),
+            Err(_) => refused("the queue writer does not answer".to_owned()),
+        }
+    }
+}
+
+fn refused(text: String) -> Answer {
+    Answer::Refused {
+        code: COMMUNICATION_FAILED,
+        text,
+    }
+}
+
+/// Says whether the writer has closed a connection that was kept.
+async fn is_gone(pipe: &mut Pipe) -> bool {
+    let mut byte = [0; 1];
+    let read = pipe.stream.read(&mut byte);
+    // Nothing to read is what a living connection has.
+    tokio::time::timeout(Duration::ZERO, read).await.is_ok()
+}

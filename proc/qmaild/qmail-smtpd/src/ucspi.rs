@@ -1,0 +1,49 @@
+//! The classic form: one session on descriptors 0 and 1, described by the
+//! environment (smtp-receiving.md §1.4).
+
+use settings::receiving;
+
+use crate::arguments::TlsMode;
+use crate::connection::{Caller, Service};
+
+/// Serves the one client.
+pub async fn serve(service: &Service) -> Result<u8, String> {
+    let variable = |name: &str| {
+        let value = service.settings.variable(name)?;
+        Some(text::log::printable(value, 255)).filter(|value| !value.is_empty())
+    };
+    let caller = Caller {
+        number: std::process::id().into(),
+        ip: variable("TCPREMOTEIP").unwrap_or_else(|| "unknown".to_owned()),
+        host: variable("TCPREMOTEHOST"),
+        info: variable("TCPREMOTEINFO"),
+        local_ip: variable("TCPLOCALIP").unwrap_or_default(),
+        changes: Vec::new(),
+    };
+    let set = |name: &str| service.settings.variable(name).is_some();
+    let tls = match () {
+        () if set("SMTPS") => TlsMode::Implicit,
+        () if set(receiving::STARTTLS.variable) => TlsMode::Starttls,
+        () => TlsMode::None,
+    };
+    let inherit = |number| {
+        os::fd::inherit_file(number)
+            .map(tokio::fs::File::from_std)
+            .ok_or_else(|| format!("descriptor {number} is closed; start me under tcpserver"))
+    };
+    // Descriptors of any kind: read and written on threads of their own.
+    let descriptors = tokio::io::join(inherit(0)?, inherit(1)?);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| format!("cannot catch SIGTERM: {error}"))?;
+    let session = service.serve(Box::new(descriptors), caller, tls);
+    tokio::pin!(session);
+    tokio::select! {
+        () = &mut session => {}
+        _ = terminate.recv() => {
+            let _ = service.stop.send(true);
+            session.await;
+        }
+    }
+    service.journal.finish();
+    Ok(0)
+}
