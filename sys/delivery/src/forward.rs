@@ -203,10 +203,8 @@ mod tests {
     impl World {
         fn new(reply: Reply) -> Self {
             let root = tempfile::tempdir().unwrap();
-            for name in ["control", "run"] {
-                std::fs::create_dir(root.path().join(name)).unwrap();
-            }
-            let socket = root.path().join("run/queue");
+            std::fs::create_dir(root.path().join("control")).unwrap();
+            let socket = socket(root.path(), "queue");
             let listener = UnixListener::bind(&socket).unwrap();
             let writer = std::thread::spawn(move || {
                 let (stream, _) = listener.accept().unwrap();
@@ -227,6 +225,13 @@ mod tests {
         fn site(&self) -> Site {
             site(self.root.path())
         }
+    }
+
+    /// Where a service listens; its directory is made.
+    fn socket(root: &Path, name: &str) -> std::path::PathBuf {
+        let path = Home::at(root).socket(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
     }
 
     fn site(root: &Path) -> Site {
@@ -254,7 +259,7 @@ mod tests {
             queue: "queue1".to_owned(),
             qp: 77,
         });
-        let collector = UnixDatagram::bind(world.root.path().join("run/trace")).unwrap();
+        let collector = UnixDatagram::bind(socket(world.root.path(), "trace")).unwrap();
         let site = world.site();
         let old = run::Tracer::new_id();
         let text = vec![b'x'; DATA_BYTES_MAX + 10];

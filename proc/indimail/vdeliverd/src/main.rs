@@ -1,6 +1,6 @@
 //! vdeliverd: delivers to virtual users without a process for each.
 //!
-//! Serves `run/deliver`: does for qmail-lspawn what qmail-local does, in
+//! Serves the socket `deliver`: does for qmail-lspawn what qmail-local does, in
 //! threads. Starts as root (then it becomes `--user`, normally `indimail`) or
 //! as the owner of the virtual mail itself. After start-up it may write only
 //! below `mail`, `domains`, `db` and the directory for temporary files, and

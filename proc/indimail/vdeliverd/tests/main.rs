@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use delivery::channel::{self, Receiver};
 use directory::{Alias, Directory, Placement, UID_IN_STEP, User, assign};
+use run::Home;
 use wire::deliver::{Report, Request, VERSION};
 
 const DOMAIN: &str = "example.com";
@@ -26,11 +27,11 @@ impl World {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
         let path = |name: &str| root.path().join(name);
-        for name in [
-            "control", "bin", "run", "mail", "users", "db", "queued", "tmp",
-        ] {
+        for name in ["control", "bin", "mail", "users", "db", "queued", "tmp"] {
             fs::create_dir(path(name)).unwrap();
         }
+        let socket = Home::at(root.path()).socket("deliver");
+        fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let home = path("domains").join(DOMAIN);
         fs::create_dir_all(&home).unwrap();
         fs::set_permissions(&home, Permissions::from_mode(0o750)).unwrap();
@@ -78,6 +79,10 @@ impl World {
         self.root.path().join(name)
     }
 
+    fn socket(&self) -> PathBuf {
+        Home::at(self.root.path()).socket("deliver")
+    }
+
     fn start(&mut self) {
         let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
         let service = Command::new(env!("CARGO_BIN_EXE_vdeliverd"))
@@ -88,14 +93,14 @@ impl World {
             .spawn();
         self.service = Some(service.unwrap());
         let deadline = Instant::now() + Duration::from_secs(10);
-        while UnixStream::connect(self.path("run/deliver")).is_err() {
+        while UnixStream::connect(self.socket()).is_err() {
             assert!(Instant::now() < deadline, "the service does not listen");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
     fn connect(&self) -> UnixStream {
-        UnixStream::connect(self.path("run/deliver")).unwrap()
+        UnixStream::connect(self.socket()).unwrap()
     }
 
     fn request(&self, delivery: u64, user: &str) -> Request {
