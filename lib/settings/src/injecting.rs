@@ -64,6 +64,16 @@ pub static QMAILMFTFILE: Setting = Setting {
     meaning: "File with addresses of mailing lists; mail to one of them gets a Mail-Followup-To field.",
 };
 
+/// Variables by sender.
+pub static FROMRULES: Setting = Setting {
+    file: "from.envrules",
+    variable: "FROMRULES",
+    kind: Kind::List,
+    default: None,
+    readers: &["qmail-inject", "sendmail", "qmail-smtpd"],
+    meaning: "Rules pattern:VAR=value,... that set variables for the queue program by envelope sender; the variable names another file.",
+};
+
 /// Settings of this group.
 pub static ALL: &[&Setting] = &[
     &DEFAULTHOST,
@@ -72,4 +82,5 @@ pub static ALL: &[&Setting] = &[
     &IDHOST,
     &QMAILINJECT,
     &QMAILMFTFILE,
+    &FROMRULES,
 ];

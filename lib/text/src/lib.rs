@@ -4,6 +4,7 @@
 //! says UTF-8. Nothing reads a clock, a file or the environment.
 
 pub mod control;
+pub mod envrules;
 pub mod log;
 pub mod netstring;
 pub mod records;

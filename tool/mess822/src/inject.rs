@@ -9,7 +9,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use message::{HEADER_BYTES_MAX, HeaderLines, Line, SyntaxError};
 use run::{Exit, Home, PERMANENT, Settings, Tracer};
+use settings::injecting::FROMRULES;
 use settings::{Kind, Setting};
+use text::envrules::Change;
 use wire::trace::{Kind as EventKind, TraceId};
 
 pub use options::{Options, RecipientsFrom};
@@ -58,6 +60,8 @@ pub enum Error {
     NoRecipients,
     #[error("the address {0} cannot be used")]
     Address(String),
+    #[error("this rule in {} makes no sense: {_0}", FROMRULES.file)]
+    Rule(String),
     #[error("unable to read the message")]
     Read(#[source] io::Error),
     #[error("unable to write the message")]
@@ -74,7 +78,7 @@ impl Error {
         match self {
             Self::Usage(_) | Self::Syntax { .. } | Self::Header(_) | Self::TooBig => true,
             Self::TooManyRecipients | Self::NoRecipients | Self::Address(_) => true,
-            Self::Read(_) | Self::Print(_) | Self::Settings(_) => false,
+            Self::Rule(_) | Self::Read(_) | Self::Print(_) | Self::Settings(_) => false,
             Self::Refused(refusal) => refusal.permanent,
         }
     }
@@ -141,7 +145,8 @@ pub fn inject(
         print_return_path(&composed.sender).map_err(Error::Print)?;
         Submission::print()
     } else {
-        submit::begin(home, settings, trace).map_err(Error::Refused)?
+        let changes = sender_rules(settings, &composed.sender)?;
+        submit::begin(home, settings, &changes, trace).map_err(Error::Refused)?
     };
     let mut bytes = 0;
     let mut write = |piece: &[u8]| {
@@ -174,6 +179,13 @@ pub fn inject(
     recipients.dedup();
     sink.commit(&composed.sender, recipients)
         .map_err(Error::Refused)
+}
+
+/// What `from.envrules` changes for this sender.
+fn sender_rules(settings: &Settings, sender: &[u8]) -> Result<Vec<Change>, Error> {
+    let lines = settings.list(&FROMRULES)?.unwrap_or_default();
+    text::envrules::changes(lines.iter().map(Vec::as_slice), sender)
+        .map_err(|bad| Error::Rule(bad.line))
 }
 
 /// Reads up to the body; also what was read of the body.

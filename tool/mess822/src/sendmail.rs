@@ -178,7 +178,11 @@ fn exit_code(error: &inject::Error) -> u8 {
         Error::Syntax { .. } | Error::Header(_) | Error::Address(_) => EX_DATAERR,
         Error::TooBig | Error::TooManyRecipients => EX_UNAVAILABLE,
         Error::Refused(refusal) if refusal.permanent => EX_UNAVAILABLE,
-        Error::Read(_) | Error::Print(_) | Error::Settings(_) | Error::Refused(_) => EX_TEMPFAIL,
+        Error::Rule(_)
+        | Error::Read(_)
+        | Error::Print(_)
+        | Error::Settings(_)
+        | Error::Refused(_) => EX_TEMPFAIL,
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use os::child::Ended;
 use run::{Home, Link, Settings};
+use text::envrules::Change;
 use wire::queue::{DATA_BYTES_MAX, RECIPIENTS_MAX, Reply, Request, VERSION};
 use wire::trace::TraceId;
 
@@ -96,9 +97,18 @@ struct Program {
     errors: File,
 }
 
-/// Starts a message. `NULLQUEUE`, `QMAILQUEUE` and `QUEUEDIR` ask for a
-/// program of their own; without them the persistent writer is asked first.
-pub fn begin(home: &Home, settings: &Settings, trace: TraceId) -> Result<Submission, Refusal> {
+/// Starts a message. `NULLQUEUE`, `QMAILQUEUE`, `QUEUEDIR` and variables that
+/// rules `changes` for the sender ask for a program of their own; without them
+/// the persistent writer is asked first.
+pub fn begin(
+    home: &Home,
+    settings: &Settings,
+    changes: &[Change],
+    trace: TraceId,
+) -> Result<Submission, Refusal> {
+    let overlay = changes.iter();
+    let settings =
+        settings.overlaid(overlay.map(|(name, value)| (name.as_str(), value.as_deref())));
     let chosen = |name| {
         settings
             .variable(name)
@@ -107,7 +117,8 @@ pub fn begin(home: &Home, settings: &Settings, trace: TraceId) -> Result<Submiss
     if settings.variable("NULLQUEUE").is_some() {
         return Ok(Submission(Way::Nowhere));
     }
-    if chosen("QMAILQUEUE").is_none()
+    if changes.is_empty()
+        && chosen("QMAILQUEUE").is_none()
         && chosen("QUEUEDIR").is_none()
         && let Ok(mut link) = Link::connect(&home.socket("queue"), VERSION, ANSWER_TIMEOUT)
     {
@@ -123,7 +134,7 @@ pub fn begin(home: &Home, settings: &Settings, trace: TraceId) -> Result<Submiss
         }
     }
     let command = chosen("QMAILQUEUE").unwrap_or(b"qmail-queue");
-    let program = Program::start(home, command, trace)?;
+    let program = Program::start(home, command, changes, trace)?;
     Ok(Submission(Way::Program(program)))
 }
 
@@ -201,7 +212,12 @@ fn commit_link(
 }
 
 impl Program {
-    fn start(home: &Home, command: &[u8], trace: TraceId) -> Result<Self, Refusal> {
+    fn start(
+        home: &Home,
+        command: &[u8],
+        changes: &[Change],
+        trace: TraceId,
+    ) -> Result<Self, Refusal> {
         let failed = |code| move |error: io::Error| Refusal::new(code, &error.to_string());
         let mut words = command
             .split(|b| matches!(b, b' ' | b'\t'))
@@ -224,6 +240,12 @@ impl Program {
             .env("QMAILDIR", home.root())
             .env_remove("ERROR_FD")
             .stdin(Stdio::piped());
+        for (name, value) in changes {
+            match value {
+                Some(value) => command.env(name, OsStr::from_bytes(value)),
+                None => command.env_remove(name),
+            };
+        }
         let setup = os::child::Setup {
             descriptors: vec![(1, envelope_read), (2, errors_write)],
             ..Default::default()

@@ -64,7 +64,7 @@ impl ReplyReader {
     }
 
     /// The next complete reply, `None` when more bytes are needed.
-    pub fn next(&mut self) -> Result<Option<Reply>, ReplyError> {
+    pub fn take(&mut self) -> Result<Option<Reply>, ReplyError> {
         loop {
             let Some(end) = memchr::memchr(b'\n', &self.input) else {
                 return if LINE_BYTES_MAX < self.input.len() {
@@ -127,7 +127,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Option<Reply>, ReplyError> {
         let mut reader = ReplyReader::default();
         reader.push(bytes);
-        reader.next()
+        reader.take()
     }
 
     #[test]
@@ -176,12 +176,12 @@ mod tests {
             let mut seen = Vec::new();
             for piece in input.chunks(usize::from(u.int_in_range(1..=5u8)?)) {
                 pieces.push(piece);
-                while let Ok(Some(reply)) = pieces.next() {
+                while let Ok(Some(reply)) = pieces.take() {
                     seen.push(reply);
                 }
             }
             let mut expected = Vec::new();
-            while let Ok(Some(reply)) = whole.next() {
+            while let Ok(Some(reply)) = whole.take() {
                 expected.push(reply);
             }
             assert_eq!(seen, expected);

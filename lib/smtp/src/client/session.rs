@@ -184,7 +184,7 @@ impl Session {
                 State::Ended(_) => return Step::Done,
                 _ => {}
             }
-            match self.replies.next() {
+            match self.replies.take() {
                 Ok(Some(reply)) => self.take(reply),
                 Ok(None) => return Step::Wait,
                 Err(error) => self.state = State::Ended(End::Confused(self.stage(), error)),
@@ -212,7 +212,7 @@ impl Session {
         }
         self.output.clear();
         let stage = self.stage();
-        let end = match (&self.state, self.replies.next()) {
+        let end = match (&self.state, self.replies.take()) {
             (State::Text, Ok(Some(reply))) if !reply.is_positive() => {
                 End::Rejected(Stage::Text, reply)
             }

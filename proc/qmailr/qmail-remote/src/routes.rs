@@ -45,8 +45,12 @@ impl Route {
     /// senders, then by host and what is above it in the variable or the
     /// file, and in the database.
     pub fn find(settings: &Settings, job: &Job) -> Result<Self, Failure> {
-        let table = match settings.line(&SMTPROUTE)? {
-            Some(entries) if !entries.is_empty() => entries,
+        // The guide uses both names.
+        let variable = settings
+            .variable(SMTPROUTE.variable)
+            .or_else(|| settings.variable("SMTPROUTES"));
+        let table = match variable {
+            Some(entries) if !entries.is_empty() => entries.to_vec(),
             _ => settings.list(&SMTPROUTES)?.unwrap_or_default().join(&b'\n'),
         };
         let file = settings

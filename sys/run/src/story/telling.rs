@@ -67,7 +67,7 @@ impl Story {
     /// How the message stands after the events so far.
     pub fn verdict(&self) -> Verdict {
         let any = |state| self.deliveries.values().any(|(_, s)| *s == state);
-        let complete = self.recipients <= self.deliveries.len() && 0 < self.deliveries.len();
+        let complete = self.recipients <= self.deliveries.len() && !self.deliveries.is_empty();
         if self.refused {
             return Verdict::Failed;
         }

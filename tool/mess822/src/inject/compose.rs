@@ -148,7 +148,7 @@ impl<'a> Composer<'a> {
             add(&[b"Message-ID: <", id.as_slice(), b">\n"].concat());
         }
         if missing("from") {
-            add(&person.from_field(&self.names, self.options));
+            add(&person.field_from(&self.names, self.options));
         }
         if missing("to") && missing("cc") {
             add(b"Cc: recipient list not shown: ;\n");
@@ -176,7 +176,8 @@ impl<'a> Composer<'a> {
     fn rewrite(&self, field: &Field<'_>) -> Result<Option<AddressList>, Error> {
         let recipients = is_one_of(field, RECIPIENTS) || is_one_of(field, RESENT_RECIPIENTS);
         let always = is_one_of(field, ADDRESSES) || field.is("return-path");
-        if !always && !(recipients && self.options.use_header()) {
+        let concerned = always || (recipients && self.options.use_header());
+        if !concerned {
             return Ok(None);
         }
         let mut list = AddressList::parse(field.value).map_err(|source| Error::Syntax {

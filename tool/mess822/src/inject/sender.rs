@@ -41,7 +41,7 @@ impl Person {
     }
 
     /// The `From` field.
-    pub fn from_field(&self, names: &Names, options: &Options) -> Vec<u8> {
+    pub fn field_from(&self, names: &Names, options: &Options) -> Vec<u8> {
         let address = names.complete(&joined(&self.user, self.host.as_deref()));
         let address = address::Quoted(&address).to_vec();
         let mut out = b"From: ".to_vec();

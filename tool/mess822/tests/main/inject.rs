@@ -143,6 +143,20 @@ fn n_prints_what_would_be_queued() {
 }
 
 #[test]
+fn rules_set_variables_by_sender() {
+    let here = Installation::new();
+    here.queue_program("echo $ONE > one");
+    let rules = here.root().join("control/from.envrules");
+    std::fs::write(&rules, "joe@*:ONE=first\n").unwrap();
+    let output = here.run(&["qmail-inject", "ann"], "\nhi\n");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(here.read("one"), "first\n");
+    std::fs::write(&rules, "joe@*:LD_PRELOAD=x\n").unwrap();
+    let output = here.run(&["qmail-inject", "ann"], "\nhi\n");
+    assert_eq!(output.status.code(), Some(111));
+}
+
+#[test]
 fn mailsubj_makes_a_header() {
     let here = Installation::new();
     here.queue_program("");
