@@ -88,6 +88,8 @@ fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
         Signal::SIGTERM,
         Signal::SIGALRM,
         Signal::SIGHUP,
+        // Collected and ignored: qmail-daemon passes it on.
+        Signal::SIGINT,
         Signal::SIGCHLD,
     ])
     .map_err(|error| format!("unable to collect signals: {error}"))?;

@@ -60,6 +60,7 @@ impl Worker {
 
     /// Hands a delivery over. Gives the message back when nobody listens.
     pub fn deliver(&mut self, slot: u16, mut request: Request, message: File) -> Result<(), File> {
+        self.forget_idle_connection_that_ended();
         if self.connection.is_none() {
             self.connection = self.connect().ok();
         }
@@ -78,6 +79,17 @@ impl Worker {
             message,
         });
         Ok(())
+    }
+
+    /// A worker that was restarted while it had nothing to do costs no
+    /// delivery a deferral.
+    fn forget_idle_connection_that_ended(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && connection.running.is_empty()
+            && connection.receive(&mut Vec::new()).is_err()
+        {
+            self.connection = None;
+        }
     }
 
     fn connect(&self) -> io::Result<Connection> {

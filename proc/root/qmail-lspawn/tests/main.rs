@@ -279,7 +279,6 @@ fn virtual_users_go_to_the_worker_and_back_in_any_order() {
     // With nobody there the program does it.
     drop((worker, listener));
     fs::remove_file(spawner.directory.path().join("run/deliver")).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(100));
     let (outcome, text) = spawner.try_one(1, "7/30", "v.example-ann@v.example");
     assert_eq!(outcome, Outcome::Success);
     assert!(text.starts_with("user=v.example "), "{text}");

@@ -322,3 +322,68 @@ fn many_messages_all_end_and_leave_nothing() {
     here.wait_for("empty queue", || here.queue_files().is_empty());
     assert_eq!(here.log().matches(": success: ").count(), MESSAGES);
 }
+
+#[test]
+fn every_event_of_a_message_has_its_trace() {
+    let mut here = installation();
+    let socket = here.root().join("run/trace");
+    let collector = os::socket::listen_datagrams(&socket, 0o666).unwrap();
+    here.own(&socket);
+    here.start_writer();
+    here.start();
+    here.queue(
+        "q\n",
+        "ann@there.example",
+        &["x-fail@here.example", "ok@here.example"],
+    );
+    here.wait_for("bounce", || here.log().contains("bounce msg "));
+    here.wait_for("empty queue", || here.queue_files().is_empty());
+    collector.set_nonblocking(true).unwrap();
+    let mut kinds = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length) = collector.recv(&mut buffer) {
+        let event: wire::trace::Event = serde_json::from_slice(&buffer[..length]).unwrap();
+        if event.trace.to_string() == "0123456789abcdef" {
+            assert_eq!(event.queue.as_deref(), Some("queue1"));
+            assert!(event.kind != wire::trace::Kind::Bounced || event.other.is_some());
+            kinds.push(format!("{:?}", event.kind));
+        }
+    }
+    // Two deliveries run at once and end in any order.
+    kinds[1..5].sort();
+    let expected = "Preprocessed Delivered Failed Started Started Bounced Ended";
+    assert_eq!(kinds.join(" "), expected);
+}
+
+#[test]
+fn several_queues_run_side_by_side_and_say_which_they_are() {
+    let mut here = installation();
+    let second = here.start_two_queues();
+    here.wait_for("both", || {
+        here.log()
+            .matches("status: local 0/10 remote 0/20 queue")
+            .count()
+            == 2
+    });
+    assert!(
+        here.log().contains("qmail-daemon: qStart/qCount 1/2\n"),
+        "{}",
+        here.log()
+    );
+    let id = here.queue_in(&second, "q\n", "ann@here.example", &["b@there.example"]);
+    here.wait_for_line(&format!("end msg {id} queue2"));
+    let log = here.log();
+    assert!(log.contains("starting delivery 1.2: msg "), "{log}");
+    assert!(
+        log.contains("delivery 1.2: success: 1.2.3.4_accepted_message./ queue2\n"),
+        "{log}"
+    );
+    here.signal(Signal::SIGTERM);
+    assert_eq!(here.wait_for_exit(), Some(0));
+    assert_eq!(
+        here.log()
+            .matches("status: qmail-send exiting queue")
+            .count(),
+        2
+    );
+}

@@ -18,7 +18,8 @@ const NOBODY: Identity = Identity {
     uid: 65534,
     gid: 65534,
 };
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
+    "qmail-daemon",
     "qmail-start",
     "qmail-send",
     "qmail-todo",
@@ -113,6 +114,18 @@ impl Installation {
         self.spawn(command);
     }
 
+    /// Starts two queues; the second is made here.
+    pub fn start_two_queues(&mut self) -> Layout {
+        let second = self.root().join("queue/queue2");
+        queue::create(&second, None).unwrap();
+        own_all(&second);
+        self.control("queue_count", "2\n");
+        let mut command = self.command("qmail-daemon");
+        command.arg("./Maildir/");
+        self.spawn(command);
+        Layout::detect(second).unwrap()
+    }
+
     /// Makes a file written by the test belong to the installation.
     pub fn own(&self, path: &Path) {
         own(path);
@@ -168,21 +181,26 @@ impl Installation {
 
     /// Puts a message into `todo` as qmail-queue would; its number.
     pub fn queue(&self, text: &str, sender: &str, recipients: &[&str]) -> u64 {
-        let temporary = self.layout.root().join("pid/new");
+        self.queue_in(&self.layout, text, sender, recipients)
+    }
+
+    /// As [`Installation::queue`], in another queue.
+    pub fn queue_in(&self, layout: &Layout, text: &str, sender: &str, recipients: &[&str]) -> u64 {
+        let temporary = layout.root().join("pid/new");
         fs::write(&temporary, text).unwrap();
         let id = fs::metadata(&temporary).unwrap().ino();
         own(&temporary);
-        fs::rename(&temporary, self.layout.mess(id)).unwrap();
+        fs::rename(&temporary, layout.mess(id)).unwrap();
         let mut envelope = format!("u1000\0p77\0F{sender}\0").into_bytes();
         for recipient in recipients {
             envelope.extend_from_slice(format!("T{recipient}\0").as_bytes());
         }
         envelope.extend_from_slice(b"hX-Indimail-Trace: 0123456789abcdef\nX-Colour: blue\n\0");
-        let intd = self.layout.intd(id);
+        let intd = layout.intd(id);
         fs::write(&intd, envelope).unwrap();
         own(&intd);
-        fs::rename(&intd, self.layout.todo(id)).unwrap();
-        if let Ok(mut trigger) = os::file::open_fifo_write(&self.layout.lock("trigger")) {
+        fs::rename(&intd, layout.todo(id)).unwrap();
+        if let Ok(mut trigger) = os::file::open_fifo_write(&layout.lock("trigger")) {
             let _ = trigger.write_all(b"\0");
         }
         id
