@@ -23,8 +23,7 @@ pub use server::server_config;
 pub use rustls;
 /// TLS sessions on tokio, and the types their callers name.
 pub use tokio_rustls::{
-    TlsAcceptor, TlsConnector, client::TlsStream as ClientStream,
-    server::TlsStream as ServerStream,
+    TlsAcceptor, TlsConnector, client::TlsStream as ClientStream, server::TlsStream as ServerStream,
 };
 
 use std::path::PathBuf;

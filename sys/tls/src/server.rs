@@ -17,6 +17,10 @@ use crate::Error;
 const SIGNER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a certificate is used before the signer is asked for a newer one.
 const CERTIFICATE_AGE_MAX: Duration = Duration::from_secs(60);
+/// How long a server waits for a signer that starts at the same time.
+const START_WAIT: Duration = Duration::from_secs(5);
+/// How often it tries meanwhile.
+const START_POLL: Duration = Duration::from_millis(50);
 /// Sessions kept for TLS 1.2 resumption.
 const SESSIONS_MAX: usize = 1024;
 
@@ -32,7 +36,7 @@ pub fn server_config(signer_socket: &Path, key: &str) -> Result<Arc<ServerConfig
     };
     // Ask now, so that a missing certificate is found when the server starts
     // and not when the first client comes.
-    let first = certificates.ask()?;
+    let first = certificates.ask_patiently()?;
     *certificates
         .current
         .lock()
@@ -55,6 +59,20 @@ struct RemoteCertificates {
 }
 
 impl RemoteCertificates {
+    /// As `ask`, waiting for a signer that is not there yet: supervision
+    /// starts all services at once.
+    fn ask_patiently(&self) -> Result<Arc<CertifiedKey>, Error> {
+        let started = Instant::now();
+        loop {
+            match self.ask() {
+                Err(Error::Signer(_)) if started.elapsed() < START_WAIT => {
+                    std::thread::sleep(START_POLL);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     fn ask(&self) -> Result<Arc<CertifiedKey>, Error> {
         let request = Request::Describe {
             key: self.key.clone(),

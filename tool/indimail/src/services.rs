@@ -22,8 +22,8 @@ pub enum Tls {
 pub enum Task {
     /// Listens on a port: program, standard port, TLS, further arguments.
     Listen(&'static str, u16, Tls, &'static str),
-    /// Serves the rest of the system; the program with its arguments. It is
-    /// started as the user.
+    /// Serves the rest of the system: the program with its arguments. Started
+    /// by root it opens its socket, looks up who may ask, and becomes its user.
     Serve(&'static str),
     /// Runs the queue; started as root to start others as others.
     Queue,
@@ -157,10 +157,6 @@ impl Service {
     }
 
     fn run_script(&self, site: &Site) -> String {
-        let as_user = match site.mode {
-            Mode::Separated => format!("setuidgid {} ", self.user),
-            Mode::SingleUser => String::new(),
-        };
         let command = match self.task {
             Task::Listen(program, _, tls, arguments) => {
                 let tls = if tls == Tls::Implicit {
@@ -177,7 +173,7 @@ impl Service {
                     "sh -c 'exec {program} --listen \"$LOCALIP:$PORT\" --tls {tls}{user}{arguments}'"
                 )
             }
-            Task::Serve(program) => format!("{as_user}{program}"),
+            Task::Serve(program) => program.to_owned(),
             Task::Queue => {
                 "sh -c 'exec qmail-daemon \"$(cat \"$QMAILDIR/control/defaultdelivery\")\"'".into()
             }
