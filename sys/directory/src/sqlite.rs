@@ -7,6 +7,7 @@
 
 mod alias;
 mod auth;
+mod counters;
 mod user;
 
 use std::path::{Path, PathBuf};
