@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn long_fields_are_folded_after_commas() {
-        let many = vec!["somebody@somewhere.example"; 5].join(",");
+        let many = ["somebody@somewhere.example"; 5].join(",");
         let (field, addresses) = rewritten(&many);
         assert_eq!(addresses.len(), 5);
         assert_eq!(field.matches("\n  somebody").count(), 2);

@@ -168,6 +168,23 @@ mod tests {
 
     // Attack 25.
     #[tokio::test]
+    async fn a_hostile_answer_gives_no_address() {
+        let server = Server::start(|name, kind| match (name, kind) {
+            ("loop.example.", _) => Answer::Cname("pool.example."),
+            ("pool.example.", _) => Answer::Cname("loop.example."),
+            ("poison.example.", "A") => {
+                Answer::Foreign("bank.example.", Ipv4Addr::new(192, 0, 2, 66))
+            }
+            ("poison.example.", _) => Answer::Empty,
+            _ => Answer::NoSuchName,
+        })
+        .await;
+        assert!(mx(&server, "loop.example").await.is_err());
+        assert!(mx(&server, "poison.example").await.is_err());
+    }
+
+    // Attack 25.
+    #[tokio::test]
     async fn a_resolver_that_is_down_is_no_answer() {
         let resolver = Resolver::with_servers(&["127.0.0.1:1".parse().unwrap()]).unwrap();
         let error = resolver.mx(&Domain::parse("b.example").unwrap()).await;

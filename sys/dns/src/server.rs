@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::MX;
+use hickory_proto::rr::rdata::{CNAME, MX};
 use hickory_proto::rr::{Name, RData, Record};
 use tokio::net::UdpSocket;
 
@@ -13,6 +13,10 @@ pub enum Answer {
     Mx(Vec<(u16, &'static str)>),
     A(Vec<Ipv4Addr>),
     Aaaa(Vec<Ipv6Addr>),
+    /// Another name for this one.
+    Cname(&'static str),
+    /// An address of a name nobody asked for.
+    Foreign(&'static str, Ipv4Addr),
     Empty,
     NoSuchName,
     Failure,
@@ -57,6 +61,12 @@ fn answer(question: &Message, zone: &impl Fn(&str, &str) -> Answer) -> Message {
             .collect(),
         Answer::A(list) => list.into_iter().map(|ip| RData::A(ip.into())).collect(),
         Answer::Aaaa(list) => list.into_iter().map(|ip| RData::AAAA(ip.into())).collect(),
+        Answer::Cname(target) => vec![RData::CNAME(CNAME(Name::from_str(target).unwrap()))],
+        Answer::Foreign(other, ip) => {
+            let other = Name::from_str(other).unwrap();
+            reply.add_answer(Record::from_rdata(other, 60, RData::A(ip.into())));
+            Vec::new()
+        }
         Answer::Empty => Vec::new(),
         Answer::NoSuchName => {
             reply.metadata.response_code = ResponseCode::NXDomain;

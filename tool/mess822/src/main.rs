@@ -21,7 +21,7 @@ const NAMES: &str = "qmail-inject sendmail mailq newaliases predate datemail mai
 fn main() -> ExitCode {
     let mut arguments: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
     let mut name = name_of(&arguments);
-    if name == "mess822" && 1 < arguments.len() {
+    if !NAMES.split(' ').any(|known| known == name) && 1 < arguments.len() {
         arguments.remove(0);
         name = name_of(&arguments);
     }
@@ -39,6 +39,10 @@ fn main() -> ExitCode {
         "predate" => run::process("predate", || small::predate(arguments)),
         "datemail" => run::process("datemail", || small::datemail(arguments)),
         "mailsubj" => run::process("mailsubj", || small::mailsubj(arguments)),
+        "--help" => {
+            println!("usage: mess822 tool [argument...]\n\nTools: {NAMES}");
+            ExitCode::SUCCESS
+        }
         _ => run::process("mess822", || -> Result<(), Exit> {
             Err(Exit::new(
                 run::PERMANENT,

@@ -13,6 +13,7 @@ use run::{Exit, Home, ProgramEnd, Settings, Tracer};
 use wire::trace::TraceId;
 
 use crate::inject::{self, Options, RecipientsFrom};
+use crate::submit::Submitted;
 
 const EX_OK: u8 = 0;
 const EX_USAGE: u8 = 64;
@@ -143,16 +144,11 @@ fn deliver(request: &Request) -> Result<ProgramEnd, Exit> {
     if !request.verbose {
         return Ok(EX_OK.into());
     }
-    if let Some(place) = submitted {
-        println!(
-            "queued as {} in {}, trace {trace}",
-            place.message, place.queue
-        );
-    }
-    Ok(tell(&home, trace).into())
+    println!("trace {trace}");
+    Ok(tell(&home, trace, submitted).into())
 }
 
-fn tell(home: &Home, trace: TraceId) -> u8 {
+fn tell(home: &Home, trace: TraceId, submitted: Option<Submitted>) -> u8 {
     match crate::follow::follow(home, trace) {
         Ok(Some(Verdict::Delivered)) => EX_OK,
         Ok(Some(Verdict::Deferred)) => EX_TEMPFAIL,
@@ -163,8 +159,11 @@ fn tell(home: &Home, trace: TraceId) -> u8 {
         }
         // The message is safe; only its story is not for this user.
         Err(error) => {
+            let place = submitted.map_or(String::new(), |place| {
+                format!(" as {} in {}", place.message, place.queue)
+            });
             println!(
-                "the message is queued, but {error}; somebody who may can say `indimail trace {trace}`"
+                "the message is queued{place}, but {error}; somebody who may can say `indimail trace {trace}`"
             );
             EX_OK
         }

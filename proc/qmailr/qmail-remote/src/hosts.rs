@@ -40,7 +40,7 @@ async fn of_relay(relay: &Host, setup: &Setup) -> Result<Vec<Candidate>, Failure
     let addresses = match relay {
         Host::Literal(ip) => vec![*ip],
         Host::Name(name) => {
-            let addresses = setup.resolver.addresses(name).await;
+            let addresses = setup.resolver()?.addresses(name).await;
             addresses.map_err(|error| explain(error, name.as_str()))?
         }
     };
@@ -57,7 +57,7 @@ async fn of_domain(job: &Job, setup: &Setup) -> Result<Vec<Candidate>, Failure> 
         Host::Literal(_) => return of_relay(&job.host, setup).await,
         Host::Name(name) => name,
     };
-    let exchangers = setup.resolver.mx(name).await;
+    let exchangers = setup.resolver()?.mx(name).await;
     let exchangers = exchangers.map_err(|error| explain(error, &job.host_text))?;
     Ok(exchangers
         .into_iter()

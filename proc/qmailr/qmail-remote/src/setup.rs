@@ -23,7 +23,8 @@ const TIMEOUT_SECONDS_MAX: i64 = 86_400;
 pub struct Setup {
     pub helo: String,
     pub route: Route,
-    pub resolver: dns::Resolver,
+    /// Or why there is none; mail with a route by number needs none.
+    resolver: Result<dns::Resolver, dns::Error>,
     pub own: Own,
     pub bindings: Bindings,
     pub security: Security,
@@ -59,7 +60,7 @@ impl Setup {
         };
         Ok(Self {
             helo: String::from_utf8_lossy(&helo).into_owned(),
-            resolver: dns::Resolver::from_settings(settings)?,
+            resolver: dns::Resolver::from_settings(settings),
             own: Own::read(settings)?,
             security: Security::read(home, settings, job, route.port)?,
             credentials: credentials(settings, &route)?,
@@ -69,6 +70,13 @@ impl Setup {
             bindings,
             route,
         })
+    }
+
+    /// Who to ask for names.
+    pub fn resolver(&self) -> Result<&dns::Resolver, Failure> {
+        self.resolver
+            .as_ref()
+            .map_err(|error| Failure::Dns(error.to_string()))
     }
 }
 

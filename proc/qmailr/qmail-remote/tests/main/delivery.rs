@@ -11,6 +11,10 @@ const MESSAGE: &str = "Subject: hi\n\n.dot\nbare\rreturn\nübrig";
 /// Runs the program in an installation of its own; its report, NULs shown as
 /// `|`.
 fn deliver(root: &Path, port: u16) -> String {
+    deliver_asking(root, port, "127.0.0.1:1")
+}
+
+fn deliver_asking(root: &Path, port: u16, resolver: &str) -> String {
     fs::create_dir_all(root.join("control")).unwrap();
     fs::write(root.join("control/me"), "client.example\n").unwrap();
     fs::write(
@@ -30,7 +34,7 @@ fn deliver(root: &Path, port: u16) -> String {
         ])
         .env_clear()
         .env("QMAILDIR", root)
-        .env("DNSRESOLVER", "127.0.0.1:1")
+        .env("DNSRESOLVER", resolver)
         .stdin(fs::File::open(root.join("message")).unwrap())
         .stderr(Stdio::inherit())
         .output()
@@ -136,6 +140,16 @@ fn nobody_there_defers() {
     let report = deliver(directory.path(), 1);
     assert!(report.starts_with("ZSorry, I wasn't able to establish an SMTP connection"));
     assert!(report.ends_with(". (#4.4.1)\n|"));
+}
+
+#[test]
+fn a_resolver_that_cannot_be_set_up_matters_only_to_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let (port, server) = serve(&[Manner::Plain]);
+    fs::create_dir(directory.path().join("control")).unwrap();
+    let report = deliver_asking(directory.path(), port, "not an address");
+    assert!(report.contains("|K127.0.0.1 accepted message."), "{report}");
+    server.join().unwrap();
 }
 
 #[test]
