@@ -22,7 +22,7 @@ echo did 1+0+0"#;
 const REMOTE: &str = r#"case "$5" in
   *defer*) printf 'r\0Z1.2.3.4 busy\n\0';;
   *fail*) printf 'h1.2.3.4 does not like recipient. (#5.1.1)\n\0Zdropped\0';;
-  *) cat >>"${0%/bin/remote}/sent"; echo "to $5 at $1 size $4" >>"${0%/bin/remote}/sent"
+  *) id -un >>"${0%/bin/remote}/remote-user"; cat >>"${0%/bin/remote}/sent"; echo "to $5 at $1 size $4" >>"${0%/bin/remote}/sent"
      printf 'r\0K1.2.3.4 accepted message.\n\0';;
 esac"#;
 
@@ -386,4 +386,33 @@ fn several_queues_run_side_by_side_and_say_which_they_are() {
             .count(),
         2
     );
+}
+
+#[test]
+fn as_root_every_process_and_delivery_is_somebody_else() {
+    let Some(mut here) = Installation::of_root(LOCAL, REMOTE) else {
+        return;
+    };
+    here.start_writer();
+    here.start();
+    let recipients = ["ok@here.example", "x-fail@here.example"];
+    here.queue("q\n", "ann@there.example", &recipients);
+    here.wait_for("bounce", || here.log().contains("bounce msg "));
+    here.wait_for("empty queue", || here.queue_files().is_empty());
+    let read = |name| fs::read_to_string(here.root().join(name)).unwrap();
+    let uid = |name| os::account::Account::by_name(name).unwrap().identity.uid;
+    let expected = format!("by ./Maildir/ as {}\n", uid("alias"));
+    assert!(
+        read("delivered").contains(&expected),
+        "{}",
+        read("delivered")
+    );
+    assert_eq!(read("remote-user"), "qmailr\n");
+    assert!(
+        here.log().contains(&format!(" uid {}\n", uid("qmails"))),
+        "{}",
+        here.log()
+    );
+    here.signal(Signal::SIGTERM);
+    assert_eq!(here.wait_for_exit(), Some(0));
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use os::account::Identity;
+use os::account::{Account, Identity};
 use os::child::{Setup, prepare};
 use os::signal::Signal;
 use queue::Layout;
@@ -35,6 +35,8 @@ pub struct Installation {
     directory: tempfile::TempDir,
     pub layout: Layout,
     running: Vec<Child>,
+    /// As whom programs are started when the tests run as root.
+    identity: Option<Identity>,
 }
 
 /// Builds the programs next to the one under test.
@@ -75,10 +77,39 @@ impl Installation {
             directory,
             layout: Layout::detect(&queue).unwrap(),
             running: Vec::new(),
+            identity: os::account::is_root().then_some(NOBODY),
         };
         new.control("me", "here.example\n");
         own_all(&root);
         new
+    }
+
+    /// The same with a user for each process; `None` where the tests do not
+    /// run as root or the accounts do not exist.
+    pub fn of_root(local: &str, remote: &str) -> Option<Self> {
+        let gid = os::account::group("qmail")
+            .ok()
+            .filter(|_| os::account::is_root())?;
+        let member = |name| {
+            let uid = Account::by_name(name).ok()?.identity.uid;
+            Some(Identity { uid, gid })
+        };
+        let owners = queue::Owners {
+            qmailq: member("qmailq")?,
+            qmails: member("qmails")?,
+            qmailr: member("qmailr")?,
+        };
+        let alias = member("alias")?;
+        let mut new = Self::new(local, remote);
+        new.identity = None;
+        for directory in ["bin", "control", "queue", "run", "users"] {
+            chown(new.root().join(directory), Some(0), Some(0)).unwrap();
+        }
+        chown(new.root().join("alias"), Some(alias.uid), Some(gid)).unwrap();
+        // The scripts of several users write beside each other.
+        fs::set_permissions(new.root(), fs::Permissions::from_mode(0o777)).unwrap();
+        queue::create(new.layout.root(), Some(&owners)).unwrap();
+        Some(new)
     }
 
     pub fn root(&self) -> &Path {
@@ -148,10 +179,9 @@ impl Installation {
                 .open(path)
                 .unwrap()
         };
-        let identity = os::account::is_root().then_some(NOBODY);
         let setup = Setup {
             descriptors: vec![(1, log().into()), (2, log().into())],
-            identity,
+            identity: self.identity,
             new_session: true,
         };
         prepare(&mut command, setup);
@@ -189,7 +219,7 @@ impl Installation {
         let temporary = layout.root().join("pid/new");
         fs::write(&temporary, text).unwrap();
         let id = fs::metadata(&temporary).unwrap().ino();
-        own(&temporary);
+        own_as(&temporary, &layout.root().join("mess"));
         fs::rename(&temporary, layout.mess(id)).unwrap();
         let mut envelope = format!("u1000\0p77\0F{sender}\0").into_bytes();
         for recipient in recipients {
@@ -198,7 +228,7 @@ impl Installation {
         envelope.extend_from_slice(b"hX-Indimail-Trace: 0123456789abcdef\nX-Colour: blue\n\0");
         let intd = layout.intd(id);
         fs::write(&intd, envelope).unwrap();
-        own(&intd);
+        own_as(&intd, &layout.root().join("mess"));
         fs::rename(&intd, layout.todo(id)).unwrap();
         if let Ok(mut trigger) = os::file::open_fifo_write(&layout.lock("trigger")) {
             let _ = trigger.write_all(b"\0");
@@ -253,6 +283,13 @@ fn own(path: &Path) {
     if os::account::is_root() {
         chown(path, Some(NOBODY.uid), Some(NOBODY.gid)).unwrap();
     }
+}
+
+/// Gives a file the owner of another.
+fn own_as(path: &Path, like: &Path) {
+    let owner = Identity::owner_of(like).unwrap();
+    chown(path, Some(owner.uid), Some(owner.gid)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
 }
 
 fn own_all(path: &Path) {
