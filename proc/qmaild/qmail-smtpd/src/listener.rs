@@ -98,7 +98,7 @@ pub async fn serve(service: &Arc<Service>, listeners: Vec<Listener>) -> Result<u
         _ = interrupt.recv() => {}
     }
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    let _ = service.stop.send(true);
+    service.stop.send_replace(true);
     let all = u32::try_from(places_max).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(LAST_SESSIONS_MAX, house.places.acquire_many(all)).await;
     service.journal.finish();

@@ -40,7 +40,7 @@ pub async fn serve(service: &Service) -> Result<u8, String> {
     tokio::select! {
         () = &mut session => {}
         _ = terminate.recv() => {
-            let _ = service.stop.send(true);
+            service.stop.send_replace(true);
             session.await;
         }
     }

@@ -1,0 +1,165 @@
+//! The session on descriptors 0 and 1, as under tcpserver.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::world::{World, talk};
+
+/// The program as tcpserver would start it, with a queue program that keeps
+/// message and envelope and ends as told.
+fn under_tcpserver(world: &World, code: u8, printed: &str) -> Command {
+    let stub = world.path("stub");
+    let script = format!(
+        "#!/bin/sh\ncat > {0}/message\ncat <&1 > {0}/envelope\nprintf '%s' '{printed}' >&2\nexit {code}\n",
+        world.directory.path().display()
+    );
+    std::fs::write(&stub, script).unwrap();
+    std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = world.command();
+    command
+        .env("PATH", "/usr/bin:/bin")
+        .env("TCPLOCALPORT", "25")
+        .env("TCPREMOTEIP", "192.0.2.1")
+        .env("TCPREMOTEHOST", "client.test")
+        .env("QMAILQUEUE", &stub)
+        .env("NODNSCHECK", "1");
+    command
+}
+
+const MESSAGE: &str = "HELO client.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<info@host.test>\r\nDATA\r\nhello\r\n.\r\nQUIT\r\n";
+
+#[test]
+fn a_message_goes_into_the_queue_program() {
+    let world = World::new();
+    let (output, log, code) = talk(under_tcpserver(&world, 0, ""), MESSAGE);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(output.contains("\r\n250 2.0.0 ok "), "{output}");
+    assert!(output.ends_with("221 2.0.0 mx.test closing connection\r\n"));
+    let envelope = std::fs::read(world.path("envelope")).unwrap();
+    assert_eq!(envelope, b"Fa@b.test\0Tinfo@host.test\0\0");
+    let message = std::fs::read_to_string(world.path("message")).unwrap();
+    assert!(
+        message.starts_with("Received: from client.test (192.0.2.1)\n  by mx.test with SMTP id ")
+    );
+    assert!(message.ends_with("\nhello\n"));
+    assert!(
+        log.contains(
+            " from 192.0.2.1 HELO <client.test> MAIL from <a@b.test> RCPT <info@host.test>"
+        )
+    );
+}
+
+#[test]
+fn what_the_queue_program_says_becomes_the_reply() {
+    for (code, printed, reply) in [
+        (
+            31,
+            "",
+            "554 5.3.0 mail server permanently rejected message (#5.3.0)",
+        ),
+        (53, "", "451 4.3.0 qq write error or disk full (#4.3.0)"),
+        (
+            88,
+            "noise\nDno thanks (#5.7.1)",
+            "554 5.7.1 no thanks (#5.7.1)",
+        ),
+        (88, "Zlater (#4.7.1)", "451 4.7.1 later (#4.7.1)"),
+        (88, "", "451 4.3.0 qq internal bug (#4.3.0)"),
+        (200, "", "451 4.3.0 qq temporary problem (#4.3.0)"),
+    ] {
+        let world = World::new();
+        let (output, ..) = talk(under_tcpserver(&world, code, printed), MESSAGE);
+        assert!(
+            output.contains(&format!("\r\n{reply}\r\n")),
+            "{code}: {output}"
+        );
+    }
+}
+
+#[test]
+fn a_message_refused_half_way_leaves_no_envelope() {
+    let world = World::new();
+    let mut command = under_tcpserver(&world, 0, "");
+    command.env("DATABYTES", "3");
+    let (output, ..) = talk(command, MESSAGE);
+    assert!(output.contains("552 5.3.4 "), "{output}");
+    let envelope = std::fs::read(world.path("envelope")).unwrap_or_default();
+    assert_eq!(envelope, b"");
+}
+
+#[test]
+fn variables_of_tcpserver_decide_about_relaying() {
+    let world = World::new();
+    let input = "HELO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<x@other.test>\r\nQUIT\r\n";
+    let (output, ..) = talk(under_tcpserver(&world, 0, ""), input);
+    assert!(output.contains("553 5.7.1 "));
+    let mut command = under_tcpserver(&world, 0, "");
+    command.env("RELAYCLIENT", "");
+    let (output, ..) = talk(command, input);
+    assert!(output.contains("250 2.1.5 ok"));
+    world.control("relayclients", "192.0.2.:\n");
+    let (output, ..) = talk(under_tcpserver(&world, 0, ""), input);
+    assert!(output.contains("250 2.1.5 ok"));
+}
+
+#[test]
+fn shutdown_and_openrelay_greet_with_a_refusal() {
+    for (name, value, greeting) in [
+        (
+            "SHUTDOWN",
+            "",
+            "421 mx.test SMTP service unavailable (#4.3.2)\r\n",
+        ),
+        (
+            "SHUTDOWN",
+            "450 back at noon",
+            "450 mx.test back at noon\r\n",
+        ),
+        (
+            "OPENRELAY",
+            "1",
+            "554 mx.test No mail accepted from an open relay (192.0.2.1)",
+        ),
+    ] {
+        let world = World::new();
+        let mut command = under_tcpserver(&world, 0, "");
+        command.env(name, value);
+        let (output, ..) = talk(command, "QUIT\r\n");
+        assert!(output.starts_with(greeting), "{output}");
+        assert!(output.contains("221 2.0.0 "));
+    }
+}
+
+#[test]
+fn auth_is_offered_only_with_a_checker() {
+    let world = World::new();
+    let input = "EHLO x\r\nAUTH PLAIN AGEAYg==\r\nQUIT\r\n";
+    let (output, ..) = talk(under_tcpserver(&world, 0, ""), input);
+    assert!(
+        output.contains("503 5.3.3 auth not available (#5.3.3)"),
+        "{output}"
+    );
+    let mut command = under_tcpserver(&world, 0, "");
+    command
+        .args(["mx.test", "vchkpass", "/bin/false"])
+        .env("PLAINTEXT_AUTH", "");
+    let (output, ..) = talk(command, input);
+    assert!(output.contains("250-AUTH PLAIN LOGIN\r\n"), "{output}");
+    assert!(
+        output.contains("454 4.7.0 temporary authentication failure"),
+        "{output}"
+    );
+}
+
+#[test]
+fn help_and_wrong_usage() {
+    let world = World::new();
+    let mut command = world.command();
+    command.arg("--help");
+    let (output, _, code) = talk(command, "");
+    assert!(output.starts_with("usage: qmail-smtpd") && code == Some(0));
+    let mut command = world.command();
+    command.arg("--nonsense");
+    let (_, log, code) = talk(command, "");
+    assert!(log.contains("--help") && code == Some(100));
+}

@@ -1,0 +1,6 @@
+//! The real program on real sockets, among stand-ins for its neighbours.
+
+mod client;
+mod descriptors;
+mod network;
+mod world;
