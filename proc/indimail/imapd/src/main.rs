@@ -58,6 +58,7 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
         account.identity.assume().map_err(temporary)?;
     }
     os::account::set_umask(0o077);
+    allow_descriptors();
     let tls = match options.tls {
         Tls::None => None,
         Tls::Implicit | Tls::Upgrade => {
@@ -82,6 +83,15 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
         .map_err(temporary);
     runtime.shutdown_timeout(GRACE);
     outcome
+}
+
+/// Raises the limit of descriptors as far as we may: the usual 1024 is a few
+/// hundred sessions.
+fn allow_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
 
 fn bind(options: &Options) -> Result<Vec<TcpListener>, Exit> {
