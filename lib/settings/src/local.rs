@@ -149,6 +149,15 @@ pub static QMAIL_EXT: Setting = variable(
     "Mail for user-anything goes to user when user-anything does not exist; 0 turns that off.",
 );
 
+/// Percentages at which a user is warned; the others are `QUOTAWARN2` and so
+/// on up to `QUOTAWARN10`.
+pub static QUOTAWARN: Setting = variable(
+    "QUOTAWARN1",
+    Kind::Line,
+    None,
+    "Percentage of the quota from which on OVERQUOTA_CMD is run once a week; QUOTAWARN2 to QUOTAWARN10 are further ones, the last that is reached counts.",
+);
+
 /// Settings of this group.
 pub static ALL: &[&Setting] = &[
     &DISCARD_BOUNCE,
@@ -167,4 +176,5 @@ pub static ALL: &[&Setting] = &[
     &BOUNCE_MAIL,
     &XFILTER,
     &QMAIL_EXT,
+    &QUOTAWARN,
 ];

@@ -98,7 +98,11 @@ fn clean_environment(
     settings: &Settings,
     inherited: &Environment,
 ) -> Result<Environment, run::SettingError> {
-    let listed = settings.file("envheaders")?.unwrap_or_default();
+    let file = settings.variable("ENVHEADERS").unwrap_or(b"envheaders");
+    let listed = match std::str::from_utf8(file) {
+        Ok(name) if !name.is_empty() => settings.file(name)?.unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let names: Vec<u8> = text::control::list(&listed)
         .flat_map(|line| {
             let name = line.split(|&b| b == b':').next().unwrap_or_default();
@@ -109,6 +113,7 @@ fn clean_environment(
     let passed = |name: &[u8]| {
         let equal = |other: &str| other.as_bytes() == name;
         PASSED.iter().copied().any(equal)
+            || name.starts_with(b"QUOTAWARN")
             || local::ALL.iter().any(|setting| equal(setting.variable))
             || from_headers.iter().any(|(variable, _)| equal(variable))
     };

@@ -11,6 +11,7 @@ mod home;
 mod lines;
 mod mailbox;
 mod remote;
+mod warning;
 
 use std::fs::File;
 use std::path::Path;
@@ -108,15 +109,14 @@ impl Job<'_> {
             return Ok(Outcome::success());
         }
         let (name, domain) = self.recipient()?;
-        let Some((user, name)) = self.find(&name, &domain)? else {
+        let Some(user) = self.find(&name, &domain)? else {
             return self.without_user(&name, &domain);
         };
-        debug_assert_eq!(user.name, name);
         let allow = self.site.settings.variable(local::ALLOW_INACTIVE.variable);
         if self.options.bounce {
-            self.reject(Reject::Filter, &name, &domain)
+            self.reject(Reject::Filter, &user.name, &domain)
         } else if !user.active && allow.is_none() {
-            self.reject(Reject::Inactive, &name, &domain)
+            self.reject(Reject::Inactive, &user.name, &domain)
         } else {
             self.deliver_user(&user)
         }
@@ -144,22 +144,20 @@ impl Job<'_> {
     }
 
     /// The user of that name, else of the part before its first dash.
-    fn find(&self, name: &str, domain: &str) -> Step<Option<(User, String)>> {
+    fn find(&self, name: &str, domain: &str) -> Step<Option<User>> {
         let find = |name: &str| {
             self.users
                 .find_user(name, domain)
                 .map_err(directory_trouble)
         };
         if let Some(user) = find(name)? {
-            return Ok(Some((user, name.to_owned())));
+            return Ok(Some(user));
         }
         // An alias of the whole name is nearer than a user of its beginning.
         let extensions = self.site.settings.integer(&local::QMAIL_EXT);
         let base = name.split_once('-').map(|(base, _)| base);
         match base.filter(|base| !base.is_empty() && extensions.unwrap_or(1) != 0) {
-            Some(base) if self.aliases(name, domain)?.is_empty() => {
-                Ok(find(base)?.map(|user| (user, base.to_owned())))
-            }
+            Some(base) if self.aliases(name, domain)?.is_empty() => find(base),
             _ => Ok(None),
         }
     }

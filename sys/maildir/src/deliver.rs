@@ -74,6 +74,29 @@ pub fn deliver(
     prefix: &[u8],
     message: &File,
 ) -> Result<Delivered, Error> {
+    deliver_in_steps(maildir, host, prefix, message, &|_| Ok(()))
+}
+
+/// What can fail, or be cut off by a crash, in this order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Create,
+    Write,
+    SyncFile,
+    Link,
+    SyncDirectory,
+    Unlink,
+}
+
+/// Delivers, asking `before` ahead of each step, so that tests can fail it or
+/// stop there.
+fn deliver_in_steps(
+    maildir: &Path,
+    host: &str,
+    prefix: &[u8],
+    message: &File,
+    before: &dyn Fn(Step) -> io::Result<()>,
+) -> Result<Delivered, Error> {
     let enter = |name: &str| {
         let path = maildir.join(name);
         open_directory(&path).map_err(|source| Error::Enter { path, source })
@@ -86,27 +109,37 @@ pub fn deliver(
             source,
         },
     };
+    before(Step::Create).map_err(write)?;
     let (mut file, temporary) = create(&tmp, host).map_err(write)?;
     let mut place = || {
+        before(Step::Write).map_err(write)?;
         let bytes = copy(&mut file, prefix, message).map_err(|error| match error {
             CopyError::Read(source) => Error::Read(source),
             CopyError::Write(source) => write(source),
         })?;
-        file.sync_all().map_err(write)?;
+        before(Step::SyncFile)
+            .and_then(|()| file.sync_all())
+            .map_err(write)?;
         let metadata = file.metadata().map_err(write)?;
         let name = final_name(host, &metadata, bytes);
+        before(Step::Link).map_err(write)?;
         let flags = AtFlags::empty();
         // EEXIST is another message with our name: a failure, not a success.
         linkat(&tmp, &temporary[..], &new, &name[..], flags).map_err(|e| write(e.into()))?;
-        if let Err(error) = nix::unistd::fsync(&new) {
+        let synced = before(Step::SyncDirectory)
+            .and_then(|()| nix::unistd::fsync(&new).map_err(io::Error::from));
+        if let Err(error) = synced {
             // Nobody knows what is on disk now: take the name back and let
             // the queue deliver again.
             let _ = unlinkat(&new, &name[..], UnlinkatFlags::NoRemoveDir);
-            return Err(write(error.into()));
+            return Err(write(error));
         }
         Ok(Delivered { name, bytes })
     };
     let result = place();
+    // The message is where it belongs, or will be delivered again: a file
+    // left in `tmp` is no reason to say otherwise.
+    let _ = before(Step::Unlink);
     let _ = unlinkat(&tmp, &temporary[..], UnlinkatFlags::NoRemoveDir);
     result
 }
@@ -291,5 +324,74 @@ mod tests {
         assert!(matches!(error, Error::Read(_)));
         assert!(names(&directory.path().join("tmp")).is_empty());
         assert!(names(&directory.path().join("new")).is_empty());
+    }
+
+    const STEPS: [Step; 6] = [
+        Step::Create,
+        Step::Write,
+        Step::SyncFile,
+        Step::Link,
+        Step::SyncDirectory,
+        Step::Unlink,
+    ];
+
+    #[test]
+    fn the_steps_are_taken_in_their_order() {
+        let directory = maildir();
+        let taken = std::cell::RefCell::new(Vec::new());
+        let before = |step| {
+            taken.borrow_mut().push(step);
+            Ok(())
+        };
+        deliver_in_steps(directory.path(), "h", b"", &message(b"x"), &before).unwrap();
+        assert_eq!(*taken.borrow(), STEPS);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_no_message_and_no_rest() {
+        for failing in &STEPS[..5] {
+            for (number, full) in [(nix::libc::EIO, false), (nix::libc::EDQUOT, true)] {
+                let directory = maildir();
+                let before = |step| match step == *failing {
+                    true => Err(io::Error::from_raw_os_error(number)),
+                    false => Ok(()),
+                };
+                let result = deliver_in_steps(directory.path(), "h", b"", &message(b"x"), &before);
+                let error = result.unwrap_err();
+                assert_eq!(matches!(error, Error::Full(_)), full, "{failing:?}");
+                assert!(
+                    names(&directory.path().join("new")).is_empty(),
+                    "{failing:?}"
+                );
+                assert!(
+                    names(&directory.path().join("tmp")).is_empty(),
+                    "{failing:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_crash_shows_the_whole_message_or_none() {
+        for crash in STEPS {
+            let directory = maildir();
+            let path = directory.path().to_owned();
+            // A panic takes nothing back, as a crash does not.
+            let crashed = std::thread::spawn(move || {
+                let before = |step| {
+                    assert!(step != crash, "the machine stops here");
+                    Ok(())
+                };
+                deliver_in_steps(&path, "h", b"A: b\n", &message(b"x"), &before)
+            });
+            assert!(crashed.join().is_err());
+            for name in names(&directory.path().join("new")) {
+                let content = std::fs::read(directory.path().join("new").join(name)).unwrap();
+                assert_eq!(content, b"A: b\nx", "{crash:?}");
+            }
+            // The queue tries again, whatever is left.
+            deliver(directory.path(), "h", b"A: b\n", &message(b"x")).unwrap();
+            assert!(!names(&directory.path().join("new")).is_empty());
+        }
     }
 }

@@ -7,7 +7,7 @@ use maildir::quota::{self, Quota, Usage};
 use settings::local;
 
 use super::duplicates::Copy;
-use super::{Job, daily, duplicates, io_trouble, shown, shown_path};
+use super::{Job, daily, duplicates, io_trouble, shown, shown_path, warning};
 use crate::outcome::{Outcome, Step};
 use crate::program;
 use crate::users::User;
@@ -46,6 +46,9 @@ impl Job<'_> {
         }
         // The message is safe; a count that fails now is made later.
         let _ = quota::record(inbox, quota, change, self.trash());
+        if let Some(user) = user {
+            warning::check(self, inbox, user, quota);
+        }
         Ok(Outcome::success())
     }
 

@@ -457,6 +457,31 @@ fn the_over_quota_program_gets_an_address_and_no_shell() {
 }
 
 #[test]
+fn a_mailbox_nearly_full_is_told_once_a_week() {
+    let mut world = World::new();
+    world.add("eve", "10000");
+    let log = world.path("warned");
+    let script = world.path("warn");
+    fs::write(
+        &script,
+        format!("#!/bin/sh\necho \"$# $1 $7\" >> {}\n", log.display()),
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    world.set("OVERQUOTA_CMD", script.to_str().unwrap());
+    world.set("QUOTAWARN1", "50");
+    world.set("QUOTAWARN2", "90");
+    let large = format!("x\n\n{}\n", "y".repeat(3000));
+    assert_eq!(world.deliver("eve", &large).code, 0);
+    assert!(!log.exists());
+    assert_eq!(world.deliver("eve", &large).code, 0);
+    assert_eq!(world.deliver("eve", "x\n").code, 0);
+    let warned = fs::read_to_string(&log).unwrap();
+    assert_eq!(warned.lines().count(), 1);
+    assert!(warned.starts_with("7 eve@example.com 6"), "{warned}");
+}
+
+#[test]
 fn a_day_has_its_limits() {
     let mut world = World::new();
     world.set("MAILCOUNT_LIMIT", "2");
