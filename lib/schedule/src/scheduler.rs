@@ -370,6 +370,10 @@ impl Scheduler {
         if self.stopping {
             return None;
         }
+        // First, so that a backlog of starts does not keep what is done.
+        if let Some(id) = self.finishing.pop_due(now) {
+            return Some(Step::Finish { id });
+        }
         for channel in Channel::ALL {
             let lane = &mut self.lanes[channel.index()];
             if !lane.may_start() {
@@ -382,8 +386,7 @@ impl Scheduler {
                 return Some(Step::Open { channel, id });
             }
         }
-        let id = self.finishing.pop_due(now)?;
-        Some(Step::Finish { id })
+        None
     }
 
     /// When [`Scheduler::step`] has something to do if nothing happens before.
@@ -577,6 +580,28 @@ mod tests {
             scheduler.waiting(Channel::Local).collect::<Vec<_>>(),
             [(9, 77)]
         );
+    }
+
+    #[test]
+    fn a_backlog_does_not_keep_what_is_done() {
+        let mut scheduler = Scheduler::new([1, 1]);
+        scheduler.add(Channel::Local, 7, 0);
+        scheduler.finish(8, 0);
+        assert_eq!(scheduler.step(1), Some(Step::Finish { id: 8 }));
+    }
+
+    #[test]
+    fn a_lost_spawner_leaves_its_recipients_for_later() {
+        let mut scheduler = Scheduler::new([1, 1]);
+        scheduler.add(Channel::Local, 7, 0);
+        scheduler.step(1);
+        scheduler.opened(Channel::Local, 7, 0, 100, 1);
+        scheduler.start(Channel::Local, vec![b'a'], 0);
+        scheduler.exhausted(Channel::Local);
+        scheduler.lose(Channel::Local);
+        let end = JobEnd::Requeued { next: 121 };
+        assert!(matches!(scheduler.step(1), Some(Step::Close { end: e, .. }) if e == end));
+        assert!(scheduler.is_idle());
     }
 
     #[test]
