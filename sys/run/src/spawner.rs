@@ -4,6 +4,8 @@
 //! One thread, one poll. Nothing here waits for a program, a user lookup or
 //! a delivery worker: they all answer through descriptors.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -20,8 +22,6 @@ use wire::spawn::{self, Outcome, Report};
 pub const DELIVERIES_MAX: u16 = 500;
 /// Bytes of a program's output that are kept.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
-/// Longest message id.
-const ID_BYTES_MAX: usize = 100;
 /// While more than this waits to be reported no further command is read.
 const REPORTS_BYTES_MAX: usize = 256 * 1024;
 const READ_BYTES: usize = 16 * 1024;
@@ -245,7 +245,7 @@ impl<S: Spawn> Spawner<'_, S> {
                 "Internal error: delnum in use. (#4.3.5)\n",
             ))
         } else {
-            check(command, self.owner)
+            check::check(command, self.owner)
         };
         match refusal {
             Ok(delivery) => {
@@ -368,58 +368,6 @@ impl<S: Spawn> Spawner<'_, S> {
         }
         true
     }
-}
-
-/// The spawner's own checks of a command.
-fn check(command: spawn::Command, owner: u32) -> Result<Delivery, (Outcome, &'static str)> {
-    let id = &command.message;
-    let failure = |text| Err((Outcome::Failure, text));
-    let deferral = |text| Err((Outcome::Deferral, text));
-    if id.is_empty() {
-        return failure("Internal error: messid too short. (#5.3.5)\n");
-    }
-    if ID_BYTES_MAX < id.len() {
-        return failure("Internal error: messid too long. (#5.3.5)\n");
-    }
-    let is_path = id[0].is_ascii_digit() && id.iter().all(|&b| b.is_ascii_digit() || b == b'/');
-    let Some(path) = std::str::from_utf8(id).ok().filter(|_| is_path) else {
-        return failure("Internal error: messid has nonnumerics. (#5.3.5)\n");
-    };
-    let Some(at) = command.recipient.iter().rposition(|&b| b == b'@') else {
-        return failure("Sorry, address must include host name. (#5.1.3)\n");
-    };
-    let Ok(message) = open_message(path) else {
-        return deferral("qmail-spawn unable to open message. (#4.3.0)\n");
-    };
-    let Ok(metadata) = message.metadata() else {
-        return deferral("qmail-spawn unable to fstat message. (#4.3.0)\n");
-    };
-    if !metadata.is_file() {
-        return deferral("Sorry, message has wrong type. (#4.3.5)\n");
-    }
-    if metadata.uid() != owner {
-        return deferral("Sorry, message has wrong owner. (#4.3.5)\n");
-    }
-    Ok(Delivery {
-        slot: command.slot,
-        local: command.recipient[..at].to_vec(),
-        domain: command.recipient[at + 1..].to_vec(),
-        id: command.message,
-        sender: command.sender,
-        extra_headers: command.extra_headers,
-        env_headers: command.env_headers,
-        bytes: metadata.len(),
-        message,
-    })
-}
-
-/// Opens a message without following a link or waiting for a FIFO's writer.
-fn open_message(path: &str) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    File::options()
-        .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(path)
 }
 
 /// Starts a program with its output on a pipe.

@@ -17,6 +17,23 @@ const MESSAGES_FOR_ONE_SYNC: usize = 3;
 #[derive(Debug)]
 pub struct Disks(Vec<File>);
 
+/// Closes the files of a batch that will be synced as a whole, so that its
+/// size is not limited by the number of descriptors, and forgets header lines
+/// that are in the files already.
+pub fn close_what_one_sync_covers(batch: &mut [Sorted]) {
+    if let Some(last) = batch.last_mut() {
+        last.info.extra_headers = Vec::new();
+    }
+    let closed = match batch.len() {
+        MESSAGES_FOR_ONE_SYNC => batch,
+        length if MESSAGES_FOR_ONE_SYNC < length => &mut batch[length - 1..],
+        _ => return,
+    };
+    for sorted in closed {
+        sorted.files.clear();
+    }
+}
+
 impl Disks {
     /// Finds them; open before anything is written, so that no failed write
     /// is overlooked.
@@ -36,8 +53,8 @@ impl Disks {
     /// nothing of the batch may be believed.
     pub fn sync(&self, batch: &[Sorted], durability: &Durability) -> io::Result<()> {
         let is_on = |sync: &Sync| *sync == Sync::Always;
-        let both = is_on(&durability.files) && is_on(&durability.directories);
-        if both && MESSAGES_FOR_ONE_SYNC <= batch.len() {
+        let any = is_on(&durability.files) || is_on(&durability.directories);
+        if any && MESSAGES_FOR_ONE_SYNC <= batch.len() {
             return self.0.iter().try_for_each(os::file::sync_file_system);
         }
         if is_on(&durability.files) {

@@ -22,12 +22,12 @@ use wire::clean::{Answer, Command};
 use wire::todo::{Channels, Message, Order, append};
 use wire::trace::{Kind, TraceId};
 
-use crate::batch::Disks;
+use crate::batch::{self, Disks};
 use crate::controls;
 use crate::sort::{self, Sorted};
 
-/// Messages preprocessed together; each has at most three files open.
-const BATCH_MESSAGES_MAX: usize = 128;
+/// Messages preprocessed together. The more wait, the more share a sync.
+const BATCH_MESSAGES_MAX: usize = 512;
 /// A scan without a trigger, in case one was lost.
 const SCAN_SECONDS: i64 = 1500;
 /// A message that made trouble is left alone this long, then twice as long.
@@ -280,7 +280,7 @@ impl Todo {
     }
 
     fn preprocess(&mut self, ids: Vec<u64>) -> io::Result<()> {
-        let mut batch: Vec<Sorted> = Vec::with_capacity(ids.len());
+        let mut batch: Vec<Sorted> = Vec::new();
         for id in ids {
             let line = self.lines.new_message(id);
             self.log(&line);
@@ -290,6 +290,7 @@ impl Todo {
                     let line = self.lines.info(id, bytes, &sorted.info.sender, qp, uid);
                     self.log(&line);
                     batch.push(sorted);
+                    batch::close_what_one_sync_covers(&mut batch);
                 }
                 Err(error) => self.trouble(id, &error.to_string()),
             }

@@ -416,3 +416,32 @@ fn as_root_every_process_and_delivery_is_somebody_else() {
     here.signal(Signal::SIGTERM);
     assert_eq!(here.wait_for_exit(), Some(0));
 }
+
+#[test]
+fn a_queue_killed_again_and_again_loses_nothing() {
+    const MESSAGES: usize = 150;
+    let mut here = installation();
+    for n in 0..MESSAGES {
+        here.queue(
+            "q\n",
+            "ann@here.example",
+            &[&format!("u{n}@there.example"), "ok@here.example"],
+        );
+    }
+    for milliseconds in [20, 60, 120, 250, 400] {
+        here.start();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        here.kill_all();
+    }
+    here.start();
+    here.wait_for("empty queue", || here.queue_files().is_empty());
+    let sent = fs::read_to_string(here.root().join("sent")).unwrap();
+    for n in 0..MESSAGES {
+        assert!(
+            sent.contains(&format!("to u{n}@there.example at ")),
+            "u{n} is lost"
+        );
+    }
+    let delivered = fs::read_to_string(here.root().join("delivered")).unwrap();
+    assert!(MESSAGES <= delivered.matches("blue ok for ").count());
+}

@@ -192,6 +192,14 @@ impl Installation {
         os::signal::send(self.running.last().unwrap().id(), signal).unwrap();
     }
 
+    /// Kills every process of the one started last, without warning.
+    pub fn kill_all(&mut self) {
+        let mut child = self.running.pop().unwrap();
+        let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::killpg(group, Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+    }
+
     /// Waits until the process started last exits; its exit code.
     pub fn wait_for_exit(&mut self) -> Option<i32> {
         let mut child = self.running.pop().unwrap();

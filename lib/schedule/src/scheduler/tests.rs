@@ -1,0 +1,202 @@
+//! The scheduler under a virtual clock.
+
+use super::*;
+use crate::{LIFETIME_DEFAULT_SECONDS, Verdict};
+
+const BIRTH: i64 = 1_000_000;
+
+/// Runs one recipient through one pass and reports `outcome`.
+fn attempt(scheduler: &mut Scheduler, now: i64, outcome: Verdict) -> (Finding, JobEnd) {
+    let Some(Step::Open { channel, id }) = scheduler.step(now) else {
+        panic!("nothing to open at {now}")
+    };
+    scheduler.opened(channel, id, BIRTH, LIFETIME_DEFAULT_SECONDS, now);
+    assert!(matches!(scheduler.step(now), Some(Step::Next { .. })));
+    let started = scheduler.start(channel, b"ann@example.org".to_vec(), 0);
+    assert!(matches!(scheduler.step(now), Some(Step::Next { .. })));
+    scheduler.exhausted(channel);
+    assert_eq!(scheduler.step(now), None);
+    let finding = scheduler
+        .report(channel, started.slot, outcome)
+        .unwrap()
+        .finding;
+    let Some(Step::Close { end, .. }) = scheduler.step(now) else {
+        panic!("the job must close")
+    };
+    (finding, end)
+}
+
+#[test]
+fn a_deferred_message_is_tried_until_it_is_too_old() {
+    let mut scheduler = Scheduler::new([10, 20]);
+    scheduler.add(Channel::Remote, 7, BIRTH);
+    let (mut now, mut attempts) = (BIRTH, 0);
+    loop {
+        attempts += 1;
+        match attempt(&mut scheduler, now, Verdict::Deferral) {
+            (Finding::Deferred { next }, JobEnd::Requeued { next: again }) => {
+                assert_eq!(next, again);
+                assert_eq!(scheduler.step(next - 1), None);
+                assert_eq!(scheduler.wake_at(), Some(next));
+                now = next;
+            }
+            (finding, end) => {
+                assert_eq!(finding, Finding::Failed { expired: true });
+                assert_eq!(end, JobEnd::Done);
+                break;
+            }
+        }
+    }
+    assert_eq!((attempts, now - BIRTH), (40, 608_400));
+}
+
+#[test]
+fn no_more_deliveries_run_than_the_limit_says() {
+    let mut scheduler = Scheduler::new([2, 0]);
+    scheduler.add(Channel::Local, 7, 0);
+    scheduler.add(Channel::Remote, 8, 0);
+    let Some(Step::Open { channel, id: 7 }) = scheduler.step(5) else {
+        panic!("remote is at limit 0")
+    };
+    scheduler.opened(channel, 7, 0, 100, 5);
+    for n in 0..2 {
+        assert!(matches!(scheduler.step(5), Some(Step::Next { .. })));
+        assert_eq!(scheduler.start(channel, vec![b'a'], n).slot, n as u16);
+    }
+    assert_eq!(scheduler.step(5), None);
+    assert_eq!(scheduler.status(), "status: local 2/2 remote 0/0");
+    scheduler.report(channel, 0, Verdict::Success).unwrap();
+    assert!(matches!(scheduler.step(5), Some(Step::Next { .. })));
+}
+
+#[test]
+fn a_hold_keeps_messages_and_its_end_runs_them_all() {
+    let mut scheduler = Scheduler::new([1, 1]);
+    scheduler.add(Channel::Remote, 7, 500);
+    assert!(scheduler.hold(Channel::Remote, true, 10));
+    assert_eq!(scheduler.step(600), None);
+    assert_eq!(scheduler.status(), "status: local 0/1 remote 0/1 (held)");
+    assert!(scheduler.hold(Channel::Remote, false, 20));
+    assert!(matches!(scheduler.step(20), Some(Step::Open { id: 7, .. })));
+}
+
+#[test]
+fn after_stop_running_deliveries_end_and_nothing_starts() {
+    let mut scheduler = Scheduler::new([1, 1]);
+    scheduler.add(Channel::Local, 7, 0);
+    scheduler.add(Channel::Local, 9, 77);
+    scheduler.step(1);
+    scheduler.opened(Channel::Local, 7, 0, 100, 1);
+    scheduler.step(1);
+    scheduler.start(Channel::Local, vec![b'a'], 0);
+    scheduler.stop();
+    assert!(!scheduler.is_idle());
+    scheduler
+        .report(Channel::Local, 0, Verdict::Success)
+        .unwrap();
+    assert!(scheduler.is_idle());
+    assert_eq!(scheduler.step(1000), None);
+    assert_eq!(
+        scheduler.waiting(Channel::Local).collect::<Vec<_>>(),
+        [(9, 77)]
+    );
+}
+
+#[test]
+fn a_backlog_does_not_keep_what_is_done() {
+    let mut scheduler = Scheduler::new([1, 1]);
+    scheduler.add(Channel::Local, 7, 0);
+    scheduler.finish(8, 0);
+    assert_eq!(scheduler.step(1), Some(Step::Finish { id: 8 }));
+}
+
+#[test]
+fn a_lost_spawner_leaves_its_recipients_for_later() {
+    let mut scheduler = Scheduler::new([1, 1]);
+    scheduler.add(Channel::Local, 7, 0);
+    scheduler.step(1);
+    scheduler.opened(Channel::Local, 7, 0, 100, 1);
+    scheduler.start(Channel::Local, vec![b'a'], 0);
+    scheduler.exhausted(Channel::Local);
+    scheduler.lose(Channel::Local);
+    let end = JobEnd::Requeued { next: 121 };
+    assert!(matches!(scheduler.step(1), Some(Step::Close { end: e, .. }) if e == end));
+    assert!(scheduler.is_idle());
+}
+
+#[test]
+fn a_report_for_an_empty_slot_changes_nothing() {
+    let mut scheduler = Scheduler::new([1, 1]);
+    for slot in [0, 1, u16::MAX] {
+        let report = scheduler.report(Channel::Local, slot, Verdict::Success);
+        assert_eq!(report, Err(Unknown));
+    }
+}
+
+/// Drives random messages with random outcomes under a virtual clock and
+/// checks that every recipient gets exactly one final finding.
+#[test]
+fn every_recipient_is_done_once_whatever_happens() {
+    arbtest::arbtest(|u| {
+        let mut scheduler =
+            Scheduler::new([u.int_in_range(1..=4usize)?, u.int_in_range(1..=4usize)?]);
+        let mut now = BIRTH;
+        let messages = u.int_in_range(1..=6u64)?;
+        // Recipients left, by message: one bit each.
+        let mut left: BTreeMap<u64, u8> = BTreeMap::new();
+        let mut reading: BTreeMap<JobId, Vec<u64>> = BTreeMap::new();
+        let mut running: Vec<(Channel, u16)> = Vec::new();
+        for id in 0..messages {
+            left.insert(id, u.int_in_range(1..=15u8)?);
+            let channel = Channel::ALL[usize::from(u.arbitrary::<bool>()?)];
+            scheduler.add(channel, id, now);
+        }
+        let mut finished = Vec::new();
+        for _ in 0..100_000 {
+            if finished.len() as u64 == messages {
+                break;
+            }
+            match scheduler.step(now) {
+                Some(Step::Open { channel, id }) => {
+                    let job = scheduler.opened(channel, id, BIRTH, 10_000, now);
+                    let bits = left[&id];
+                    reading.insert(job, (0..8).filter(|b| bits >> b & 1 == 1).collect());
+                }
+                Some(Step::Next { channel, job }) => match reading.get_mut(&job).unwrap().pop() {
+                    Some(bit) => {
+                        let started = scheduler.start(channel, vec![], bit);
+                        running.push((channel, started.slot));
+                    }
+                    None => scheduler.exhausted(channel),
+                },
+                Some(Step::Close {
+                    id,
+                    end: JobEnd::Done,
+                    ..
+                }) => scheduler.finish(id, now),
+                Some(Step::Close { .. }) => {}
+                Some(Step::Finish { id }) => {
+                    assert_eq!(left[&id], 0, "message {id} ended too early");
+                    finished.push(id);
+                }
+                None => match running.pop() {
+                    Some((channel, slot)) => {
+                        let outcomes = [Verdict::Success, Verdict::Failure, Verdict::Deferral];
+                        let outcome = outcomes[u.int_in_range(0..=2usize).unwrap_or(0)];
+                        let Reported {
+                            delivery, finding, ..
+                        } = scheduler.report(channel, slot, outcome).unwrap();
+                        if !matches!(finding, Finding::Deferred { .. }) {
+                            let bits = left.get_mut(&delivery.id).unwrap();
+                            assert_eq!(*bits >> delivery.offset & 1, 1);
+                            *bits &= !(1 << delivery.offset);
+                        }
+                    }
+                    None => now = scheduler.wake_at().unwrap().max(now),
+                },
+            }
+        }
+        assert_eq!(finished.len() as u64, messages);
+        Ok(())
+    });
+}

@@ -1,0 +1,226 @@
+//! What the other processes say.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use os::signal::Interest;
+use schedule::{Channel, Finding, Reported, Verdict};
+use wire::spawn::{self, Outcome};
+use wire::todo::{Channels, Message};
+use wire::trace::Kind;
+
+use super::{Daemon, INJECTIONS_MAX, SWEEP_PAUSE, WAIT_SECONDS_MAX};
+use crate::events;
+use crate::injection::Progress;
+use crate::log::Log;
+use crate::{bounce, files};
+
+/// A descriptor that became ready.
+pub(super) enum Ready {
+    Signals,
+    /// One of [`crate::pipes::Pipes::all`].
+    Pipe(usize),
+    /// The bounce of a message.
+    Injection(u64),
+}
+
+impl Daemon {
+    pub(super) fn wait(&self, now: i64) -> io::Result<Vec<Ready>> {
+        let mut waits = vec![(self.signals.as_fd(), Interest::Read)];
+        let mut what = vec![Ready::Signals];
+        for (at, pipe) in self.pipes.all().into_iter().enumerate() {
+            let reader = pipe.reader().map(|file| (file.as_fd(), Interest::Read));
+            let writer = pipe.writer().map(|file| (file.as_fd(), Interest::Write));
+            for wait in reader.into_iter().chain(writer) {
+                waits.push(wait);
+                what.push(Ready::Pipe(at));
+            }
+        }
+        for injection in &self.injections {
+            if let Some(wait) = injection.wait() {
+                waits.push(wait);
+                what.push(Ready::Injection(injection.id));
+            }
+        }
+        let ready = os::signal::poll(&waits, Some(self.time_to_wait(now)))?;
+        let pairs = what.into_iter().zip(ready);
+        Ok(pairs
+            .filter_map(|(what, ready)| ready.then_some(what))
+            .collect())
+    }
+
+    pub(super) fn time_to_wait(&self, now: i64) -> Duration {
+        let wake = self.scheduler.wake_at().unwrap_or(i64::MAX);
+        let deadline = self.injections.iter().map(|i| i.deadline + 1).min();
+        let until = wake.min(deadline.unwrap_or(i64::MAX));
+        let seconds = until.saturating_sub(now).clamp(0, WAIT_SECONDS_MAX);
+        let wait = Duration::from_secs(seconds.unsigned_abs());
+        match self.sweep.next_turn() {
+            Ok(()) if !self.stopping => wait.min(SWEEP_PAUSE),
+            _ => wait,
+        }
+    }
+
+    pub(super) fn listen(&mut self, ready: &[Ready], log: &mut Log) {
+        for ready in ready {
+            match ready {
+                Ready::Signals => self.take_signals(log),
+                Ready::Pipe(at) => {
+                    if let Some(pipe) = self.pipes.all_mut().into_iter().nth(*at) {
+                        pipe.write_on();
+                        pipe.read_on();
+                    }
+                }
+                Ready::Injection(_) => {}
+            }
+        }
+        for channel in Channel::ALL {
+            let pipe = &mut self.pipes.spawn[channel.index()];
+            for report in pipe.take_all(spawn::take_report) {
+                self.report(channel, &report, log);
+            }
+        }
+        self.cleaner.answers(&mut self.pipes.clean, log);
+        for message in self.pipes.todo.take_all(wire::todo::take) {
+            self.todo_says(message, log);
+        }
+        self.notice_losses(log);
+        self.go_on_injecting(ready, log);
+    }
+
+    pub(super) fn go_on_injecting(&mut self, ready: &[Ready], log: &mut Log) {
+        let now = os::clock::unix_seconds();
+        for mut injection in std::mem::take(&mut self.injections) {
+            let id = injection.id;
+            let is_ready = ready
+                .iter()
+                .any(|r| matches!(r, Ready::Injection(n) if *n == id));
+            let progress = if is_ready {
+                injection.ready()
+            } else {
+                Progress::Unfinished
+            };
+            self.progress(injection, progress, log);
+        }
+        while self.injections.len() < INJECTIONS_MAX && !self.stopping {
+            let Some(id) = self.bounces_waiting.pop_front() else {
+                break;
+            };
+            self.finish(id, now, log);
+        }
+    }
+
+    pub(super) fn report(&mut self, channel: Channel, report: &spawn::Report, log: &mut Log) {
+        let verdict = match report.outcome {
+            Outcome::Success => Verdict::Success,
+            Outcome::Deferral => Verdict::Deferral,
+            Outcome::Failure => Verdict::Failure,
+            Outcome::Mangled => Verdict::Mangled,
+        };
+        let reported = match self.scheduler.report(channel, report.slot, verdict) {
+            Ok(reported) => reported,
+            Err(error) => return log.warning(&error.to_string()),
+        };
+        match reported.finding {
+            Finding::Failed { expired: true } => {
+                let text = schedule::final_report(&report.text);
+                self.found(channel, &reported, Verdict::Failure, &text, log);
+            }
+            _ => self.found(channel, &reported, verdict, &report.text, log),
+        }
+        self.status(log);
+    }
+
+    pub(super) fn found(
+        &mut self,
+        channel: Channel,
+        reported: &Reported,
+        verdict: Verdict,
+        text: &[u8],
+        log: &mut Log,
+    ) {
+        let Reported {
+            delivery, finding, ..
+        } = reported;
+        let id = delivery.id;
+        log.line(|lines| lines.ended(delivery.number, verdict, text));
+        let trace = self.open.get(&delivery.job).and_then(|open| open.trace);
+        let (kind, next) = match finding {
+            Finding::Delivered => (Kind::Delivered, None),
+            Finding::Deferred { next } => (Kind::Deferred, Some(*next)),
+            Finding::Failed { .. } => (Kind::Failed, None),
+        };
+        self.events.tell(trace, id, kind, |event| {
+            events::about(event, channel, &delivery.recipient);
+            events::words(event, text);
+            event.next = next;
+        });
+        if let Finding::Deferred { .. } = finding {
+            return;
+        }
+        if let Finding::Failed { .. } = finding {
+            let recipient = self
+                .controls
+                .virtual_domains
+                .without_prepend(&delivery.recipient);
+            let paragraph = schedule::paragraph(recipient, text);
+            if let Err(error) = bounce::record(&self.layout, id, &paragraph) {
+                // Without the note the sender would never know: better to
+                // fail the delivery again.
+                log.alert(&format!(
+                    "unable to append to bounce message; will try again: {error}"
+                ));
+                return self.scheduler.leave_some(delivery.job);
+            }
+        }
+        if !reported.ends_channel {
+            let path = files::recipients(&self.layout, channel, id);
+            if let Err(error) = queue::mark_done(&path, delivery.offset) {
+                let path = path.display();
+                log.warning(&format!(
+                    "trouble marking {path}; message will be delivered twice! {error}"
+                ));
+            }
+        }
+    }
+
+    pub(super) fn todo_says(&mut self, message: Option<Message>, log: &mut Log) {
+        let now = os::clock::unix_seconds();
+        match message {
+            Some(Message::New { channels, id }) => match channels {
+                Channels::Local => self.scheduler.add(Channel::Local, id, now),
+                Channels::Remote => self.scheduler.add(Channel::Remote, id, now),
+                Channels::Both => {
+                    self.scheduler.add(Channel::Local, id, now);
+                    self.scheduler.add(Channel::Remote, id, now);
+                }
+                Channels::Neither => self.scheduler.finish(id, now),
+            },
+            Some(Message::Log(text)) => log.raw(&text),
+            Some(Message::Exiting) => self.todo_exited = true,
+            None => log.warning("qmail-todo speaks an obscure dialect"),
+        }
+    }
+
+    /// Without one of the others nothing sensible can be done.
+    pub(super) fn notice_losses(&mut self, log: &mut Log) {
+        for channel in Channel::ALL {
+            if !self.pipes.spawn[channel.index()].is_open {
+                self.scheduler.lose(channel);
+            }
+        }
+        let lost = self
+            .pipes
+            .all()
+            .into_iter()
+            .find(|pipe| !pipe.is_open)
+            .map(|pipe| pipe.name);
+        let is_expected = self.todo_exited && lost == Some(self.pipes.todo.name);
+        if let Some(name) = lost.filter(|_| !self.lost_process && !is_expected) {
+            log.alert(&format!("oh no! lost {name} connection! dying..."));
+            self.lost_process = true;
+            self.stop(log);
+        }
+    }
+}

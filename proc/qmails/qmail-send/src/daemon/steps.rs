@@ -1,0 +1,136 @@
+//! What the scheduler wants done: messages opened, recipients started,
+//! channels closed.
+
+use schedule::{Channel, JobEnd, JobId, Step};
+use wire::spawn;
+use wire::trace::Kind;
+
+use super::{Daemon, STEPS_PER_TURN};
+use crate::events;
+use crate::files::{self, OpenMessage};
+use crate::log::Log;
+
+impl Daemon {
+    pub(super) fn steps(&mut self, now: i64, log: &mut Log) {
+        for _ in 0..STEPS_PER_TURN {
+            for channel in Channel::ALL {
+                let congested = self.pipes.spawn[channel.index()].is_congested();
+                self.scheduler.set_congested(channel, congested);
+            }
+            match self.scheduler.step(now) {
+                None => return,
+                Some(Step::Open { channel, id }) => self.open_message(channel, id, now, log),
+                Some(Step::Next { channel, job }) => self.next_recipient(channel, job, log),
+                Some(Step::Close {
+                    job,
+                    channel,
+                    id,
+                    end,
+                }) => {
+                    self.open.remove(&job);
+                    if end == JobEnd::Done {
+                        self.close_channel(channel, id, now, log);
+                    }
+                }
+                Some(Step::Finish { id }) => self.finish(id, now, log),
+            }
+        }
+    }
+
+    pub(super) fn open_message(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
+        match OpenMessage::open(&self.layout, channel, id) {
+            Ok(Some(message)) => {
+                let lifetime = self.controls.lifetime_of(&message.info.sender);
+                let birth = message.info.birth;
+                let job = self.scheduler.opened(channel, id, birth, lifetime, now);
+                self.open.insert(job, message);
+            }
+            // Somebody removed the file, or a crash came after that.
+            Ok(None) => self.close_channel(channel, id, now, log),
+            Err(error) => {
+                let text = format!("trouble opening {channel}/{id}; will try again later: {error}");
+                log.warning(&text);
+                self.scheduler.unavailable(channel, id, now);
+            }
+        }
+    }
+
+    pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, log: &mut Log) {
+        let reader = self
+            .open
+            .get_mut(&job)
+            .and_then(|open| open.recipients.as_mut());
+        match reader.map_or(Ok(None), |reader| reader.next_recipient()) {
+            Ok(Some(record)) => self.start(channel, job, record, log),
+            Ok(None) => {
+                if let Some(open) = self.open.get_mut(&job) {
+                    open.recipients = None;
+                }
+                self.scheduler.exhausted(channel);
+            }
+            Err(error) => {
+                log.warning(&format!(
+                    "trouble reading {channel}; will try again later: {error}"
+                ));
+                self.scheduler.broken(channel);
+            }
+        }
+    }
+
+    pub(super) fn start(
+        &mut self,
+        channel: Channel,
+        job: JobId,
+        record: queue::OwnedRecord,
+        log: &mut Log,
+    ) {
+        let Some(open) = self.open.get(&job) else {
+            return;
+        };
+        let recipient = record.data;
+        let started = self
+            .scheduler
+            .start(channel, recipient.clone(), record.offset);
+        let mut wire = Vec::new();
+        spawn::append_command(
+            &mut wire,
+            &spawn::Command {
+                slot: started.slot,
+                message: self.layout.mess_relative(started.id).into_bytes(),
+                sender: address::verp_expand(&open.info.sender, &recipient),
+                extra_headers: open.info.extra_headers.clone(),
+                env_headers: open.info.env_headers.clone(),
+                recipient: recipient.clone(),
+            },
+        );
+        log.line(|lines| lines.starting(started.number, started.id, channel, &recipient));
+        self.status(log);
+        self.events
+            .tell(open.trace, started.id, Kind::Started, |event| {
+                events::about(event, channel, &recipient);
+            });
+        self.pipes.spawn[channel.index()].send(&wire);
+    }
+
+    /// No recipient of a message is left on a channel.
+    pub(super) fn close_channel(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
+        let path = files::recipients(&self.layout, channel, id);
+        if let Err(error) = files::remove(&path) {
+            let path = path.display();
+            log.warning(&format!(
+                "unable to unlink {path}; will try again later: {error}"
+            ));
+            return self.scheduler.unavailable(channel, id, now);
+        }
+        match files::exists(&files::recipients(&self.layout, channel.other(), id)) {
+            Ok(true) => {}
+            Ok(false) => self.scheduler.finish(id, now),
+            Err(error) => {
+                log.warning(&format!(
+                    "unable to stat files of {id}; will try again later: {error}"
+                ));
+                self.scheduler.finish_later(id, now);
+            }
+        }
+    }
+}
