@@ -3,10 +3,12 @@
 //!
 //! The files themselves are read elsewhere; nothing here touches the machine.
 
+pub mod access;
 pub mod addresses;
 pub mod hosts;
 pub mod relay;
 pub mod tcprules;
 
+pub use access::{AccessList, HostAccess};
 pub use addresses::{AddressList, BadPattern, Mode};
 pub use hosts::Hosts;

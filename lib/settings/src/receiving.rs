@@ -76,6 +76,14 @@ settings! {
         "Senders that may relay; forgeable, so better not used.";
     AUTHDOMAINS: "authdomains", "AUTHDOMAINS", List, None,
         "Senders that must authenticate whoever they write to.";
+    HOSTACCESS: "hostaccess", "HOSTACCESS", List, None,
+        "Which client addresses may send for which domains, DOMAIN:IPPATTERN.";
+    ACCESSLIST: "accesslist", "ACCESSLIST", List, None,
+        "Who may write to whom, rcpt:SENDER:RECIPIENT and from:SENDER:RECIPIENT.";
+    PARANOID: "", "PARANOID", Presence, None,
+        "A domain in hostaccess comes from its addresses only.";
+    DOMAIN_MASQUERADE: "", "DOMAIN_MASQUERADE", Presence, None,
+        "An address in hostaccess may send for other domains, too.";
     BADHELO: "badhelo", "BADHELO", List, None,
         "HELO names that are refused.";
     RELAYCLIENTS: "relayclients", "", List, None,

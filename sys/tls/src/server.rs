@@ -9,6 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::CertificateDer;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use wire::sign::{Reply, Request, VERSION};
 
 use crate::Error;
@@ -173,7 +174,12 @@ impl Signer for RemoteSignature {
 }
 
 /// One question on a connection of its own: no connection to break or to
-/// share between threads, and the signer's limit counts handshakes.
+/// share between threads, and the signer's limit counts handshakes. Other
+/// sessions of a runtime with several threads go on meanwhile.
 fn ask(socket: &Path, request: &Request) -> Result<Reply, run::LinkError> {
-    Link::connect(socket, VERSION, SIGNER_TIMEOUT)?.ask(request)
+    let ask = || Link::connect(socket, VERSION, SIGNER_TIMEOUT)?.ask(request);
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(ask),
+        _ => ask(),
+    }
 }

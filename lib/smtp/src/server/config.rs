@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use policy::{AddressList, Hosts};
+use policy::{AccessList, AddressList, HostAccess, Hosts};
 use sasl::Mechanism;
 
 /// Most bytes of commands and message held for one client, whoever it is.
@@ -67,6 +67,10 @@ pub struct Config {
     pub relay_senders: AddressList,
     /// authdomains: senders that must authenticate for every recipient.
     pub auth_senders: AddressList,
+    /// hostaccess.
+    pub host_access: HostAccess,
+    /// accesslist.
+    pub access_list: AccessList,
     /// badhelo.
     pub bad_hellos: AddressList,
     /// Passwords may cross the wire unencrypted from anywhere.

@@ -81,6 +81,9 @@ impl Session {
         if !good && config.bad_recipients.matching(address).is_some() {
             return Some(Reply::RecipientDenied);
         }
+        if !config.access_list.allows(&transaction.sender, address) {
+            return Some(Reply::AccessDenied);
+        }
         if !may_relay && !self.is_local(address) {
             return Some(Reply::NoRelaying);
         }

@@ -103,6 +103,10 @@ pub enum Reply {
     AuthForbidden,
     /// inlookup cannot be asked.
     AuthTemporary,
+    /// hostaccess.
+    HostDenied,
+    /// accesslist.
+    AccessDenied,
     /// badmailfrom.
     SenderDenied,
     /// A sender without a domain.
@@ -235,6 +239,12 @@ impl Reply {
             Self::AuthFailed => (535, "5.7.8", "authorization failed (#5.7.0)"),
             Self::AuthForbidden => (535, "5.7.8", "authorization failed: {} (#5.7.0)"),
             Self::AuthTemporary => (454, "4.7.0", "temporary authentication failure (#4.3.0)"),
+            Self::HostDenied => (553, "5.7.1", "sorry, your host has been denied (#5.7.1)"),
+            Self::AccessDenied => (
+                553,
+                "5.7.1",
+                "sorry, sites access list denies transaction (#5.7.1)",
+            ),
             Self::SenderDenied => (
                 553,
                 "5.7.1",

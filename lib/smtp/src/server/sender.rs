@@ -76,6 +76,9 @@ impl Session {
         if config.message_bytes_max != 0 && config.message_bytes_max < parameters.size {
             return Some(Reply::TooBig);
         }
+        if !config.host_access.allows(sender, &self.peer.ip) {
+            return Some(Reply::HostDenied);
+        }
         if config.bad_senders.matching(sender).is_some() {
             return Some(Reply::SenderDenied);
         }
@@ -125,6 +128,7 @@ impl Session {
                 });
                 format!("Invalid RELAY client: MAIL from <{shown}>{who}")
             }
+            Reply::HostDenied => format!("Invalid SENDER host IP address: MAIL from <{shown}>"),
             _ => format!("Invalid SENDER address: MAIL from <{shown}>"),
         });
         let detail = self.config.bounce_mail.clone().unwrap_or_default();

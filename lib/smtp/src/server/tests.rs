@@ -3,7 +3,7 @@
 //! must have got, `!` what is different from the usual set-up.
 
 use super::*;
-use policy::{Hosts, Mode};
+use policy::{AccessList, AddressList, HostAccess, Hosts, Mode};
 
 mod attacks;
 mod dialogues;
@@ -34,8 +34,6 @@ fn lines(text: &str) -> Vec<Vec<u8>> {
 fn addresses(text: &str) -> AddressList {
     AddressList::new(lines(text), Vec::new(), None, Mode::Wildcard).unwrap()
 }
-
-use policy::AddressList;
 
 fn world() -> World {
     World {
@@ -88,6 +86,10 @@ impl World {
             "blackholedsender" => config.blackholed_senders = addresses(value),
             "blackholedrcpt" => config.blackholed_recipients = addresses(value),
             "relaymailfrom" => config.relay_senders = addresses(value),
+            "hostaccess" => config.host_access = HostAccess::new(&lines(value)),
+            "accesslist" => {
+                config.access_list = AccessList::new(&lines(value), Mode::Wildcard).unwrap();
+            }
             "badhelo" => config.bad_hellos = addresses(value),
             "relayclient" => self.peer.relay_suffix = Some(bytes),
             "greeting" => config.greeting = lines(value),

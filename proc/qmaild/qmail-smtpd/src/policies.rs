@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use policy::{AddressList, Hosts, Mode};
+use policy::{AccessList, AddressList, HostAccess, Hosts, Mode};
 use run::{Home, SettingError, Settings};
 use settings::{Setting, receiving, site};
 use smtp::server::{Config, Masquerade};
@@ -133,7 +133,19 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
     let host = text(line(&site::ME)?);
     let greeting = settings.list(&receiving::SMTPGREETING)?;
     let greeting = greeting.filter(|lines| !lines.is_empty());
+    let host_access = settings.list(&receiving::HOSTACCESS)?.unwrap_or_default();
+    let mut host_access = HostAccess::new(&host_access);
+    host_access.paranoid = set(&receiving::PARANOID);
+    host_access.masquerade = set(&receiving::DOMAIN_MASQUERADE);
+    let access_list = settings.list(&receiving::ACCESSLIST)?.unwrap_or_default();
     let config = Config {
+        host_access,
+        access_list: AccessList::new(&access_list, lists.mode).map_err(|source| {
+            Error::Pattern {
+                file: receiving::ACCESSLIST.file,
+                source,
+            }
+        })?,
         greeting: greeting.unwrap_or_else(|| vec![host.clone().into_bytes()]),
         software: concat!("IndiMail ", env!("CARGO_PKG_VERSION")).to_owned(),
         local_ip_host: text(line(&receiving::LOCALIPHOST)?),

@@ -109,6 +109,7 @@ macro_rules! dialogues {
 }
 
 dialogues! {
+    access_lists
     a_message_is_taken
     auth_mechanisms
     auth_is_limited
