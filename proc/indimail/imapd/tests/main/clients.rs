@@ -60,17 +60,11 @@ impl Client {
 #[test]
 fn python_imaplib_lives_through_a_day() {
     let mut site = Site::start("");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/main/day.py");
-    let Ok(output) = Command::new("python3")
-        .arg(script)
-        .arg(site.port.to_string())
-        .output()
-    else {
+    let home = tempfile::tempdir().unwrap();
+    if python("day.py", &[&site.port.to_string()], home.path()).is_none() {
         eprintln!("no python3 here");
         return;
-    };
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
+    }
     assert!(site.stop(), "SIGTERM ends quickly and well");
     let log = site.log();
     for line in [
@@ -181,6 +175,13 @@ fn run(program: &str, arguments: &[&str], home: &Path, input: &str) -> Option<St
     Some(said)
 }
 
+/// Runs a script of ours; `None` when there is no python3.
+fn python(script: &str, arguments: &[&str], home: &Path) -> Option<String> {
+    let script = format!("{}/tests/main/{script}", env!("CARGO_MANIFEST_DIR"));
+    let arguments = [&[script.as_str()], arguments].concat();
+    run("python3", &arguments, home, "")
+}
+
 fn files(directory: &Path) -> usize {
     let count = |sub: &str| std::fs::read_dir(directory.join(sub)).map_or(0, Iterator::count);
     count("cur") + count("new")
@@ -276,5 +277,71 @@ fn fetchmail_takes_everything_away() {
         client
             .until("b OK")
             .contains(&"* STATUS INBOX (MESSAGES 0)".to_owned())
+    );
+}
+
+#[test]
+fn tls_protects_from_the_first_byte_or_when_asked() {
+    let home = tempfile::tempdir().unwrap();
+    for mode in ["implicit", "starttls"] {
+        let site = Site::start_with("", mode);
+        let port = site.port.to_string();
+        if python("encrypted.py", &[&port, mode], home.path()).is_none() {
+            eprintln!("no python3 here");
+            return;
+        }
+        assert_eq!(site.log().contains(", starttls=1"), mode == "starttls");
+    }
+}
+
+#[test]
+fn commands_smuggled_in_before_tls_are_never_run() {
+    // Attack 5: what is pipelined after STARTTLS came from anybody.
+    let site = Site::start_with("", "starttls");
+    let mut client = Client::connect(site.port);
+    client.send("a STARTTLS\r\nb LOGIN ann@example.org secret\r\n");
+    client.until("a OK");
+    assert_eq!(client.line(), "");
+    assert!(!site.log().contains("INFO: LOGIN"));
+}
+
+#[test]
+fn mutt_reads_and_deletes() {
+    let site = Site::start("");
+    let home = tempfile::tempdir().unwrap();
+    let mut client = Client::connect(site.port);
+    client.send("a LOGIN mutt@example.org secret\r\n");
+    client.until("a OK");
+    let maildir = site.maildir("mutt@example.org");
+    for n in 0..3 {
+        deliver(
+            &maildir,
+            &format!("{n}.x"),
+            &format!("From: a@x\nSubject: letter {n}\n\nbody {n}\n"),
+        );
+    }
+    if !Path::new("/usr/bin/mutt").exists() {
+        eprintln!("no mutt here");
+        return;
+    }
+    // Read the first one, delete it, save the next one elsewhere, go.
+    let keys = "\n|i|d|s|=Kept\n|\n|$|q";
+    let Some(screen) = python("mutt.py", &[&site.port.to_string(), keys], home.path()) else {
+        eprintln!("no python3 here");
+        return;
+    };
+    assert!(
+        screen.contains("letter 0") && screen.contains("body 0"),
+        "{screen}"
+    );
+    client.send("b SELECT INBOX\r\nc STATUS Kept (MESSAGES)\r\n");
+    let told = client.until("c ");
+    assert!(
+        told.contains(&"* 1 EXISTS".to_owned()),
+        "{told:?}\n{screen}"
+    );
+    assert!(
+        told.contains(&"* STATUS Kept (MESSAGES 1)".to_owned()),
+        "{told:?}\n{screen}"
     );
 }
