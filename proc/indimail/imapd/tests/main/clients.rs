@@ -325,7 +325,7 @@ fn mutt_reads_and_deletes() {
         return;
     }
     // Read the first one, delete it, save the next one elsewhere, go.
-    let keys = "\n|i|d|s|=Kept\n|\n|$|q";
+    let keys = "\n|i|d|s|=Kept\n|\n|$|q|q|q";
     let Some(screen) = python("mutt.py", &[&site.port.to_string(), keys], home.path()) else {
         eprintln!("no python3 here");
         return;
