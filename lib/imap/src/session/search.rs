@@ -114,29 +114,34 @@ impl Session {
         let Some((uid, extent)) = job.reading.take() else {
             unreachable!("nothing was read");
         };
-        match outcome {
+        let known = match outcome {
+            Ok(Some(text)) if extent == Extent::Whole => {
+                let message = self.keep(uid, text);
+                self.view_mut().set_size(uid, message.text.len() as u64);
+                let whole = Some((&message.text[..], &*message.part));
+                let header = &message.text[message.part.header.clone()];
+                self.look(&mut job, uid, Some(header), whole);
+                true
+            }
             Ok(Some(text)) => {
-                job.left.pop();
-                if extent == Extent::Whole {
-                    let message = self.keep(uid, text);
-                    self.view_mut().set_size(uid, message.text.len() as u64);
-                    let whole = Some((&message.text[..], &*message.part));
-                    let header = &message.text[message.part.header.clone()];
-                    self.look(&mut job, uid, Some(header), whole);
-                } else {
-                    let end = header::header_end(&text);
-                    self.look(&mut job, uid, Some(&text[..end]), None);
-                }
-                self.job = SessionJob::Search(job);
+                let end = header::header_end(&text);
+                self.look(&mut job, uid, Some(&text[..end]), None)
             }
-            Ok(None) => {
-                job.left.pop();
-                self.job = SessionJob::Search(job);
-            }
+            // Gone meanwhile.
+            Ok(None) => true,
             Err(refusal) => {
                 let text = format!("NO {}", refusal.text());
-                self.finish_telling(&job.tag, &text, kept(job.numbering));
+                return self.finish_telling(&job.tag, &text, kept(job.numbering));
             }
+        };
+        if known {
+            job.left.pop();
+            job.reading = None;
+            self.job = SessionJob::Search(job);
+        } else {
+            let extent = Extent::Whole;
+            job.reading = Some((uid, extent));
+            self.ask(SessionJob::Search(job), Question::Read { uid, extent });
         }
     }
 

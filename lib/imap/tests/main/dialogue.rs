@@ -8,7 +8,8 @@ use imap::{Answer, Config, Question, Security, Session, Step};
 
 use crate::memory::Store;
 
-const CONFIG: Config = Config {
+/// What sessions of dialogues are told.
+pub const CONFIG: Config = Config {
     security: Security::StartTls,
     plaintext_passwords: true,
     cram_md5: false,
@@ -26,7 +27,15 @@ pub fn input(text: &str) -> Vec<u8> {
 
 /// What a session sends when it receives these pieces.
 pub fn talk(pieces: &[&[u8]]) -> Vec<u8> {
-    let mut player = Player::new();
+    talk_with(CONFIG, pieces)
+}
+
+/// The same of a session that was told something else.
+pub fn talk_with(config: Config, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut player = Player {
+        session: Session::new(config),
+        ..Player::new()
+    };
     let mut sent = player.run();
     for piece in pieces {
         if player.over {

@@ -89,3 +89,20 @@ fn no_bytes_make_a_session_panic() {
         Ok(())
     });
 }
+
+#[test]
+fn passwords_never_cross_an_open_network() {
+    let config = imap::Config {
+        plaintext_passwords: false,
+        ..dialogue::CONFIG
+    };
+    let pieces: [&[u8]; 2] = [
+        b"a LOGIN ann secret\r\n",
+        b"b AUTHENTICATE PLAIN AGFubgBzZWNyZXQ=\r\n",
+    ];
+    let said = dialogue::talk_with(config, &pieces);
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains(" STARTTLS LOGINDISABLED]"), "{said}");
+    assert!(said.contains("a NO [PRIVACYREQUIRED]") && said.contains("b NO [PRIVACYREQUIRED]"));
+    assert!(!said.contains(" OK logged in"));
+}

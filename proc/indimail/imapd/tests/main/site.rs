@@ -26,6 +26,11 @@ pub struct Site {
 impl Site {
     /// Starts imapd with the given quota for every user.
     pub fn start(quota: &str) -> Self {
+        Self::start_with(quota, "none")
+    }
+
+    /// Starts imapd in a TLS mode, with a signer that has a fresh key.
+    pub fn start_with(quota: &str, tls: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         for name in ["control", "run", "mail"] {
@@ -34,10 +39,12 @@ impl Site {
         let listener = UnixListener::bind(root.join("run/inlookup")).unwrap();
         let (mail, quota) = (root.join("mail"), quota.to_owned());
         std::thread::spawn(move || answer_lookups(&listener, &mail, &quota));
+        let listener = UnixListener::bind(root.join("run/signer")).unwrap();
+        std::thread::spawn(move || answer_signatures(&listener));
         let port = free_port();
         let log = std::fs::File::create(root.join("log")).unwrap();
         let imapd = Command::new(env!("CARGO_BIN_EXE_imapd"))
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--tls", "none"])
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--tls", tls])
             .args(["--user", "root", "--message-bytes", "3000000"])
             .env("QMAILDIR", root)
             .stdin(Stdio::null())
@@ -109,6 +116,26 @@ fn answer_lookups(listener: &UnixListener, mail: &Path, quota: &str) {
                     }))
                 }
                 _ => Reply::Login(Login::Refused),
+            };
+            if link.send(&reply).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+fn answer_signatures(listener: &UnixListener) {
+    use wire::sign::{Request, VERSION};
+    let pem = tls::self_signed(&["localhost".to_owned()]).unwrap();
+    let key = tls::LocalKey::from_pem(pem.as_bytes()).unwrap();
+    for stream in listener.incoming() {
+        let mut link = Link::accepted(stream.unwrap(), Path::new("signer"), VERSION);
+        while let Ok(Some(request)) = link.receive::<Request>() {
+            let reply = match request {
+                Request::Describe { .. } => key.describe(),
+                Request::Sign {
+                    scheme, message, ..
+                } => key.sign(scheme, &message),
             };
             if link.send(&reply).is_err() {
                 break;
