@@ -98,11 +98,7 @@ pub fn send_with_fd(
 
 /// As [`send_with_fd`], with any number of descriptors up to the 16 that
 /// [`receive_with_fds`] takes at once.
-pub fn send_with_fds(
-    socket: impl AsFd,
-    bytes: &[u8],
-    fds: &[BorrowedFd<'_>],
-) -> io::Result<usize> {
+pub fn send_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let control = [ControlMessage::ScmRights(&raw)];
     Ok(sendmsg::<()>(
