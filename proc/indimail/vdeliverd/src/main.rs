@@ -9,7 +9,8 @@
 //!
 //! Exits 0 after SIGTERM, when the deliveries under way are done or have had
 //! their time; who asked for the rest sees the connection end and tries
-//! again.
+//! again. Exits 111 when the companion ends, so that supervise starts both
+//! anew.
 
 mod connection;
 mod pool;
@@ -134,8 +135,13 @@ impl Serve {
             let account = Account::by_name(&self.user).map_err(|error| trouble(&error))?;
             account.identity.assume().map_err(|error| trouble(&error))?;
         }
-        let mut signals = Signals::collect(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
-            .map_err(|error| trouble(&error))?;
+        let mut signals = Signals::collect(&[
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGCHLD,
+        ])
+        .map_err(|error| trouble(&error))?;
         let mut site = Site::open(NAME, home).map_err(|error| trouble(&error))?;
         site.virtual_users = VirtualUsers::InProcess;
         site.programs = Box::new(outside::Outside::new(start_companion(&site)?));
@@ -203,8 +209,15 @@ fn accept(listener: &UnixListener, signals: &mut Signals, pool: &Arc<Pool>) -> R
     let own = Identity::of_this_process().uid;
     loop {
         while let Some(signal) = signals.take() {
-            if signal != Signal::SIGHUP {
-                return Ok(());
+            match signal {
+                Signal::SIGHUP => {}
+                // The only child: without it no program line can be carried
+                // out, and the sandbox does not let us start another.
+                Signal::SIGCHLD => {
+                    let text = "the companion that runs programs has ended";
+                    return Err(Exit::new(run::TEMPORARY, text));
+                }
+                _ => return Ok(()),
             }
         }
         let waits = [

@@ -275,3 +275,14 @@ fn a_broken_database_defers() {
     }
     assert_eq!(world.deliver("u0").0, 111);
 }
+
+#[test]
+fn without_its_companion_the_service_starts_anew() {
+    let mut world = World::new(1);
+    let service = world.service.as_mut().unwrap();
+    let id = service.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let companion = children.trim().parse().unwrap();
+    os::signal::send(companion, os::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(service.wait().unwrap().code(), Some(111));
+}
