@@ -429,43 +429,44 @@ impl Session {
     }
 
     fn capabilities(&self) -> String {
-        let mut names = vec!["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
-        match self.phase {
-            Phase::Guest => {
-                if self.config.security == Security::StartTls {
-                    names.push("STARTTLS");
-                }
-                if self.may_send_password() {
-                    names.extend(["AUTH=PLAIN", "AUTH=LOGIN"]);
-                } else {
-                    names.push("LOGINDISABLED");
-                }
-                if self.config.scram_sha_256 {
-                    names.push("AUTH=SCRAM-SHA-256");
-                }
-                if self.config.cram_md5 {
-                    names.push("AUTH=CRAM-MD5");
-                }
+        let mut names = vec!["IMAP4rev1", "LITERAL+", "SASL-IR"];
+        if matches!(self.phase, Phase::Guest) {
+            if self.config.security == Security::StartTls {
+                names.push("STARTTLS");
             }
-            _ => names.extend([
-                "NAMESPACE",
-                "CHILDREN",
-                "UIDPLUS",
-                "MOVE",
-                "IDLE",
-                "UNSELECT",
-                "SPECIAL-USE",
-                "LIST-EXTENDED",
-                "LIST-STATUS",
-                "QUOTA",
-                "ESEARCH",
-                "WITHIN",
-                "SORT",
-                "THREAD=ORDEREDSUBJECT",
-                "THREAD=REFERENCES",
-                "UTF8=ACCEPT",
-            ]),
+            if self.may_send_password() {
+                names.extend(["AUTH=PLAIN", "AUTH=LOGIN"]);
+            } else {
+                names.push("LOGINDISABLED");
+            }
+            if self.config.scram_sha_256 {
+                names.push("AUTH=SCRAM-SHA-256");
+            }
+            if self.config.cram_md5 {
+                names.push("AUTH=CRAM-MD5");
+            }
         }
+        // Before login too: some clients ask once and remember.
+        names.extend([
+            "ID",
+            "ENABLE",
+            "NAMESPACE",
+            "CHILDREN",
+            "UIDPLUS",
+            "MOVE",
+            "IDLE",
+            "UNSELECT",
+            "SPECIAL-USE",
+            "LIST-EXTENDED",
+            "LIST-STATUS",
+            "QUOTA",
+            "ESEARCH",
+            "WITHIN",
+            "SORT",
+            "THREAD=ORDEREDSUBJECT",
+            "THREAD=REFERENCES",
+            "UTF8=ACCEPT",
+        ]);
         names.join(" ")
     }
 

@@ -29,9 +29,9 @@ fn mbsync_mirrors_a_mailbox_both_ways() {
         &config,
         format!(
             "IMAPAccount test\nHost 127.0.0.1\nPort {port}\nUser ann@example.org\n\
-             Pass \"{USER_PASSWORD}\"\nSSLType None\nAuthMechs LOGIN\n\
-             IMAPStore far\nAccount test\n\
-             MaildirStore near\nPath {0}/mail/\nInbox {0}/mail/INBOX\nSubFolders Verbatim\n\
+             Pass \"{USER_PASSWORD}\"\nSSLType None\nAuthMechs LOGIN\n\n\
+             IMAPStore far\nAccount test\n\n\
+             MaildirStore near\nPath {0}/mail/\nInbox {0}/mail/INBOX\nSubFolders Verbatim\n\n\
              Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
             local.path().display()
         ),

@@ -11,23 +11,31 @@ use crate::program::{run, wait_for};
 #[derive(Debug)]
 pub struct Postfix {
     directory: tempfile::TempDir,
-    /// Its SMTP port on 127.0.0.1.
+    /// Its SMTP port.
     pub port: u16,
 }
 
 impl Postfix {
-    /// Starts a Postfix that takes mail for `domain` into Maildirs below its
-    /// directory (user `x` of any name), and sends everything else to
+    /// Starts a Postfix that takes mail for the users ann, bob, carol and
+    /// user0 to user199 of `domain` into Maildirs, and sends everything else to
     /// `relayhost` (`[host]:port`), or refuses it when that is empty.
     ///
     /// # Panics
     /// When Postfix does not start.
     pub fn start(domain: &str, relayhost: &str) -> Self {
+        Self::listen("127.0.0.1", crate::free_port(), domain, relayhost)
+    }
+
+    /// As [`Postfix::start`], on this address and port: what an MX record
+    /// leads to is port 25.
+    ///
+    /// # Panics
+    /// When Postfix does not start.
+    pub fn listen(address: &str, port: u16, domain: &str, relayhost: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("postfix-")
             .tempdir()
             .expect("a directory");
-        let port = crate::free_port();
         let base = directory.path();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(base, mode).expect("permissions");
@@ -35,8 +43,8 @@ impl Postfix {
             fs::create_dir(base.join(part)).expect("a directory");
         }
         fs::write(base.join("etc/main.cf"), main_cf(base, domain, relayhost)).expect("main.cf");
-        fs::write(base.join("etc/master.cf"), master_cf(port)).expect("master.cf");
-        fs::write(base.join("etc/users"), "/^([^@]+)@/ $1/\n").expect("users");
+        fs::write(base.join("etc/master.cf"), master_cf(address, port)).expect("master.cf");
+        fs::write(base.join("etc/users"), users(domain)).expect("users");
         let owner = run(Command::new("id").args(["-u", "postfix"]), b"")
             .good()
             .out;
@@ -46,7 +54,7 @@ impl Postfix {
         let server = Self { directory, port };
         server.control("start").good();
         wait_for("Postfix", Duration::from_secs(20), || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+            std::net::TcpStream::connect((address, port)).is_ok()
         });
         server
     }
@@ -122,6 +130,17 @@ impl Drop for Postfix {
     }
 }
 
+/// The users of the domain, and where their mail goes.
+fn users(domain: &str) -> String {
+    let numbered = (0..200).map(|n| format!("user{n}"));
+    ["ann", "bob", "carol"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(numbered)
+        .map(|user| format!("{user}@{domain} {user}/\n"))
+        .collect()
+}
+
 fn main_cf(base: &Path, domain: &str, relayhost: &str) -> String {
     let base = base.display();
     format!(
@@ -130,10 +149,10 @@ fn main_cf(base: &Path, domain: &str, relayhost: &str) -> String {
          mail_owner = postfix\nsetgid_group = postdrop\n\
          command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\n\
          maillog_file = {base}/log\nmaillog_file_prefixes = {base}\n\
-         inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n\
+         inet_interfaces = all\ninet_protocols = ipv4\n\
          myhostname = foreign.{domain}\nmydestination =\nmynetworks = 127.0.0.0/8\n\
          virtual_mailbox_domains = {domain}\nvirtual_mailbox_base = {base}/mail\n\
-         virtual_mailbox_maps = regexp:{base}/etc/users\n\
+         virtual_mailbox_maps = texthash:{base}/etc/users\n\
          virtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\n\
          virtual_minimum_uid = 1000\nmailbox_size_limit = 0\nvirtual_mailbox_limit = 0\n\
          relayhost = {relayhost}\nsmtp_host_lookup = native\nsmtp_tls_security_level = may\n\
@@ -145,9 +164,9 @@ fn main_cf(base: &Path, domain: &str, relayhost: &str) -> String {
     )
 }
 
-fn master_cf(port: u16) -> String {
+fn master_cf(address: &str, port: u16) -> String {
     format!(
-        "127.0.0.1:{port} inet n - n - - smtpd\n\
+        "{address}:{port} inet n - n - - smtpd\n\
          pickup unix n - n 1 1 pickup\ncleanup unix n - n - 0 cleanup\n\
          qmgr unix n - n 300 1 qmgr\ntlsmgr unix - - n 1000? 1 tlsmgr\n\
          rewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\n\
