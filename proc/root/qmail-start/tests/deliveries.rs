@@ -445,3 +445,30 @@ fn a_queue_killed_again_and_again_loses_nothing() {
     let delivered = fs::read_to_string(here.root().join("delivered")).unwrap();
     assert!(MESSAGES <= delivered.matches("blue ok for ").count());
 }
+
+#[test]
+fn a_bounce_processor_drops_a_bounce_or_makes_it_wait() {
+    let mut here = installation();
+    let program = here.root().join("bin/judge");
+    let script = "#!/bin/sh\necho \"$4|$5|$6\" >>\"$QMAILDIR/judged\"\n\
+                  case \"$5\" in *later*) exit 5;; *) exit 1;; esac\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    here.start_with("BOUNCEPROCESSOR", "bin/judge");
+    let id = here.queue("q\n", "ann@there.example", &["a-fail@here.example"]);
+    let lines = here.wait_for_line(&format!("end msg {id}"));
+    let dropped = format!("bounce processor: discarding bounce/{id}");
+    assert!(lines.contains(&dropped), "{lines:?}");
+    let id = here.queue("q\n", "ann@there.example", &["later-fail@here.example"]);
+    here.wait_for("trouble", || {
+        here.log().contains("trouble injecting bounce message")
+    });
+    assert!(here.layout.bounce(id).exists() && here.layout.info(id).exists());
+    let judged = fs::read_to_string(here.root().join("judged")).unwrap();
+    let expected = "ann@there.example|a-fail@here.example|ann@there.example\n";
+    assert!(judged.starts_with(expected), "{judged}");
+}
