@@ -2,6 +2,10 @@
 //! what the server must answer (`*` stands for anything), `Q:` what the queue
 //! must have got, `!` what is different from the usual set-up.
 
+use std::time::Duration;
+
+use wire::trace::Kind;
+
 use super::*;
 use policy::{AccessList, AddressList, HostAccess, Hosts, Mode};
 
