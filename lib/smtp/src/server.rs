@@ -46,7 +46,9 @@ use transfer::Transfer;
 /// A session.
 #[derive(Debug)]
 pub struct Session {
+    /// What holds now: `base`, or what a rule made of it for a transaction.
     config: Arc<Config>,
+    base: Arc<Config>,
     peer: Peer,
     tls: Option<Tls>,
     hello: Option<Hello>,
@@ -73,6 +75,8 @@ enum State {
     Authenticating(Box<Exchange>),
     /// inlookup has been asked.
     AskingLogin(Box<Exchange>),
+    /// A rule wants other settings for this MAIL.
+    AskingPolicy(Vec<u8>),
     /// The mailbox of this recipient has been asked for.
     AskingMailbox(Vec<u8>),
     /// The queue has been asked to begin.
@@ -135,6 +139,7 @@ impl Session {
     /// is encrypted from its start.
     pub fn new(config: Arc<Config>, peer: Peer, tls: Option<Tls>) -> Self {
         Self {
+            base: Arc::clone(&config),
             config,
             peer,
             tls,
@@ -176,6 +181,9 @@ impl Session {
             (State::AskingMailbox(address), Answer::Mailbox(mailbox)) => {
                 self.mailbox(address, mailbox);
             }
+            (State::AskingPolicy(argument), Answer::Policy(config)) => {
+                self.mail_with(&argument, config, now);
+            }
             (State::AskingLogin(mut exchange), Answer::Login(reply)) => {
                 let step = exchange.answer(reply);
                 self.login(exchange, step);
@@ -200,6 +208,7 @@ impl Session {
     /// everything learned before is forgotten.
     pub fn tls_started(&mut self, tls: Tls) {
         self.tls = Some(tls);
+        self.config = Arc::clone(&self.base);
         self.hello = None;
         self.identity = None;
         self.transaction = None;
@@ -338,6 +347,7 @@ impl Session {
 
     /// Ends the transaction, and the message in it.
     fn forget_transaction(&mut self) {
+        self.config = Arc::clone(&self.base);
         if let Some(transaction) = self.transaction.take()
             && transaction.chunks.is_some()
         {

@@ -59,6 +59,8 @@ pub enum Reply {
     NeedsUtf8,
     /// HELO or EHLO without a name, or with nonsense.
     HelloSyntax,
+    /// The settings cannot be read.
+    NoControls,
     /// A HELO name without a dot.
     HelloNotQualified,
     /// A HELO name in badhelo.
@@ -201,6 +203,11 @@ impl Reply {
                 "address is not ASCII; ask for SMTPUTF8 (#5.6.7)",
             ),
             Self::HelloSyntax => (501, "5.5.4", "HELO and EHLO need a host name (#5.5.4)"),
+            Self::NoControls => (
+                451,
+                "4.3.0",
+                "Requested action aborted: unable to read controls (#4.3.0)",
+            ),
             Self::HelloNotQualified => (451, "4.3.0", "unable to accept non-FQDN HELO (#4.3.0)"),
             Self::HelloDenied => (
                 553,

@@ -1,9 +1,13 @@
 //! What a session wants done, and what it is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use policy::envrules::Change;
 use wire::lookup;
 use wire::trace::{Kind, TraceId};
+
+use super::Config;
 
 /// What the driver has to do next.
 #[derive(Debug)]
@@ -16,6 +20,9 @@ pub enum Step {
     AskMailbox(Vec<u8>),
     /// Put the question to inlookup: [`Answer::Login`].
     AskLogin(sasl::server::Question),
+    /// Read the settings with these variables changed, for one transaction:
+    /// [`Answer::Policy`].
+    AskPolicy(Vec<Change>),
     /// Open a message at the queue and write its first lines:
     /// [`Answer::Begun`] or [`Answer::Refused`].
     Begin {
@@ -74,6 +81,8 @@ pub enum Answer {
     Mailbox(Mailbox),
     /// To `AskLogin`; [`lookup::Reply::Temporary`] when nobody can be asked.
     Login(lookup::Reply),
+    /// To `AskPolicy`; `None` when the settings cannot be read.
+    Policy(Option<Arc<Config>>),
     /// To `Begin`: bytes can come.
     Begun,
     /// To `Commit`: message and envelope are on disk.
