@@ -5,10 +5,12 @@
 
 pub mod access;
 pub mod addresses;
+pub mod envrules;
 pub mod hosts;
 pub mod relay;
 pub mod tcprules;
 
 pub use access::{AccessList, HostAccess};
 pub use addresses::{AddressList, BadPattern, Mode};
+pub use envrules::EnvRules;
 pub use hosts::Hosts;

@@ -76,6 +76,8 @@ settings! {
         "Senders that may relay; forgeable, so better not used.";
     AUTHDOMAINS: "authdomains", "AUTHDOMAINS", List, None,
         "Senders that must authenticate whoever they write to.";
+    FROMRULES: "from.envrules", "FROMRULES", List, None,
+        "Variables that differ for some envelope senders, PATTERN:VAR=value,VAR=.";
     HOSTACCESS: "hostaccess", "HOSTACCESS", List, None,
         "Which client addresses may send for which domains, DOMAIN:IPPATTERN.";
     ACCESSLIST: "accesslist", "ACCESSLIST", List, None,

@@ -18,132 +18,37 @@ mod config;
 mod data;
 mod hello;
 mod path;
+mod queue_reply;
 mod recipient;
 mod record;
 mod reply;
 mod sender;
+mod step;
 mod transfer;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sasl::Mechanism;
 use sasl::server::Exchange;
 use wire::lookup;
-use wire::trace::{Kind, TraceId};
+use wire::trace::TraceId;
 
 pub use command::{AUTH_BYTES_MAX, COMMAND_BYTES_MAX};
 pub use config::*;
-pub use reply::{Permanence, Reply, of_queue_code};
+pub use queue_reply::{Permanence, of_queue_code};
+pub use reply::Reply;
+pub use step::{Answer, Mailbox, Note, Step};
 
 use command::Command;
 use transfer::Transfer;
 
-/// What the driver has to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Nothing, until bytes arrive or the timer runs out.
-    Wait,
-    /// Send these bytes.
-    Send(Vec<u8>),
-    /// Find out whether the mailbox exists: [`Answer::Mailbox`].
-    AskMailbox(Vec<u8>),
-    /// Put the question to inlookup: [`Answer::Login`].
-    AskLogin(sasl::server::Question),
-    /// Open a message at the queue and write its first lines:
-    /// [`Answer::Begun`] or [`Answer::Refused`].
-    Begin {
-        /// Its trace.
-        trace: TraceId,
-        /// `Received`.
-        header: Vec<u8>,
-    },
-    /// Write these bytes to the open message. Trouble is told at `Commit`.
-    Append(Vec<u8>),
-    /// The message is complete: [`Answer::Queued`] or [`Answer::Refused`].
-    Commit {
-        /// Envelope sender.
-        sender: Vec<u8>,
-        /// Envelope recipients; none means that the message is thrown away
-        /// (abort it and answer `Queued`).
-        recipients: Vec<Vec<u8>>,
-    },
-    /// Forget the open message.
-    Abort,
-    /// Do the handshake; then [`Session::tls_started`], or close.
-    StartTls,
-    /// Wait before the next step.
-    Pause(Duration),
-    /// Wait, and hand over what the client says meanwhile.
-    Listen(Duration),
-    /// Write a log line.
-    Log(String),
-    /// Send a trace event.
-    Event(Note),
-    /// Close the connection, after what was sent has arrived.
-    Close,
-}
-
-/// What a trace event is made of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Note {
-    /// The message it belongs to.
-    pub trace: TraceId,
-    /// `Received` or `Refused`.
-    pub kind: Kind,
-    /// Envelope sender.
-    pub sender: Vec<u8>,
-    /// Recipients it is about.
-    pub recipients: Vec<Vec<u8>>,
-    /// Size, once known.
-    pub bytes: Option<u64>,
-    /// The reply.
-    pub text: String,
-}
-
-/// An answer to a [`Step`] that asks.
-#[derive(Debug)]
-pub enum Answer {
-    /// To `AskMailbox`.
-    Mailbox(Mailbox),
-    /// To `AskLogin`; [`lookup::Reply::Temporary`] when nobody can be asked.
-    Login(lookup::Reply),
-    /// To `Begin`: bytes can come.
-    Begun,
-    /// To `Commit`: message and envelope are on disk.
-    Queued {
-        /// Process id for the reply and the log.
-        qp: u32,
-    },
-    /// To `Begin` and `Commit`: an exit code of qmail-queue(8).
-    Refused {
-        /// The code; 88 when `text` is the reply (`D` or `Z` first).
-        code: u8,
-        /// For the log, or the custom text of code 88.
-        text: String,
-    },
-}
-
-/// The state of a mailbox.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Mailbox {
-    /// It exists, or nobody here can tell and it must not be refused.
-    Fine,
-    /// It does not exist.
-    Absent,
-    /// It is switched off.
-    Inactive,
-    /// It is full.
-    OverQuota,
-    /// The answer is not to be had now; for the log.
-    Temporary(String),
-}
-
 /// A session.
 #[derive(Debug)]
 pub struct Session {
+    /// What holds now: `base`, or what a rule made of it for a transaction.
     config: Arc<Config>,
+    base: Arc<Config>,
     peer: Peer,
     tls: Option<Tls>,
     hello: Option<Hello>,
@@ -170,6 +75,8 @@ enum State {
     Authenticating(Box<Exchange>),
     /// inlookup has been asked.
     AskingLogin(Box<Exchange>),
+    /// A rule wants other settings for this MAIL.
+    AskingPolicy(Vec<u8>),
     /// The mailbox of this recipient has been asked for.
     AskingMailbox(Vec<u8>),
     /// The queue has been asked to begin.
@@ -232,6 +139,7 @@ impl Session {
     /// is encrypted from its start.
     pub fn new(config: Arc<Config>, peer: Peer, tls: Option<Tls>) -> Self {
         Self {
+            base: Arc::clone(&config),
             config,
             peer,
             tls,
@@ -273,6 +181,9 @@ impl Session {
             (State::AskingMailbox(address), Answer::Mailbox(mailbox)) => {
                 self.mailbox(address, mailbox);
             }
+            (State::AskingPolicy(argument), Answer::Policy(config)) => {
+                self.mail_with(&argument, config, now);
+            }
             (State::AskingLogin(mut exchange), Answer::Login(reply)) => {
                 let step = exchange.answer(reply);
                 self.login(exchange, step);
@@ -297,6 +208,7 @@ impl Session {
     /// everything learned before is forgotten.
     pub fn tls_started(&mut self, tls: Tls) {
         self.tls = Some(tls);
+        self.config = Arc::clone(&self.base);
         self.hello = None;
         self.identity = None;
         self.transaction = None;
@@ -435,6 +347,7 @@ impl Session {
 
     /// Ends the transaction, and the message in it.
     fn forget_transaction(&mut self) {
+        self.config = Arc::clone(&self.base);
         if let Some(transaction) = self.transaction.take()
             && transaction.chunks.is_some()
         {

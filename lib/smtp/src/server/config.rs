@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use policy::{AccessList, AddressList, HostAccess, Hosts};
+use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts};
 use sasl::Mechanism;
 
 /// Most bytes of commands and message held for one client, whoever it is.
@@ -67,6 +67,8 @@ pub struct Config {
     pub relay_senders: AddressList,
     /// authdomains: senders that must authenticate for every recipient.
     pub auth_senders: AddressList,
+    /// from.envrules: what differs for some senders.
+    pub sender_rules: EnvRules,
     /// hostaccess.
     pub host_access: HostAccess,
     /// accesslist.

@@ -1,10 +1,12 @@
 //! MAIL: who sends.
 
+use std::sync::Arc;
+
 use text::log::safe;
 use wire::trace::Kind;
 
 use super::path::{self, Parameter};
-use super::{Masquerade, Moment, Note, Reply, Session, Step, Transaction};
+use super::{Config, Masquerade, Moment, Note, Reply, Session, State, Step, Transaction};
 
 /// What the parameters of MAIL said.
 #[derive(Default)]
@@ -16,6 +18,39 @@ struct Parameters {
 impl Session {
     /// The checks of smtp-receiving.md §2.6, cheap ones first; one reply.
     pub(super) fn mail(&mut self, argument: &[u8], now: &Moment) {
+        // Rules of the last transaction end with it.
+        if self.transaction.is_none() {
+            self.config = Arc::clone(&self.base);
+        }
+        let sender = path::parse(argument).map(|(sender, _)| sender);
+        if let (None, true, Ok(sender)) = (&self.transaction, self.hello.is_some(), sender) {
+            let (lines, mut changes) = self.config.sender_rules.changes(&sender);
+            // A sender is easily forged: it does not free from REQUIREAUTH.
+            let known = self.identity.is_some();
+            changes.retain(|(name, value)| known || name != "REQUIREAUTH" || value.is_some());
+            if !changes.is_empty() {
+                let shown = safe(&sender);
+                self.log(format!("Setting EnvRule No {lines}: MAIL from <{shown}>"));
+                self.steps.push_back(Step::AskPolicy(changes));
+                self.state = State::AskingPolicy(argument.to_vec());
+                return;
+            }
+        }
+        self.mail_checked(argument, now);
+    }
+
+    /// Goes on with MAIL under the settings a rule made.
+    pub(super) fn mail_with(&mut self, argument: &[u8], config: Option<Arc<Config>>, now: &Moment) {
+        match config {
+            Some(config) => {
+                self.config = config;
+                self.mail_checked(argument, now);
+            }
+            None => self.reply(Reply::NoControls),
+        }
+    }
+
+    fn mail_checked(&mut self, argument: &[u8], now: &Moment) {
         if let Some(reply) = self.mail_out_of_order() {
             self.mistake(reply);
             return;

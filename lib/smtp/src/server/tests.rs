@@ -2,8 +2,12 @@
 //! what the server must answer (`*` stands for anything), `Q:` what the queue
 //! must have got, `!` what is different from the usual set-up.
 
+use std::time::Duration;
+
+use wire::trace::Kind;
+
 use super::*;
-use policy::{AccessList, AddressList, HostAccess, Hosts, Mode};
+use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
 
 mod attacks;
 mod dialogues;
@@ -86,6 +90,9 @@ impl World {
             "blackholedsender" => config.blackholed_senders = addresses(value),
             "blackholedrcpt" => config.blackholed_recipients = addresses(value),
             "relaymailfrom" => config.relay_senders = addresses(value),
+            "envrules" => {
+                config.sender_rules = EnvRules::new(&lines(value), Mode::Wildcard).unwrap();
+            }
             "hostaccess" => config.host_access = HostAccess::new(&lines(value)),
             "accesslist" => {
                 config.access_list = AccessList::new(&lines(value), Mode::Wildcard).unwrap();
@@ -151,6 +158,19 @@ impl World {
                 }
                 Step::AskLogin(question) => {
                     session.answer(Answer::Login(self.login(&question)), &now);
+                }
+                Step::AskPolicy(changes) => {
+                    // The one variable the dialogues use.
+                    let (_, value) = &changes[0];
+                    let mut config = Config {
+                        host: "mx.test".into(),
+                        hops_max: 100,
+                        rcpthosts: Hosts::new(lines("local.test"), None),
+                        ..Config::default()
+                    };
+                    let digits = String::from_utf8(value.clone().unwrap()).unwrap();
+                    config.message_bytes_max = digits.parse().unwrap();
+                    session.answer(Answer::Policy(Some(Arc::new(config))), &now);
                 }
                 Step::Begin { header, .. } if self.queue_code != 56 => {
                     assert!(self.open.is_none(), "a message is open already");

@@ -1,7 +1,7 @@
 //! DATA and BDAT: the message itself, and its way into the queue.
 
 use super::data::{BareNewline, Decoder, Framing, HeaderWatch};
-use super::reply::{Permanence, of_queue_code, queue_line};
+use super::queue_reply::{Permanence, of_queue_code, queue_line};
 use super::sender::number;
 use super::{Moment, Note, Reply, Session, State, Step};
 use wire::trace::Kind;

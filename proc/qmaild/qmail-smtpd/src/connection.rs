@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use policy::envrules::Change;
 use policy::relay;
 use run::{Home, Settings};
 use settings::receiving;
-use smtp::server::{Answer, Mailbox, Moment, Peer, Session, Step};
+use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use wire::lookup::{Request, Service as LookupService};
@@ -247,6 +248,10 @@ impl Connection<'_> {
                 let mailbox = self.mailbox(address).await;
                 self.session.answer(Answer::Mailbox(mailbox), &moment());
             }
+            Step::AskPolicy(changes) => {
+                let config = self.changed_config(changes);
+                self.session.answer(Answer::Policy(config), &moment());
+            }
             Step::AskLogin(question) => {
                 let request = question.to_request(LookupService::Smtp, &self.caller.ip);
                 let reply = self.lookup.ask(&request).await;
@@ -355,6 +360,30 @@ impl Connection<'_> {
         match tokio::time::timeout(self.policy.timeout, write).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Over),
+        }
+    }
+
+    /// The settings of this client with further variables changed.
+    fn changed_config(&self, changes: Vec<Change>) -> Option<Arc<Config>> {
+        let all = [&self.caller.changes[..], &changes[..]].concat();
+        let overlay = all
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref()));
+        let service = self.service;
+        let settings = service.settings.overlaid(overlay);
+        let key = format!("{all:?}").into_bytes();
+        let policy = service
+            .policies
+            .of(&service.home, &settings, key, service.submission);
+        match policy {
+            Ok(policy) => Some(Arc::clone(&policy.config)),
+            Err(error) => {
+                let text = crate::transport::causes(&error);
+                service
+                    .journal
+                    .session(self.caller.number, &self.caller.ip, &text);
+                None
+            }
         }
     }
 

@@ -2,10 +2,11 @@
 //!
 //! With `--listen` it binds as root, becomes `qmaild`, closes a sandbox
 //! (reads control/, etc/, users/, alias/ and the system's user database;
-//! writes nothing; starts nothing unless QMAILQUEUE says so) and only then
-//! accepts: one process, many sessions. Without it the session is on
-//! descriptors 0 and 1, as under tcpserver, described by TCPREMOTEIP and the
-//! other variables.
+//! writes and starts nothing) and only then accepts: one process, many
+//! sessions. Without it the session is on descriptors 0 and 1, as under
+//! tcpserver, described by TCPREMOTEIP and the other variables; the sandbox is
+//! the same. With QMAILQUEUE set there is none, because the queue program may
+//! be set-uid.
 //!
 //! Messages go to `run/queue`, or into the program QMAILQUEUE names; questions
 //! about users go to `run/inlookup`, handshakes to `run/signer`, events to
@@ -87,9 +88,7 @@ fn start(arguments: Arguments) -> Result<u8, Exit> {
             .assume()
             .map_err(|error| temporary(error.to_string()))?;
     }
-    if !listeners.is_empty() {
-        close_sandbox(&home, &settings);
-    }
+    close_sandbox(&home, &settings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -130,22 +129,21 @@ fn check(settings: &Settings) -> Result<(), Exit> {
 }
 
 fn close_sandbox(home: &Home, settings: &Settings) {
+    // A queue program of the site's own choice may be set-uid, which no
+    // sandbox lets it be.
+    let program = settings.variable("QMAILQUEUE");
+    if program.is_some_and(|name| !name.is_empty()) {
+        run::info(PROGRAM, "QMAILQUEUE is set: running without a sandbox");
+        return;
+    }
     let own = [
         home.control().to_owned(),
         home.etc(),
         home.users(),
         home.alias(),
     ];
-    let mut sandbox = own.iter().fold(Sandbox::default(), Sandbox::read);
-    sandbox = USER_DATABASE.iter().fold(sandbox, Sandbox::read);
-    // A queue program is the site's own choice; it inherits the sandbox but
-    // needs to be read and run.
-    if settings
-        .variable("QMAILQUEUE")
-        .is_some_and(|name| !name.is_empty())
-    {
-        sandbox = sandbox.programs().internet().write("/");
-    }
+    let sandbox = own.iter().fold(Sandbox::default(), Sandbox::read);
+    let sandbox = USER_DATABASE.iter().fold(sandbox, Sandbox::read);
     let enforced = sandbox.enter();
     if !enforced.files || !enforced.calls {
         run::info(

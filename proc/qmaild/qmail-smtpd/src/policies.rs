@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use policy::{AccessList, AddressList, HostAccess, Hosts, Mode};
+use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
 use run::{Home, SettingError, Settings};
 use settings::{Setting, receiving, site};
 use smtp::server::{Config, Masquerade};
@@ -138,7 +138,22 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
     host_access.paranoid = set(&receiving::PARANOID);
     host_access.masquerade = set(&receiving::DOMAIN_MASQUERADE);
     let access_list = settings.list(&receiving::ACCESSLIST)?.unwrap_or_default();
+    let sender_rules = match settings.variable("ENVRULES") {
+        // The older name of the variable.
+        Some(file) if settings.variable(receiving::FROMRULES.variable).is_none() => {
+            let change = [(receiving::FROMRULES.variable, Some(file))];
+            settings.overlaid(change).list(&receiving::FROMRULES)?
+        }
+        _ => settings.list(&receiving::FROMRULES)?,
+    };
+    let sender_rules = sender_rules.unwrap_or_default();
     let config = Config {
+        sender_rules: EnvRules::new(&sender_rules, lists.mode).map_err(|source| {
+            Error::Pattern {
+                file: receiving::FROMRULES.file,
+                source,
+            }
+        })?,
         host_access,
         access_list: AccessList::new(&access_list, lists.mode).map_err(|source| {
             Error::Pattern {

@@ -117,6 +117,7 @@ dialogues! {
     commands_out_of_order
     greetings
     hello_rules
+    sender_rules
     queue_refusals
     recipients
     relaying

@@ -163,3 +163,17 @@ fn help_and_wrong_usage() {
     let (_, log, code) = talk(command, "");
     assert!(log.contains("--help") && code == Some(100));
 }
+
+#[test]
+fn without_a_queue_program_the_queue_writer_is_asked() {
+    let world = World::new();
+    world.queue_writer(0);
+    let mut command = under_tcpserver(&world, 0, "");
+    command.env_remove("QMAILQUEUE");
+    let (output, log, _) = talk(command, MESSAGE);
+    assert!(output.contains(" qp 4242 trace "), "{output} {log}");
+    assert_eq!(
+        world.queued.lock().unwrap()[0].recipients,
+        ["info@host.test"]
+    );
+}

@@ -220,6 +220,21 @@ fn control_files_apply_to_the_next_session() {
 }
 
 #[test]
+fn rules_change_settings_for_one_sender() {
+    let world = World::new();
+    world.control("from.envrules", "*@big.test:DATABYTES=50,REQUIREAUTH=1\n");
+    let server = world.start(&["--tls", "none"]);
+    let mut client = Client::greeted(server.address);
+    assert!(client.say("MAIL FROM:<a@big.test>").starts_with("530 "));
+    assert!(
+        client
+            .say("MAIL FROM:<a@small.test> SIZE=60")
+            .starts_with("250 ")
+    );
+    server.wait_for_log("Setting EnvRule No 1: MAIL from <a@big.test>");
+}
+
+#[test]
 fn sigterm_says_421_and_ends() {
     let world = World::new();
     let mut server = world.start(&["--tls", "none"]);

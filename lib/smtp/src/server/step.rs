@@ -1,0 +1,115 @@
+//! What a session wants done, and what it is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::envrules::Change;
+use wire::lookup;
+use wire::trace::{Kind, TraceId};
+
+use super::Config;
+
+/// What the driver has to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing, until bytes arrive or the timer runs out.
+    Wait,
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// Find out whether the mailbox exists: [`Answer::Mailbox`].
+    AskMailbox(Vec<u8>),
+    /// Put the question to inlookup: [`Answer::Login`].
+    AskLogin(sasl::server::Question),
+    /// Read the settings with these variables changed, for one transaction:
+    /// [`Answer::Policy`].
+    AskPolicy(Vec<Change>),
+    /// Open a message at the queue and write its first lines:
+    /// [`Answer::Begun`] or [`Answer::Refused`].
+    Begin {
+        /// Its trace.
+        trace: TraceId,
+        /// `Received`.
+        header: Vec<u8>,
+    },
+    /// Write these bytes to the open message. Trouble is told at `Commit`.
+    Append(Vec<u8>),
+    /// The message is complete: [`Answer::Queued`] or [`Answer::Refused`].
+    Commit {
+        /// Envelope sender.
+        sender: Vec<u8>,
+        /// Envelope recipients; none means that the message is thrown away
+        /// (abort it and answer `Queued`).
+        recipients: Vec<Vec<u8>>,
+    },
+    /// Forget the open message.
+    Abort,
+    /// Do the handshake; then [`super::Session::tls_started`], or close.
+    StartTls,
+    /// Wait before the next step.
+    Pause(Duration),
+    /// Wait, and hand over what the client says meanwhile.
+    Listen(Duration),
+    /// Write a log line.
+    Log(String),
+    /// Send a trace event.
+    Event(Note),
+    /// Close the connection, after what was sent has arrived.
+    Close,
+}
+
+/// What a trace event is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    /// The message it belongs to.
+    pub trace: TraceId,
+    /// `Received` or `Refused`.
+    pub kind: Kind,
+    /// Envelope sender.
+    pub sender: Vec<u8>,
+    /// Recipients it is about.
+    pub recipients: Vec<Vec<u8>>,
+    /// Size, once known.
+    pub bytes: Option<u64>,
+    /// The reply.
+    pub text: String,
+}
+
+/// An answer to a [`Step`] that asks.
+#[derive(Debug)]
+pub enum Answer {
+    /// To `AskMailbox`.
+    Mailbox(Mailbox),
+    /// To `AskLogin`; [`lookup::Reply::Temporary`] when nobody can be asked.
+    Login(lookup::Reply),
+    /// To `AskPolicy`; `None` when the settings cannot be read.
+    Policy(Option<Arc<Config>>),
+    /// To `Begin`: bytes can come.
+    Begun,
+    /// To `Commit`: message and envelope are on disk.
+    Queued {
+        /// Process id for the reply and the log.
+        qp: u32,
+    },
+    /// To `Begin` and `Commit`: an exit code of qmail-queue(8).
+    Refused {
+        /// The code; 88 when `text` is the reply (`D` or `Z` first).
+        code: u8,
+        /// For the log, or the custom text of code 88.
+        text: String,
+    },
+}
+
+/// The state of a mailbox.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Mailbox {
+    /// It exists, or nobody here can tell and it must not be refused.
+    Fine,
+    /// It does not exist.
+    Absent,
+    /// It is switched off.
+    Inactive,
+    /// It is full.
+    OverQuota,
+    /// The answer is not to be had now; for the log.
+    Temporary(String),
+}
