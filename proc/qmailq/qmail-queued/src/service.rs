@@ -178,10 +178,3 @@ impl Drop for Place<'_> {
         self.service.leave(self.peer);
     }
 }
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
-}
