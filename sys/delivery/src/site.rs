@@ -114,7 +114,7 @@ fn clean_environment(
             [name, b":\n"].concat()
         })
         .collect();
-    let from_headers = dotqmail::header_variables(&names);
+    let from_headers = run::variables::of_headers(&names);
     let passed = |name: &[u8]| {
         let equal = |other: &str| other.as_bytes() == name;
         PASSED.iter().copied().any(equal)

@@ -117,11 +117,7 @@ fn companion() -> Result<(), Exit> {
 }
 
 fn trouble(error: &dyn std::error::Error) -> Exit {
-    let mut text = error.to_string();
-    if let Some(cause) = error.source() {
-        text = format!("{text}: {cause}");
-    }
-    Exit::new(run::TEMPORARY, text)
+    Exit::new(run::TEMPORARY, run::chain(error))
 }
 
 impl Serve {
