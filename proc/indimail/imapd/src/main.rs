@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use options::{Options, Tls};
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 /// How long blocking work may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(1);
@@ -66,10 +66,7 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
             Some(tls::TlsAcceptor::from(config.map_err(temporary)?))
         }
     };
-    let enforced = os::sandbox::Sandbox::default().write(home.mail()).enter();
-    if !(enforced.files && enforced.calls) {
-        run::warn("imapd", &format!("this kernel enforces only {enforced:?}"));
-    }
+    sandboxes::close(sandboxes::mailboxes(home), "imapd");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()

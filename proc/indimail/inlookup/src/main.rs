@@ -23,9 +23,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use os::account::{self, Account, Identity};
-use os::sandbox::Sandbox;
 use os::signal::{Signal, Signals};
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 const PROGRAM: &str = "inlookup";
 const USAGE: &str = "usage: inlookup
@@ -60,7 +59,7 @@ fn main() -> ExitCode {
             .assume()
             .map_err(|error| temporary("cannot become indimail", &error))?;
         account::set_umask(0o077);
-        enter_sandbox(&home);
+        sandboxes::close(sandboxes::inlookup(&home), PROGRAM);
         let world = world::World::new(home).map_err(|error| temporary("cannot start", &error))?;
         service::serve(&listener, signals, &Arc::new(world), &clients)
             .map_err(|error| temporary("cannot go on serving", &error))
@@ -84,23 +83,6 @@ fn users() -> Result<(Identity, Vec<u32>), Exit> {
             .map(|account| account.identity.uid),
     );
     Ok((indimail.identity, clients))
-}
-
-fn enter_sandbox(home: &Home) {
-    let database = home.database();
-    let enforced = Sandbox::default()
-        .read(home.control())
-        .read(home.users())
-        .read(home.domains())
-        .read(home.mail())
-        .write(database.parent().unwrap_or(home.root()))
-        .enter();
-    if !(enforced.files && enforced.calls) {
-        run::warn(
-            PROGRAM,
-            &format!("this kernel enforces only part of the sandbox: {enforced:?}"),
-        );
-    }
 }
 
 fn temporary(what: &str, error: &dyn std::error::Error) -> Exit {

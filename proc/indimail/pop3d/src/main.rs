@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use options::{Mode, Options};
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 /// How long blocking work may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
@@ -63,10 +63,7 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
             Some(tls::TlsAcceptor::from(config.map_err(temporary)?))
         }
     };
-    let enforced = os::sandbox::Sandbox::default().write(home.mail()).enter();
-    if !(enforced.files && enforced.calls) {
-        run::warn("pop3d", &format!("this kernel enforces only {enforced:?}"));
-    }
+    sandboxes::close(sandboxes::mailboxes(home), "pop3d");
     let server = Arc::new(server::Server::new(
         home.socket("inlookup"),
         tls,
