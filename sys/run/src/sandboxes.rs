@@ -74,10 +74,7 @@ pub fn vdeliverd(home: &Home, further: &[PathBuf]) -> Sandbox {
         .write(std::env::temp_dir())
         .write("/dev/null")
         .read(home.control())
-        .read(home.users())
-        .read(home.run())
-        .read("/etc")
-        .read("/proc");
+        .read(home.users());
     further.iter().fold(sandbox, Sandbox::write)
 }
 
@@ -87,9 +84,8 @@ pub fn signer(home: &Home) -> Sandbox {
 }
 
 /// qmail-queued: writes its queues.
-pub fn queued(home: &Home, queues: &[PathBuf]) -> Sandbox {
-    let sandbox = Sandbox::default().read(home.run());
-    queues.iter().fold(sandbox, Sandbox::write)
+pub fn queued(queues: &[PathBuf]) -> Sandbox {
+    queues.iter().fold(Sandbox::default(), Sandbox::write)
 }
 
 /// qmail-queue and qmail-clean: one queue.
@@ -117,7 +113,7 @@ pub fn rspawn(queue: &Path) -> Sandbox {
 /// qmail-remote: the internet, and certificates of hosts it must find there.
 pub fn remote(home: &Home) -> Sandbox {
     Sandbox::default()
-        .read(home.certs())
+        .read(home.certs().join("tlshosts"))
         .read(home.control().join("tlshosts"))
         .internet()
 }

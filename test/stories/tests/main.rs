@@ -2,6 +2,7 @@
 //! clients on one side, real servers on the other.
 
 mod attacks;
+mod boundaries;
 mod clients;
 mod commands;
 mod dot_qmail;

@@ -34,8 +34,8 @@ HUP forgets what is cached, TERM ends it. Settings: cram_md5, hash_method,
 DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.";
 /// Any local process may connect; who may ask is decided by its user.
 const SOCKET_MODE: u32 = 0o666;
-/// Users of the daemons that ask, besides root and our own.
-const CLIENTS: [&str; 3] = ["qmaild", "indimail", "qmailr"];
+/// User of the daemon that asks, besides root and our own.
+const CLIENT: &str = "qmaild";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<(), Exit> {
@@ -76,12 +76,7 @@ fn users() -> Result<(Identity, Vec<u32>), Exit> {
     let indimail = Account::by_name("indimail")
         .map_err(|error| temporary("cannot find my own user", &error))?;
     let mut clients = vec![0, indimail.identity.uid];
-    clients.extend(
-        CLIENTS
-            .iter()
-            .filter_map(|name| Account::by_name(name).ok())
-            .map(|account| account.identity.uid),
-    );
+    clients.extend(Account::by_name(CLIENT).map(|account| account.identity.uid));
     Ok((indimail.identity, clients))
 }
 

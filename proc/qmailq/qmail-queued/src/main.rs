@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         let listener = listen(&home)?;
         become_owner(&queues)?;
         let service = Service::open(&home, &settings, &queues).map_err(|e| fatal(&e))?;
-        sandboxes::close(sandboxes::queued(&home, queues.directories()), PROGRAM);
+        sandboxes::close(sandboxes::queued(queues.directories()), PROGRAM);
         accept_until_term(&listener, &mut signals, &Arc::new(service))
     })
 }
