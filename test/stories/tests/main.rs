@@ -5,6 +5,7 @@ mod attacks;
 mod boundaries;
 mod clients;
 mod commands;
+mod crowds;
 mod dot_qmail;
 mod first_minute;
 mod foreign;
