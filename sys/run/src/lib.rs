@@ -16,6 +16,7 @@ mod fatal;
 mod home;
 mod link;
 mod log;
+pub mod sandboxes;
 mod settings;
 pub mod spawner;
 pub mod story;

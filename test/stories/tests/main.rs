@@ -2,8 +2,10 @@
 //! clients on one side, real servers on the other.
 
 mod attacks;
+mod boundaries;
 mod clients;
 mod commands;
+mod crowds;
 mod dot_qmail;
 mod first_minute;
 mod foreign;

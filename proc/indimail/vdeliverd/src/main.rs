@@ -25,9 +25,8 @@ use std::time::Duration;
 use delivery::{Site, VirtualUsers, outside};
 use os::account::{Account, Identity};
 use os::group_sync::GroupSync;
-use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 use crate::pool::Pool;
 
@@ -144,39 +143,12 @@ impl Serve {
         // Without it every delivery syncs for itself.
         site.group = GroupSync::on(&site.home.mail()).ok();
         site.programs = Box::new(outside::Outside::new(start_companion(&site)?));
-        self.close_sandbox(&site.home);
+        sandboxes::close(sandboxes::vdeliverd(&site.home, &self.mail), NAME);
         let pool = Arc::new(Pool::new(site, self.threads));
         run::info(NAME, &format!("listening on {}", path.display()));
         accept(&listener, &mut signals, &pool)?;
         pool.finish(LAST_SECONDS);
         Ok(())
-    }
-
-    fn close_sandbox(&self, home: &Home) {
-        let mut sandbox = Sandbox::default()
-            .write(home.mail())
-            .write(home.domains())
-            .write(home.root().join("db"))
-            .write(std::env::temp_dir())
-            .write("/dev/null")
-            .read(home.control())
-            .read(home.users())
-            .read(home.run())
-            .read("/etc")
-            .read("/proc");
-        for directory in &self.mail {
-            sandbox = sandbox.write(directory);
-        }
-        let enforced = sandbox.enter();
-        if !enforced.files || !enforced.calls {
-            run::warn(
-                NAME,
-                &format!(
-                    "this kernel enforces only part of the sandbox (files: {}, calls: {})",
-                    enforced.files, enforced.calls
-                ),
-            );
-        }
     }
 }
 

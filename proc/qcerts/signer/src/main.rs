@@ -15,8 +15,7 @@ mod serve;
 use std::process::ExitCode;
 
 use os::account::{Account, is_root};
-use os::sandbox::Sandbox;
-use run::{Exit, Home, PERMANENT};
+use run::{Exit, Home, PERMANENT, sandboxes};
 
 use keys::Keys;
 
@@ -72,13 +71,7 @@ fn start(arguments: &Arguments) -> Result<u8, String> {
             .map_err(|error| error.to_string())?;
     }
     allowed.extend([0, os::account::Identity::of_this_process().uid]);
-    let enforced = Sandbox::default().read(home.certs()).enter();
-    if !enforced.files || !enforced.calls {
-        run::info(
-            PROGRAM,
-            &format!("this kernel lacks a sandbox: {enforced:?}"),
-        );
-    }
+    sandboxes::close(sandboxes::signer(&home), PROGRAM);
     let keys = Keys::new(home.certs(), arguments.keys.clone());
     keys.check().map_err(|error| error.to_string())?;
     serve::forever(&listener, &socket, &allowed, keys)

@@ -23,7 +23,6 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
 use run::Exit;
 
@@ -75,9 +74,7 @@ fn close_sandbox(script: &Script) {
         return;
     }
     let places = script.actions().iter().filter_map(Action::directory);
-    places
-        .fold(Sandbox::default().write("/dev/null"), Sandbox::write)
-        .enter();
+    run::sandboxes::multilog(places).enter();
 }
 
 fn read_lines(lines: &mut Lines, mut input: File, signals: &mut Signals) -> std::io::Result<()> {

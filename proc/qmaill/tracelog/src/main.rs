@@ -18,7 +18,6 @@ use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use os::account::Account;
-use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
 use run::{Exit, Home};
 use wire::trace::EVENT_BYTES_MAX;
@@ -62,7 +61,7 @@ fn main() -> ExitCode {
                 .assume()
                 .map_err(|error| fatal(error.to_string()))?;
         }
-        Sandbox::default().enter();
+        run::sandboxes::close(run::sandboxes::tracelog(), PROGRAM);
         collect(&socket, &senders, &mut signals).map_err(|error| fatal(error.to_string()))
     })
 }

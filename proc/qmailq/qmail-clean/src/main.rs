@@ -15,7 +15,6 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use os::sandbox::Sandbox;
 use queue::{Layout, Queues};
 use run::{Exit, Home, Settings};
 use settings::queue::OSSIFIED;
@@ -49,7 +48,7 @@ fn main() -> ExitCode {
         let queues = Queues::configured(&home, &settings).map_err(|e| fatal(&e))?;
         let layout = Layout::detect(queues.first()).map_err(|e| fatal(&e))?;
         let seconds = settings.integer(&OSSIFIED).map_err(|e| fatal(&e))?;
-        Sandbox::default().write(layout.root()).enter();
+        run::sandboxes::queue(layout.root()).enter();
         let age_max = Duration::from_secs(seconds.max(0).unsigned_abs());
         let (Some(input), Some(output)) = (os::fd::inherit_file(0), os::fd::inherit_file(1)) else {
             return Err(Exit::new(

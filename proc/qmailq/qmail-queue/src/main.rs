@@ -57,8 +57,7 @@ fn main() -> ExitCode {
         })?;
         os::signal::exit_52_after(caller.seconds_max);
         let tracer = Tracer::connect(&home, PROGRAM);
-        let sandbox = os::sandbox::Sandbox::default().write(caller.layout.root());
-        sandbox.enter();
+        run::sandboxes::queue(caller.layout.root()).enter();
         accept::accept(&caller, trace, &tracer)
     })
 }

@@ -23,10 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use os::account::Identity;
-use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
 use queue::{Error, Queues};
-use run::{Exit, Home, Settings};
+use run::{Exit, Home, Settings, sandboxes};
 
 use service::Service;
 
@@ -71,7 +70,7 @@ fn main() -> ExitCode {
         let listener = listen(&home)?;
         become_owner(&queues)?;
         let service = Service::open(&home, &settings, &queues).map_err(|e| fatal(&e))?;
-        close_sandbox(&home, &queues);
+        sandboxes::close(sandboxes::queued(queues.directories()), PROGRAM);
         accept_until_term(&listener, &mut signals, &Arc::new(service))
     })
 }
@@ -121,20 +120,6 @@ fn become_owner(queues: &Queues) -> Result<(), Exit> {
     owner
         .assume()
         .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))
-}
-
-fn close_sandbox(home: &Home, queues: &Queues) {
-    let sandbox = queues
-        .directories()
-        .iter()
-        .fold(Sandbox::default().read(home.run()), Sandbox::write);
-    let enforced = sandbox.enter();
-    if !(enforced.files && enforced.calls) {
-        run::info(
-            PROGRAM,
-            &format!("sandbox is incomplete on this kernel: {enforced:?}"),
-        );
-    }
 }
 
 fn accept_until_term(

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use os::child::Ended;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         if let Err(error) = forget_down_hosts() {
             run::warn("qmail-rspawn", &format!("cannot clear lock/tcpto: {error}"));
         }
+        close_sandbox();
         run::spawner::serve(&mut deliveries).map_err(|error| {
             run::Exit::new(
                 run::TEMPORARY,
@@ -48,6 +50,15 @@ fn main() -> ExitCode {
             )
         })
     })
+}
+
+/// A program of the site's own choice may need what a sandbox refuses, as
+/// set-uid programs or a spool.
+fn close_sandbox() {
+    let own = std::env::var_os(settings::sending::QMAILREMOTE.variable);
+    if own.is_none_or(|name| name.is_empty()) {
+        run::sandboxes::close(run::sandboxes::rspawn(Path::new("..")), "qmail-rspawn");
+    }
 }
 
 /// Zeroes the table in place: qmail-remote processes may have it open.

@@ -27,7 +27,6 @@ mod sweep;
 use std::process::ExitCode;
 
 use os::file::Lock;
-use os::sandbox::Sandbox;
 use os::signal::{Signal, Signals};
 use queue::{Layout, Queues};
 use run::{Exit, Home, Settings, Tracer};
@@ -88,10 +87,7 @@ fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
     .map_err(|error| format!("unable to collect signals: {error}"))?;
     let tracer = Tracer::connect(&home, PROGRAM);
     if !controls.starts_programs() {
-        Sandbox::default()
-            .read(home.control())
-            .write(layout.root())
-            .enter();
+        run::sandboxes::send(&home, layout.root()).enter();
     }
     Ok(Daemon::new(
         home, layout, controls, limits, pipes, signals, tracer, mutex,

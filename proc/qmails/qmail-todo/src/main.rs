@@ -20,7 +20,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use os::sandbox::Sandbox;
 use queue::{Durability, Layout, Queues};
 use run::{Exit, Home, Settings};
 
@@ -48,10 +47,7 @@ fn main() -> ExitCode {
         let durability = Durability::configured(&settings).map_err(|error| temporary(&error))?;
         os::account::set_umask(0o077);
         let tracer = run::Tracer::connect(&home, PROGRAM);
-        Sandbox::default()
-            .read(home.control())
-            .write(layout.root())
-            .enter();
+        run::sandboxes::send(&home, layout.root()).enter();
         Todo::new(home, layout, durability, pipes, tracer)
             .map_err(|error| temporary(&error))?
             .run()
