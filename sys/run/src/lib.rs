@@ -20,6 +20,7 @@ mod settings;
 pub mod spawner;
 pub mod story;
 mod trace;
+pub mod usage;
 pub mod variables;
 
 pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, process};

@@ -7,6 +7,7 @@ mod commands;
 mod dot_qmail;
 mod first_minute;
 mod foreign;
+mod help;
 mod injection;
 mod killed;
 mod ordinary_user;
