@@ -126,7 +126,7 @@ mod tests {
         for setting in all() {
             assert!(reference.contains(&format!("`{}`", setting.name())));
             let has =
-                |page: &str, name| name == "" || page.contains(&format!("\n.B {}\n", roff(name)));
+                |page: &str, name| name.is_empty() || page.contains(&format!("\n.B {}\n", roff(name)));
             assert!(has(&control, setting.file), "{}", setting.file);
             assert!(has(&variables, setting.variable), "{}", setting.variable);
         }
