@@ -125,8 +125,9 @@ mod tests {
         let (reference, control, variables) = (markdown(), control_page(), variables_page());
         for setting in all() {
             assert!(reference.contains(&format!("`{}`", setting.name())));
-            let has =
-                |page: &str, name| name.is_empty() || page.contains(&format!("\n.B {}\n", roff(name)));
+            let has = |page: &str, name| {
+                name.is_empty() || page.contains(&format!("\n.B {}\n", roff(name)))
+            };
             assert!(has(&control, setting.file), "{}", setting.file);
             assert!(has(&variables, setting.variable), "{}", setting.variable);
         }

@@ -11,6 +11,7 @@ mod first_steps;
 mod install;
 mod pages;
 mod quickstart;
+mod ready;
 mod reference;
 mod services;
 mod site;
