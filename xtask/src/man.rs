@@ -9,8 +9,11 @@ use crate::{Outcome, cargo, run};
 /// Where the names of installed programs are.
 const PROGRAMS: &str = "tool/indimail/src/install/programs.rs";
 
+/// Makes the text of a file.
+type Text = fn() -> String;
+
 /// Generated files and what makes them.
-const GENERATED: &[(&str, fn() -> String)] = &[
+const GENERATED: &[(&str, Text)] = &[
     ("doc/settings.md", settings::reference::markdown),
     (
         "man/man5/qmail-control.5",

@@ -125,7 +125,7 @@ mod tests {
         let (reference, control, variables) = (markdown(), control_page(), variables_page());
         for setting in all() {
             assert!(reference.contains(&format!("`{}`", setting.name())));
-            let has = |page: &str, name| {
+            let has = |page: &str, name: &str| {
                 name.is_empty() || page.contains(&format!("\n.B {}\n", roff(name)))
             };
             assert!(has(&control, setting.file), "{}", setting.file);

@@ -23,9 +23,9 @@ mod trace;
 pub mod usage;
 pub mod variables;
 
-pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, process};
+pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, chain, process};
 pub use home::Home;
 pub use link::{Link, LinkError};
-pub use log::{fatal, info, warn};
+pub use log::{fatal, info, line, warn};
 pub use settings::{SettingError, Settings};
 pub use trace::Tracer;

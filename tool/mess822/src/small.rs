@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Command, Stdio};
 
 use os::child::Ended;
-use run::{Exit, Home, PERMANENT, ProgramEnd, TEMPORARY};
+use run::{Exit, Home, ProgramEnd, TEMPORARY};
 
 const PREDATE: &str = "usage: predate PROGRAM [ARGUMENT...]
 

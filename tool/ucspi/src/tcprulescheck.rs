@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, Write};
 
 use policy::tcprules::{Client, Instruction, lookup};
-use run::{Exit, PERMANENT, TEMPORARY};
+use run::{Exit, TEMPORARY};
 
 const USAGE: &str = "usage: tcprulescheck CDB
 

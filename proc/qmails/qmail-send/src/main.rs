@@ -69,14 +69,10 @@ fn main() -> ExitCode {
 fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
     let home = Home::find();
     let settings = Settings::of_process(&home);
-    let chain = |error: &dyn std::error::Error| match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
     let unreadable =
-        |error: &dyn std::error::Error| format!("unable to read controls: {}", chain(error));
+        |error: &dyn std::error::Error| format!("unable to read controls: {}", run::chain(error));
     let queues = Queues::configured(&home, &settings).map_err(|error| unreadable(&error))?;
-    let layout = Layout::detect(queues.first()).map_err(|error| chain(&error))?;
+    let layout = Layout::detect(queues.first()).map_err(|error| run::chain(&error))?;
     log.set_lines(controls::lines(&settings, &layout.name()));
     let controls = Controls::read(&settings, &layout.name()).map_err(|error| unreadable(&error))?;
     os::account::set_umask(0o077);
