@@ -9,6 +9,7 @@ mod crowds;
 mod dot_qmail;
 mod first_minute;
 mod foreign;
+mod help;
 mod injection;
 mod killed;
 mod ordinary_user;

@@ -31,7 +31,8 @@ const USAGE: &str = "usage: inlookup
 
 Serves ROOT/run/inlookup: recipients and logins of virtual users.
 HUP forgets what is cached, TERM ends it. Settings: cram_md5, hash_method,
-DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.";
+DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 /// Any local process may connect; who may ask is decided by its user.
 const SOCKET_MODE: u32 = 0o666;
 /// User of the daemon that asks, besides root and our own.
@@ -39,13 +40,13 @@ const CLIENT: &str = "qmaild";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<(), Exit> {
-        match std::env::args().nth(1).as_deref() {
-            None => {}
-            Some("--help" | "-h") => {
-                println!("{USAGE}");
-                return Ok(());
-            }
-            Some(_) => return Err(Exit::new(run::PERMANENT, USAGE)),
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(USAGE, &arguments) {
+            return Ok(());
+        }
+        run::usage::no_options(PROGRAM, &arguments)?;
+        if !arguments.is_empty() {
+            return Err(run::usage::misused(USAGE));
         }
         let home = Home::find();
         let signals = Signals::collect(&[Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT])

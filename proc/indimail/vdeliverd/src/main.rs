@@ -36,7 +36,9 @@ const USAGE: &str = "usage: vdeliverd [--user NAME] [--threads N] [--mail DIRECT
 Delivers to virtual users for qmail-lspawn, which it hears on ROOT/run/deliver.
   --user NAME       become this user when started as root (indimail)
   --threads N       deliveries at the same time (64)
-  --mail DIRECTORY  further directory with homes of users, beside ROOT/mail";
+  --mail DIRECTORY  further directory with homes of users, beside ROOT/mail
+
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 /// Deliveries at once unless `--threads` says otherwise.
 const THREADS: usize = 64;
 /// Most that `--threads` may say.

@@ -28,7 +28,9 @@ Signs TLS handshakes for the mail servers, which cannot read private keys.
                 default servercert.pem
   --allow USER  a user whose processes may ask; default qmaild and indimail.
                 root and the signer's own user always may
-  --user USER   whom to become when started as root; default qcerts";
+  --user USER   whom to become when started as root; default qcerts
+
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 
 /// What the command line says.
 struct Arguments {
@@ -88,6 +90,10 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
         if matches!(word.as_str(), "--help" | "-h") {
             return Ok(None);
         }
+        if !["--key", "--allow", "--user"].contains(&word.as_str()) {
+            let text = format!("unknown option {word}; see signer --help");
+            return Err(Exit::new(PERMANENT, text));
+        }
         let value = words.next().ok_or_else(usage)?;
         match word.as_str() {
             "--key" if keys::is_plain_name(&value) => arguments.keys.push(value),
@@ -106,5 +112,5 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
 }
 
 fn usage() -> Exit {
-    Exit::new(PERMANENT, USAGE)
+    run::usage::misused(USAGE)
 }

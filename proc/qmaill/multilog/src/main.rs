@@ -42,6 +42,8 @@ sSIZE     bytes per file, 4096 to 16777215; without it a file only grows
 nNUMBER   files kept, at least 2 (10)    rSECONDS  rotate at these times too
 !COMMAND  processor of finished files
 DIR       a log directory; begins with . or /
+
+Exit codes: 0 end of input or TERM, 111 something went wrong.
 ";
 
 fn main() -> ExitCode {

@@ -31,17 +31,16 @@ usage: qmail-clean
 
 Started by qmail-start. Reads foop/N and todo/N, each with a NUL, on
 descriptor 0 and answers one byte each on 1. QUEUEDIR names the queue.
+Exit codes: 0 end of input, 100 wrong use, 111 it cannot work.
 ";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<(), Exit> {
-        if std::env::args()
-            .nth(1)
-            .is_some_and(|argument| argument == "--help")
-        {
-            print!("{HELP}");
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(HELP, &arguments) {
             return Ok(());
         }
+        run::usage::no_options(PROGRAM, &arguments)?;
         let home = Home::find();
         let settings = Settings::of_process(&home);
         let fatal = |error: &dyn std::error::Error| Exit::new(run::TEMPORARY, error.to_string());

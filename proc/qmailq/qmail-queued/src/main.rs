@@ -42,6 +42,7 @@ Takes messages on the socket run/queue of the installation and puts them into
 its queues. Variables: QMAILDIR, CONTROLDIR, QUEUEDIR or QUEUE_BASE,
 QUEUE_START and QUEUE_COUNT, MIN_FREE, USE_FSYNC, USE_SYNCDIR, EXTRAQUEUE,
 ENVHEADERS.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.
 ";
 
 fn main() -> ExitCode {

@@ -24,14 +24,16 @@ const USAGE: &str = "usage: qmail-rspawn
 Started by qmail-start with the queue's mess as working directory.
 0: commands from qmail-send; 1: reports to it.
 QMAILREMOTE: program run instead of qmail-remote.
+Exit codes: 0 end of input, 100 wrong use, 111 it lost qmail-send.
 ";
 
 fn main() -> ExitCode {
     run::process("qmail-rspawn", || {
-        if run::is_asked_for_help() {
-            print!("{USAGE}");
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(USAGE, &arguments) {
             return Ok(());
         }
+        run::usage::no_options("qmail-rspawn", &arguments)?;
         let home = run::Home::find();
         let other = std::env::var_os(settings::sending::QMAILREMOTE.variable);
         let mut deliveries = Deliveries {

@@ -40,14 +40,17 @@ use crate::pipes::Pipes;
 const PROGRAM: &str = "qmail-send";
 const USAGE: &str = "usage: qmail-send
 Started by qmail-start, with its pipes on descriptors 0 to 8 and QUEUEDIR set.
+TERM ends it, ALRM tries everything now, HUP reads control files again.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start, or lost a process.
 ";
 
 fn main() -> ExitCode {
-    if run::is_asked_for_help() {
-        print!("{USAGE}");
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if run::usage::help(USAGE, &arguments) {
         return ExitCode::SUCCESS;
     }
     run::process(PROGRAM, || {
+        run::usage::no_options(PROGRAM, &arguments)?;
         let quiet = |_| Exit::new(run::TEMPORARY, "");
         let (log, pipes) = pipes::take().map_err(quiet)?;
         let mut log = Log::new(log, Lines::of_single_queue());
