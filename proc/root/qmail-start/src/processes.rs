@@ -148,7 +148,7 @@ impl Starter {
         let setup = Setup {
             descriptors,
             identity: Some(ids.send),
-            new_session: false,
+            ..Setup::default()
         };
         let mut command = self.program("qmail-todo", &self.queue);
         prepare(&mut command, setup);
@@ -163,7 +163,7 @@ impl Starter {
         let setup = Setup {
             descriptors,
             identity: Some(ids.send),
-            new_session: false,
+            ..Setup::default()
         };
         let mut send = self.program("qmail-send", &self.queue);
         prepare(&mut send, setup);
@@ -190,7 +190,7 @@ impl Starter {
         let setup = Setup {
             descriptors,
             identity: Some(identity),
-            new_session: false,
+            ..Setup::default()
         };
         prepare(&mut command, setup);
         command.spawn()?;
@@ -205,7 +205,7 @@ impl Starter {
         let setup = Setup {
             descriptors: vec![(0, read)],
             identity: Some(self.identities.log),
-            new_session: false,
+            ..Setup::default()
         };
         prepare(&mut command, setup);
         command.spawn()?;
