@@ -72,6 +72,7 @@ impl Drop for Place {
 
 /// Serves until SIGTERM.
 pub async fn serve(service: &Arc<Service>, listeners: Vec<Listener>) -> Result<u8, String> {
+    service.ask_for_certificate().await?;
     let configured = service
         .settings
         .integer(&receiving::CONCURRENCYINCOMING)
