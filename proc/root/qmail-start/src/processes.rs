@@ -152,7 +152,7 @@ impl Starter {
         };
         let mut command = self.program("qmail-todo", &self.queue);
         prepare(&mut command, setup);
-        command.spawn()?;
+        spawn(&mut command)?;
 
         let mut descriptors: Vec<(RawFd, OwnedFd)> = vec![(0, self.log.try_clone()?)];
         for [write, read] in [local.ours, remote.ours, clean.ours, todo.ours] {
@@ -167,7 +167,8 @@ impl Starter {
         };
         let mut send = self.program("qmail-send", &self.queue);
         prepare(&mut send, setup);
-        Err(send.exec())
+        let error = send.exec();
+        Err(named(&send, error))
     }
 
     fn program(&self, name: &str, directory: &Path) -> Command {
@@ -193,8 +194,7 @@ impl Starter {
             ..Setup::default()
         };
         prepare(&mut command, setup);
-        command.spawn()?;
-        Ok(())
+        spawn(&mut command)
     }
 
     /// Starts the logger; where to write to it.
@@ -208,9 +208,22 @@ impl Starter {
             ..Setup::default()
         };
         prepare(&mut command, setup);
-        command.spawn()?;
+        spawn(&mut command)?;
         Ok(write)
     }
+}
+
+fn spawn(command: &mut Command) -> io::Result<()> {
+    match command.spawn() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(named(command, error)),
+    }
+}
+
+/// Says which program it was.
+fn named(command: &Command, error: io::Error) -> io::Error {
+    let program = Path::new(command.get_program()).display();
+    io::Error::new(error.kind(), format!("cannot start {program}: {error}"))
 }
 
 fn standard([read, write]: [OwnedFd; 2]) -> Vec<(RawFd, OwnedFd)> {
