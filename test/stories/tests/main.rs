@@ -5,6 +5,7 @@ mod attacks;
 mod clients;
 mod commands;
 mod dot_qmail;
+mod faults;
 mod first_minute;
 mod foreign;
 mod injection;
