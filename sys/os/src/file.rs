@@ -142,6 +142,8 @@ pub struct FreeSpace {
     pub bytes: u64,
     /// Files that can still be made.
     pub inodes: u64,
+    /// Nothing can be written, whatever is left.
+    pub read_only: bool,
 }
 
 /// Asks how much room the file system of a path has.
@@ -154,5 +156,10 @@ pub fn free_space(path: &Path) -> io::Result<FreeSpace> {
     } else {
         stat.files_available()
     };
-    Ok(FreeSpace { bytes, inodes })
+    let read_only = stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
+    Ok(FreeSpace {
+        bytes,
+        inodes,
+        read_only,
+    })
 }

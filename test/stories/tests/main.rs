@@ -7,6 +7,7 @@ mod clients;
 mod commands;
 mod crowds;
 mod dot_qmail;
+mod faults;
 mod first_minute;
 mod foreign;
 mod help;

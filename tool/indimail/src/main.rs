@@ -13,6 +13,7 @@ mod pages;
 mod quickstart;
 mod ready;
 mod reference;
+mod running;
 mod services;
 mod site;
 mod status;

@@ -77,9 +77,8 @@ fn aliases(site: &Site) -> Result<(), InstallError> {
     let owner = accounts::identity(site.mode, "alias", "qmail")?;
     for name in ["root", "postmaster", "mailer-daemon", "abuse"] {
         let path = site.home.alias().join(format!(".qmail-{name}"));
-        if write_new(&path, &format!("&postmaster@{}\n", site.domain), 0o644)? {
-            give(&path, owner, site.mode)?;
-        }
+        write_new(&path, &format!("&postmaster@{}\n", site.domain), 0o644)?;
+        give(&path, owner, site.mode)?;
     }
     Ok(())
 }
@@ -92,11 +91,10 @@ fn give(path: &Path, owner: Identity, mode: Mode) -> Result<(), InstallError> {
         .map_err(file_error("give away", path))
 }
 
-/// Writes a file that is not there yet; says whether it did.
-fn write_new(path: &Path, content: &str, mode: u32) -> Result<bool, InstallError> {
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, content: &str, mode: u32) -> Result<(), InstallError> {
     if path.exists() {
-        return Ok(false);
+        return Ok(());
     }
-    os::file::replace(path, content.as_bytes(), mode).map_err(file_error("write", path))?;
-    Ok(true)
+    os::file::replace(path, content.as_bytes(), mode).map_err(file_error("write", path))
 }
