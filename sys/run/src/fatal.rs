@@ -71,6 +71,14 @@ pub fn process<E: Fatal, T: Into<ProgramEnd>>(
     }
 }
 
+/// Says whether the program was started only to explain itself: its first
+/// argument is `--help`.
+pub fn is_asked_for_help() -> bool {
+    std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == "--help")
+}
+
 /// A successful end: 0, or a code the program chose.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgramEnd(u8);
@@ -88,7 +96,7 @@ impl From<u8> for ProgramEnd {
 }
 
 /// The error and its causes, `: ` between them.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

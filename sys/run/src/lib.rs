@@ -22,9 +22,9 @@ pub mod story;
 mod trace;
 pub mod variables;
 
-pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, process};
+pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, chain, is_asked_for_help, process};
 pub use home::Home;
 pub use link::{Link, LinkError};
-pub use log::{fatal, info, warn};
+pub use log::{fatal, info, line, warn};
 pub use settings::{SettingError, Settings};
 pub use trace::Tracer;

@@ -35,7 +35,7 @@ impl Dns {
             .args([
                 "--listen-address=127.0.0.1",
                 "--user=root",
-                "--local=//",
+                "--address=/#/",
                 "--auth-ttl=60",
             ])
             .arg(format!("--port={port}"))

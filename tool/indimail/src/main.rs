@@ -9,6 +9,7 @@ mod dns_records;
 mod first_steps;
 mod install;
 mod quickstart;
+mod ready;
 mod services;
 mod site;
 mod status;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
@@ -18,7 +18,7 @@ use run::Home;
 use crate::install::{InstallError, accounts, controls, file_error, keys, programs, tree};
 use crate::services::{self, SERVICES};
 use crate::site::{self, Mode, Site};
-use crate::{Outcome, first_steps};
+use crate::{Outcome, first_steps, ready};
 
 /// How long services may take to accept connections.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -233,28 +233,26 @@ fn serve(site: &Site) -> Outcome {
     let mut signals = Signals::collect(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])?;
     let mut svscan = start_svscan(&site.home)?;
     let started = Instant::now();
-    let mut waiting: Vec<(&str, u16)> = SERVICES
-        .iter()
-        .filter_map(|service| Some((service.name, site.port(service.standard_port()?))))
-        .collect();
+    let mut waiting = true;
     loop {
-        if !waiting.is_empty() {
-            waiting.retain(|(_, port)| !accepts(*port));
-            if waiting.is_empty() {
+        if waiting {
+            let pending = ready::pending(site);
+            if pending.is_empty() {
+                waiting = false;
                 println!("indimail: ready");
                 std::io::stdout().flush()?;
             } else if READY_WAIT < started.elapsed() {
-                for (service, port) in waiting.drain(..) {
-                    let log = site.home.log();
+                waiting = false;
+                for service in pending {
+                    let (name, log) = (service.name, site.home.log().join(service.log));
                     eprintln!(
-                        "indimail: warn: {service} does not accept connections on port {port}; \
-                         see indimail status and {}",
-                        log.display()
+                        "indimail: warn: {name} does not work yet; see indimail status and {}",
+                        log.join("current").display()
                     );
                 }
             }
         }
-        let wait = if waiting.is_empty() { None } else { Some(POLL) };
+        let wait = waiting.then_some(POLL);
         os::signal::poll(&[(signals.as_fd(), Interest::Read)], wait)?;
         while let Some(signal) = signals.take() {
             if signal == Signal::SIGCHLD {
@@ -287,11 +285,6 @@ fn start_svscan(home: &Home) -> std::io::Result<Child> {
         },
     );
     command.spawn()
-}
-
-fn accepts(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
 }
 
 fn stop(mut svscan: Child) -> Outcome {

@@ -2,6 +2,7 @@
 //! runs, as whom, on which port, and where it logs.
 
 use std::fs::{self, Permissions};
+use std::net::{Ipv6Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -22,9 +23,10 @@ pub enum Tls {
 pub enum Task {
     /// Listens on a port: program, standard port, TLS, further arguments.
     Listen(&'static str, u16, Tls, &'static str),
-    /// Serves the rest of the system: the program with its arguments. Started
-    /// by root it opens its socket, looks up who may ask, and becomes its user.
-    Serve(&'static str),
+    /// Serves the rest of the system: the program and the name of its socket.
+    /// Started by root it opens the socket, looks up who may ask, and becomes
+    /// its user.
+    Serve(&'static str, &'static str),
     /// Runs the queue; started as root to start others as others.
     Queue,
 }
@@ -59,23 +61,28 @@ const fn listen(
     }
 }
 
-const fn serve(name: &'static str, user: &'static str, program: &'static str) -> Service {
+const fn serve(
+    name: &'static str,
+    user: &'static str,
+    program: &'static str,
+    socket: &'static str,
+) -> Service {
     Service {
         name,
         log: name,
         user,
-        task: Task::Serve(program),
+        task: Task::Serve(program, socket),
     }
 }
 
 /// The services of a default installation. What others depend on comes
 /// first; nobody waits, whoever is early tries again.
 pub const SERVICES: &[Service] = &[
-    serve("trace", "qmaill", "tracelog"),
-    serve("signer", "qcerts", "signer"),
-    serve("inlookup.infifo", "indimail", "inlookup"),
-    serve("qmail-queued", "qmailq", "qmail-queued"),
-    serve("vdeliverd", "indimail", "vdeliverd"),
+    serve("trace", "qmaill", "tracelog", "trace"),
+    serve("signer", "qcerts", "signer", "signer"),
+    serve("inlookup.infifo", "indimail", "inlookup", "inlookup"),
+    serve("qmail-queued", "qmailq", "qmail-queued", "queue"),
+    serve("vdeliverd", "indimail", "vdeliverd", "deliver"),
     Service {
         name: "qmail-send.25",
         log: "deliver.25",
@@ -152,7 +159,7 @@ impl Service {
     pub fn standard_port(&self) -> Option<u16> {
         match self.task {
             Task::Listen(_, port, ..) => Some(port),
-            Task::Serve(_) | Task::Queue => None,
+            Task::Serve(..) | Task::Queue => None,
         }
     }
 
@@ -169,11 +176,14 @@ impl Service {
                     Mode::Separated => format!(" --user {}", self.user),
                     Mode::SingleUser => String::new(),
                 };
+                // Where there is IPv6, LOCALIP6 says on which address of it.
                 format!(
-                    "sh -c 'exec {program} --listen \"$LOCALIP:$PORT\" --tls {tls}{user}{arguments}'"
+                    "sh -c 'exec {program} --listen \"$LOCALIP:$PORT\" \
+                     ${{LOCALIP6:+--listen \"[$LOCALIP6]:$PORT\"}} \
+                     --tls {tls}{user}{arguments}'"
                 )
             }
-            Task::Serve(program) => program.to_owned(),
+            Task::Serve(program, _) => program.to_owned(),
             Task::Queue => {
                 "sh -c 'exec qmail-daemon \"$(cat \"$QMAILDIR/control/defaultdelivery\")\"'".into()
             }
@@ -206,7 +216,9 @@ impl Service {
         );
         let mut variables = vec![("QMAILDIR", root), ("PATH", path)];
         if let Some(port) = self.standard_port() {
+            let six = if has_ipv6() { "::" } else { "" };
             variables.push(("LOCALIP", "0.0.0.0".to_owned()));
+            variables.push(("LOCALIP6", six.to_owned()));
             variables.push(("PORT", site.port(port).to_string()));
         }
         variables.push(("DEFAULT_DOMAIN", site.domain.to_string()));
@@ -235,6 +247,11 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         write(&directory.join("run"), &service.run_script(site), 0o755)?;
     }
     Ok(())
+}
+
+/// Says whether this host knows IPv6.
+fn has_ipv6() -> bool {
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
 fn script(site: &Site, command: &str) -> String {

@@ -104,11 +104,5 @@ fn enter_sandbox(home: &Home) {
 }
 
 fn temporary(what: &str, error: &dyn std::error::Error) -> Exit {
-    let mut text = format!("{what}: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    Exit::new(run::TEMPORARY, text)
+    Exit::new(run::TEMPORARY, format!("{what}: {}", run::chain(error)))
 }

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use delivery::{Site, VirtualUsers, outside};
 use os::account::{Account, Identity};
+use os::group_sync::GroupSync;
 use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
 use run::{Exit, Home};
@@ -116,11 +117,7 @@ fn companion() -> Result<(), Exit> {
 }
 
 fn trouble(error: &dyn std::error::Error) -> Exit {
-    let mut text = error.to_string();
-    if let Some(cause) = error.source() {
-        text = format!("{text}: {cause}");
-    }
-    Exit::new(run::TEMPORARY, text)
+    Exit::new(run::TEMPORARY, run::chain(error))
 }
 
 impl Serve {
@@ -144,6 +141,8 @@ impl Serve {
         .map_err(|error| trouble(&error))?;
         let mut site = Site::open(NAME, home).map_err(|error| trouble(&error))?;
         site.virtual_users = VirtualUsers::InProcess;
+        // Without it every delivery syncs for itself.
+        site.group = GroupSync::on(&site.home.mail()).ok();
         site.programs = Box::new(outside::Outside::new(start_companion(&site)?));
         self.close_sandbox(&site.home);
         let pool = Arc::new(Pool::new(site, self.threads));

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn fatal(error: &Error) -> Exit {
-    Exit::new(run::TEMPORARY, service::chain(error))
+    Exit::new(run::TEMPORARY, run::chain(error))
 }
 
 fn listen(home: &Home) -> Result<UnixListener, Exit> {

@@ -27,10 +27,7 @@ QMAILREMOTE: program run instead of qmail-remote.
 
 fn main() -> ExitCode {
     run::process("qmail-rspawn", || {
-        if std::env::args_os()
-            .nth(1)
-            .is_some_and(|argument| argument == "--help")
-        {
+        if run::is_asked_for_help() {
             print!("{USAGE}");
             return Ok(());
         }

@@ -44,10 +44,7 @@ Started by qmail-start, with its pipes on descriptors 0 to 8 and QUEUEDIR set.
 ";
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == "--help")
-    {
+    if run::is_asked_for_help() {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     }
@@ -69,14 +66,10 @@ fn main() -> ExitCode {
 fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
     let home = Home::find();
     let settings = Settings::of_process(&home);
-    let chain = |error: &dyn std::error::Error| match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
     let unreadable =
-        |error: &dyn std::error::Error| format!("unable to read controls: {}", chain(error));
+        |error: &dyn std::error::Error| format!("unable to read controls: {}", run::chain(error));
     let queues = Queues::configured(&home, &settings).map_err(|error| unreadable(&error))?;
-    let layout = Layout::detect(queues.first()).map_err(|error| chain(&error))?;
+    let layout = Layout::detect(queues.first()).map_err(|error| run::chain(&error))?;
     log.set_lines(controls::lines(&settings, &layout.name()));
     let controls = Controls::read(&settings, &layout.name()).map_err(|error| unreadable(&error))?;
     os::account::set_umask(0o077);

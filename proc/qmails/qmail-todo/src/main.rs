@@ -32,10 +32,7 @@ Started by qmail-start, with its pipes on descriptors 0 to 3 and QUEUEDIR set.
 ";
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == "--help")
-    {
+    if run::is_asked_for_help() {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     }
