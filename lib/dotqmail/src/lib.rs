@@ -14,7 +14,7 @@ mod name;
 mod sender;
 mod virtual_line;
 
-pub use environment::{Facts, header_variables};
+pub use environment::Facts;
 pub use instruction::{Instruction, instructions};
 pub use name::{Candidate, candidates, owner_files, safe_extension};
 pub use sender::{OwnerFiles, forward_sender};

@@ -28,9 +28,29 @@ pub fn printable(text: &[u8], bytes_max: usize) -> String {
         .collect()
 }
 
+/// Makes what a client says one word of a line of `name=value` pairs: programs
+/// that read logs must not take a part of a user name for an address.
+pub fn word(text: &[u8], bytes_max: usize) -> String {
+    text.iter()
+        .take(bytes_max)
+        .map(|&b| match b {
+            b',' | b'[' | b']' | b'=' => '?',
+            0x21..=0x7e => char::from(b),
+            _ => '?',
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Attack 28.
+    #[test]
+    fn a_user_name_cannot_name_another_address() {
+        let name = word(b"a], ip=[1.2.3.4]\nx\x1b", 200);
+        assert_eq!(name, "a???ip??1.2.3.4??x?");
+    }
 
     #[test]
     fn nothing_a_peer_says_can_end_or_colour_a_log_line() {

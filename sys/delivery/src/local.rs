@@ -101,7 +101,7 @@ fn prepare<'a>(
         mode,
         facts,
         home: home.path,
-        header_variables: dotqmail::header_variables(&request.env_headers),
+        header_variables: run::variables::of_headers(&request.env_headers),
         trace,
         forwards_only,
         forwards: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use os::group_sync::GroupSync;
 use run::{Home, Settings, Tracer};
 use settings::{local, site};
 
@@ -60,6 +61,9 @@ pub struct Site {
     pub clean: Environment,
     /// The environment of queue programs.
     pub queue: Environment,
+    /// Shares syncs between the threads of a program that delivers many
+    /// messages at once.
+    pub group: Option<GroupSync>,
 }
 
 impl Site {
@@ -83,6 +87,7 @@ impl Site {
             tracer: Tracer::connect(&home, program),
             programs: Box::new(Direct),
             virtual_users: VirtualUsers::ByProgram,
+            group: None,
             home,
             settings,
             host,
@@ -109,7 +114,7 @@ fn clean_environment(
             [name, b":\n"].concat()
         })
         .collect();
-    let from_headers = dotqmail::header_variables(&names);
+    let from_headers = run::variables::of_headers(&names);
     let passed = |name: &[u8]| {
         let equal = |other: &str| other.as_bytes() == name;
         PASSED.iter().copied().any(equal)

@@ -88,7 +88,7 @@ impl From<u8> for ProgramEnd {
 }
 
 /// The error and its causes, `: ` between them.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -168,6 +168,7 @@ fn install(
     accounts::create(site)?;
     tree::create(site)?;
     programs::install(site)?;
+    crate::pages::install(site)?;
     create_queues(site)?;
     controls::create(site)?;
     let keys = keys::create(site)?;

@@ -2,6 +2,7 @@
 //! runs, as whom, on which port, and where it logs.
 
 use std::fs;
+use std::net::{Ipv6Addr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -176,8 +177,11 @@ impl Service {
                     Mode::Separated => format!(" --user {}", self.user),
                     Mode::SingleUser => String::new(),
                 };
+                // Where there is IPv6, LOCALIP6 says on which address of it.
                 format!(
-                    "sh -c 'exec {program} --listen \"$LOCALIP:$PORT\" --tls {tls}{user}{arguments}'"
+                    "sh -c 'exec {program} --listen \"$LOCALIP:$PORT\" \
+                     ${{LOCALIP6:+--listen \"[$LOCALIP6]:$PORT\"}} \
+                     --tls {tls}{user}{arguments}'"
                 )
             }
             Task::Serve(program, _) => program.to_owned(),
@@ -196,7 +200,9 @@ impl Service {
         );
         let mut variables = vec![("QMAILDIR", root), ("PATH", path)];
         if let Some(port) = self.standard_port() {
+            let six = if has_ipv6() { "::" } else { "" };
             variables.push(("LOCALIP", "0.0.0.0".to_owned()));
+            variables.push(("LOCALIP6", six.to_owned()));
             variables.push(("PORT", site.port(port).to_string()));
         }
         variables.push(("DEFAULT_DOMAIN", site.domain.to_string()));
@@ -221,6 +227,11 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         write(&directory.join("run"), &service.run_script(site), 0o755)?;
     }
     Ok(())
+}
+
+/// Says whether this host knows IPv6.
+fn has_ipv6() -> bool {
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
 /// The logger of a service directory and where it writes.

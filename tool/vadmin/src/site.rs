@@ -162,7 +162,7 @@ pub fn permanent(text: impl Into<String>) -> Exit {
 
 /// An end that may be another one later.
 pub fn temporary(error: &dyn Error) -> Exit {
-    Exit::new(run::TEMPORARY, chain(error))
+    Exit::new(run::TEMPORARY, run::chain(error))
 }
 
 /// An end the directory of users chose.
@@ -170,22 +170,11 @@ pub fn refused(error: &directory::Error) -> Exit {
     if error.is_temporary() {
         temporary(error)
     } else {
-        permanent(chain(error))
+        permanent(run::chain(error))
     }
 }
 
 /// A file that could not be used.
 pub fn file(path: &Path, error: &io::Error) -> Exit {
     Exit::new(run::TEMPORARY, format!("{}: {error}", path.display()))
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

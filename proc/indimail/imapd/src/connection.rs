@@ -1,17 +1,15 @@
 //! One client: moves bytes between its connection and its session, and keeps
 //! the time.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use imap::{Answer, Config, End as SessionEnd, Security, Session};
-use tokio::net::TcpStream;
+use listen::{End, Guest, TlsMode};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::log::{End, Record};
-use crate::options::Tls;
+use crate::log::Record;
 use crate::seat::{Seat, Stop};
 use crate::server::Server;
 use crate::stream::Stream;
@@ -57,18 +55,19 @@ struct Connection<'a> {
 }
 
 /// Serves one client from its first byte to its last.
-pub async fn serve(
-    server: &Server,
-    stream: TcpStream,
-    peer: SocketAddr,
-    shutdown: watch::Receiver<bool>,
-) {
+pub async fn serve(server: &Server, guest: Guest) {
+    let Guest {
+        stream,
+        peer,
+        place: _place,
+        stop,
+    } = guest;
     let record = Record::begin(peer);
     let _ = stream.set_nodelay(true);
     let mut stream = Stream::Plain(stream);
-    if server.mode == Tls::Implicit {
-        let Some(acceptor) = &server.tls else { return };
-        stream = match stream.into_tls(acceptor).await {
+    if server.mode == TlsMode::Implicit {
+        let Some(config) = &server.tls else { return };
+        stream = match stream.into_tls(&server.handshakes, config.clone()).await {
             Ok(stream) => stream,
             Err(error) => {
                 record.trouble(&format!("TLS handshake failed: {error}"));
@@ -76,16 +75,16 @@ pub async fn serve(
             }
         };
     }
-    let mechanisms = server.lookup.mechanisms().await;
+    let secrets = server.inlookup.secrets().await;
     let config = Config {
         security: match server.mode {
-            Tls::Implicit => Security::Tls,
-            Tls::Upgrade => Security::StartTls,
-            Tls::None => Security::None,
+            TlsMode::Implicit => Security::Tls,
+            TlsMode::Starttls => Security::StartTls,
+            TlsMode::None => Security::None,
         },
-        plaintext_passwords: peer.ip().to_canonical().is_loopback(),
-        cram_md5: mechanisms.cram_md5,
-        scram_sha_256: mechanisms.scram_sha_256,
+        plaintext_passwords: peer.ip().is_loopback(),
+        cram_md5: secrets.cram_md5,
+        scram_sha_256: secrets.scram_sha_256,
         message_bytes_max: server.message_bytes_max,
     };
     let seat = Seat::new(Session::new(config), record, peer.ip());
@@ -95,7 +94,7 @@ pub async fn serve(
         stream,
         seat: Arc::new(Mutex::new(seat)),
         watch: None,
-        shutdown,
+        shutdown: stop,
         start: now,
         heard: now,
     };
@@ -118,7 +117,7 @@ impl Connection<'_> {
                     self.seat().advance()
                 }
                 Stop::Lookup(request) => {
-                    let reply = self.server.lookup.ask(&request).await;
+                    let reply = self.server.inlookup.ask(&request).await;
                     self.seat().session.answer(Answer::Lookup(reply));
                     self.seat().advance()
                 }
@@ -150,7 +149,7 @@ impl Connection<'_> {
                     Event::Bytes(count) => {
                         self.heard = Instant::now();
                         let mut seat = self.seat();
-                        seat.record.received += count as u64;
+                        seat.record.visit.received += count as u64;
                         seat.session.receive(&buffer[..count]);
                         seat.advance()
                     }
@@ -232,14 +231,14 @@ impl Connection<'_> {
     }
 
     async fn start_tls(&mut self) -> bool {
-        let Some(acceptor) = &self.server.tls else {
+        let Some(config) = self.server.tls.clone() else {
             return false;
         };
         let stream = std::mem::replace(&mut self.stream, Stream::Closed);
-        match stream.into_tls(acceptor).await {
+        match stream.into_tls(&self.server.handshakes, config).await {
             Ok(stream) => {
                 self.stream = stream;
-                self.seat().record.starttls = true;
+                self.seat().record.visit.upgraded = true;
                 self.seat().session.tls_started();
                 true
             }
@@ -252,7 +251,7 @@ impl Connection<'_> {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> bool {
-        self.seat().record.sent += bytes.len() as u64;
+        self.seat().record.visit.sent += bytes.len() as u64;
         let sent = timeout(SEND_TIMEOUT, self.stream.write_all(bytes)).await;
         matches!(sent, Ok(Ok(())))
     }

@@ -18,7 +18,6 @@
 mod connection;
 mod convert;
 mod log;
-mod lookup;
 mod mail;
 mod options;
 mod seat;
@@ -26,13 +25,13 @@ mod server;
 mod stream;
 mod watch;
 
-use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use options::{Options, Tls};
-use run::{Exit, Home};
+use listen::TlsMode;
+use run::{Exit, Home, sandboxes};
+
+use options::Options;
 
 /// How long blocking work may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(1);
@@ -52,24 +51,16 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
-    let listeners = bind(options)?;
-    if os::account::is_root() {
-        let account = os::account::Account::by_name(&options.user).map_err(temporary)?;
-        account.identity.assume().map_err(temporary)?;
-    }
+    let listeners = listen::open("imapd", &options.network).map_err(temporary)?;
     os::account::set_umask(0o077);
-    allow_descriptors();
-    let tls = match options.tls {
-        Tls::None => None,
-        Tls::Implicit | Tls::Upgrade => {
+    let tls = match options.network.tls {
+        TlsMode::None => None,
+        TlsMode::Implicit | TlsMode::Starttls => {
             let config = tls::server_config(&home.socket("signer"), &options.certificate);
-            Some(tls::TlsAcceptor::from(config.map_err(temporary)?))
+            Some(config.map_err(temporary)?)
         }
     };
-    let enforced = os::sandbox::Sandbox::default().write(home.mail()).enter();
-    if !(enforced.files && enforced.calls) {
-        run::warn("imapd", &format!("this kernel enforces only {enforced:?}"));
-    }
+    sandboxes::close(sandboxes::mailboxes(home), "imapd");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
@@ -77,44 +68,15 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
         .map_err(temporary)?;
     let outcome = runtime
         .block_on(async {
-            let server = server::Server::new(home.socket("inlookup"), tls, options);
-            Arc::new(server).serve(listeners).await
+            let server = server::Server::new(home, tls, options)?;
+            server.serve(listeners).await
         })
         .map_err(temporary);
     runtime.shutdown_timeout(GRACE);
     outcome
 }
 
-/// Raises the limit of descriptors as far as we may: the usual 1024 is a few
-/// hundred sessions.
-fn allow_descriptors() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    }
-}
-
-fn bind(options: &Options) -> Result<Vec<TcpListener>, Exit> {
-    let mut listeners = Vec::new();
-    for address in &options.listen {
-        let listener = TcpListener::bind(address)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|error| {
-                let text = format!("cannot listen on {address}: {error}");
-                Exit::new(run::TEMPORARY, text)
-            })?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
 /// Ends the program with an error and its causes in one line.
 fn temporary(error: impl std::error::Error) -> Exit {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    Exit::new(run::TEMPORARY, text)
+    Exit::new(run::TEMPORARY, run::chain(&error))
 }

@@ -1,16 +1,16 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 
 use run::Exit;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-imapd --listen ADDRESS:PORT [--listen ...] [options]
-serves the mailboxes of an installation over IMAP4rev1
+usage: imapd --listen ADDRESS:PORT [--listen ...] [options]
+Serves the mailboxes of an installation over IMAP4rev1
 
-  --listen ADDRESS:PORT  where to listen; may be given several times
+  --listen ADDRESS:PORT  where to listen; may be given several times.
+                         0.0.0.0:143 is all IPv4, [::]:143 all IPv6
   --tls MODE             implicit: TLS from the first byte (port 993)
                          starttls: STARTTLS is offered (port 143; the default)
                          none: no TLS; passwords from this machine only
@@ -21,38 +21,24 @@ serves the mailboxes of an installation over IMAP4rev1
 
 ROOT is QMAILDIR, else the directory above the one this program is in, else
 /var/indimail. Sockets of other services: ROOT/run/inlookup, ROOT/run/signer.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.
 ";
-
-/// How connections are encrypted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Tls {
-    /// From the first byte.
-    Implicit,
-    /// When the client says STARTTLS.
-    Upgrade,
-    /// Not.
-    None,
-}
 
 /// What the command line says.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Options {
-    pub listen: Vec<SocketAddr>,
-    pub tls: Tls,
+    pub network: listen::Options,
     pub certificate: String,
     pub message_bytes_max: u64,
-    pub user: String,
 }
 
 impl Options {
     /// Parses arguments; `None` when help is asked for.
     pub fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Exit> {
         let mut options = Self {
-            listen: Vec::new(),
-            tls: Tls::Upgrade,
+            network: listen::Options::new("indimail"),
             certificate: "servercert.pem".to_owned(),
             message_bytes_max: imap::session::MESSAGE_BYTES_MAX,
-            user: "indimail".to_owned(),
         };
         while let Some(name) = arguments.next() {
             let name = name.to_string_lossy().into_owned();
@@ -63,22 +49,10 @@ impl Options {
                 let value = arguments.next().and_then(|value| value.into_string().ok());
                 value.ok_or_else(|| usage(format!("{name} needs a value")))
             };
+            if options.network.take(&name, &mut value)? {
+                continue;
+            }
             match name.as_str() {
-                "--listen" => {
-                    let text = value()?;
-                    let address = text.parse().map_err(|_| {
-                        usage(format!("--listen {text}: write 0.0.0.0:143 or [::]:143"))
-                    })?;
-                    options.listen.push(address);
-                }
-                "--tls" => {
-                    options.tls = match value()?.as_str() {
-                        "implicit" => Tls::Implicit,
-                        "starttls" => Tls::Upgrade,
-                        "none" => Tls::None,
-                        other => return Err(usage(format!("--tls {other}: not a mode"))),
-                    }
-                }
                 "--message-bytes" => {
                     let text = value()?;
                     options.message_bytes_max = text
@@ -86,11 +60,10 @@ impl Options {
                         .map_err(|_| usage(format!("--message-bytes {text}: not a number")))?;
                 }
                 "--certificate" => options.certificate = value()?,
-                "--user" => options.user = value()?,
                 other => return Err(usage(format!("unknown argument {other}"))),
             }
         }
-        if options.listen.is_empty() {
+        if options.network.listen.is_empty() {
             return Err(usage("nothing to listen on; give --listen".to_owned()));
         }
         Ok(Some(options))
@@ -110,10 +83,11 @@ mod tests {
     }
 
     #[test]
-    fn listeners_and_modes() {
-        let options = parse("--listen 127.0.0.1:143 --listen [::1]:143 --tls none");
+    fn arguments_of_all_daemons_and_our_own() {
+        let options = parse("--listen 127.0.0.1:143 --listen [::1]:143 --certificate a.pem");
         let options = options.unwrap().unwrap();
-        assert_eq!((options.listen.len(), options.tls), (2, Tls::None));
+        assert_eq!(options.network.listen.len(), 2);
+        assert_eq!(options.certificate, "a.pem");
         assert!(parse("--help").unwrap().is_none());
     }
 
@@ -122,8 +96,6 @@ mod tests {
         for (line, word) in [
             ("", "--listen"),
             ("--listen", "needs a value"),
-            ("--listen 143", "0.0.0.0:143"),
-            ("--tls maybe", "maybe"),
             ("--message-bytes many", "many"),
             ("--frob", "--frob"),
         ] {

@@ -1,21 +1,17 @@
-//! Accepts connections, as many as there is room for.
+//! What all sessions share, and how many there may be.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, TcpListener};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
+use listen::{Full, Guest, Handshakes, House, Inlookup, Places, TlsMode};
+use run::Home;
+use tls::rustls::ServerConfig;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::connection;
-use crate::lookup::Lookup;
-use crate::options::{Options, Tls};
+use crate::options::Options;
 use crate::watch::Watcher;
 
 /// Sessions at once.
@@ -25,140 +21,62 @@ const SESSIONS_MAX: usize = 4000;
 /// has no limit of its own, since webmail and proxies run on it.
 const SESSIONS_PER_ADDRESS_MAX: usize = 25;
 
-/// How long to wait when a connection cannot be accepted, most likely because
-/// there are no descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long a client that is turned away may take to hear why.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// How long sessions may take to end after SIGTERM.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A handshake may take this long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a client hears for which there is no room.
+const TOO_MANY: &[u8] = b"* BYE [LIMIT] too many connections, try later\r\n";
 
 /// What all sessions share.
 pub struct Server {
-    pub lookup: Lookup,
-    pub tls: Option<tls::TlsAcceptor>,
-    pub mode: Tls,
+    pub inlookup: Inlookup,
+    pub tls: Option<Arc<ServerConfig>>,
+    pub handshakes: Handshakes,
+    pub mode: TlsMode,
     pub message_bytes_max: u64,
     pub watcher: Option<Arc<Watcher>>,
-    /// Sessions by address.
-    sessions: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A place among the sessions, free again when it is dropped.
-struct Place {
-    server: Arc<Server>,
-    address: IpAddr,
 }
 
 impl Server {
     /// Makes a server without connections. Call it inside the runtime.
-    pub fn new(inlookup: PathBuf, tls: Option<tls::TlsAcceptor>, options: &Options) -> Self {
-        Self {
-            lookup: Lookup::new(inlookup),
+    pub fn new(home: &Home, tls: Option<Arc<ServerConfig>>, options: &Options) -> io::Result<Self> {
+        Ok(Self {
+            inlookup: Inlookup::new(home.socket("inlookup")),
             tls,
-            mode: options.tls,
+            handshakes: Handshakes::start(HANDSHAKE_TIMEOUT)?,
+            mode: options.network.tls,
             message_bytes_max: options.message_bytes_max,
             watcher: Watcher::start(),
-            sessions: Mutex::new(HashMap::new()),
-        }
+        })
     }
 
     /// Serves until SIGTERM or SIGINT.
-    pub async fn serve(self: Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let (down, shutdown) = watch::channel(false);
-        let mut accepting = JoinSet::new();
-        for listener in listeners {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            accepting.spawn(self.clone().accept(listener, shutdown.clone()));
-        }
-        drop(shutdown);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        accepting.shutdown().await;
-        // Every session holds a receiver until it has ended.
-        let _ = down.send(true);
-        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, down.closed()).await;
-        Ok(())
-    }
-
-    async fn accept(
-        self: Arc<Self>,
-        listener: tokio::net::TcpListener,
-        shutdown: watch::Receiver<bool>,
-    ) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => match self.clone().place(peer.ip()) {
-                    Some(place) => {
-                        let shutdown = shutdown.clone();
-                        tokio::spawn(async move {
-                            connection::serve(&place.server, stream, peer, shutdown).await;
-                        });
-                    }
-                    None => {
-                        tokio::spawn(refuse(stream));
-                    }
-                },
-                Err(error) => {
-                    run::warn("imapd", &format!("cannot accept: {error}"));
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn place(self: Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = group(address);
-        {
-            let mut sessions = self.sessions.lock().ok()?;
-            if SESSIONS_MAX <= sessions.values().sum() {
-                return None;
-            }
-            let count = sessions.entry(address).or_insert(0);
-            if SESSIONS_PER_ADDRESS_MAX <= *count && !address.is_loopback() {
-                return None;
-            }
-            *count += 1;
-        }
-        Some(Place {
-            server: self,
-            address,
-        })
+    pub async fn serve(self, listeners: Vec<TcpListener>) -> io::Result<()> {
+        let server = Arc::new(self);
+        let house = House {
+            program: "imapd",
+            places: Places::new(SESSIONS_MAX),
+            full: Full::Refuse(TOO_MANY),
+            stop: watch::channel(false).0,
+            farewell: FAREWELL,
+        };
+        house
+            .serve(listeners, move |guest| receive(Arc::clone(&server), guest))
+            .await
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Ok(mut sessions) = self.server.sessions.lock()
-            && let Some(count) = sessions.get_mut(&self.address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                sessions.remove(&self.address);
-            }
-        }
+async fn receive(server: Arc<Server>, mut guest: Guest) {
+    let address = guest.peer.ip();
+    let max = match address.is_loopback() {
+        true => SESSIONS_MAX,
+        false => SESSIONS_PER_ADDRESS_MAX,
+    };
+    match guest.place.count(address, max) {
+        Some(_) => connection::serve(&server, guest).await,
+        None => guest.turn_away(TOO_MANY).await,
     }
-}
-
-/// What counts as one address: of IPv6 the network, since a client has 2⁶⁴
-/// addresses for the asking.
-fn group(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let network = u128::from(address) >> 64 << 64;
-            IpAddr::V6(network.into())
-        }
-        address => address,
-    }
-}
-
-async fn refuse(mut stream: TcpStream) {
-    let reply = b"* BYE [LIMIT] too many connections, try later\r\n";
-    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, stream.write_all(reply)).await;
 }

@@ -1,14 +1,13 @@
 //! A connection with or without TLS.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
+use listen::Handshakes;
 use tls::ServerStream;
+use tls::rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// A handshake may take this long.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection to a client.
 pub enum Stream {
@@ -22,15 +21,16 @@ pub enum Stream {
 
 impl Stream {
     /// Takes the connection into TLS.
-    pub async fn into_tls(self, acceptor: &tls::TlsAcceptor) -> io::Result<Self> {
+    pub async fn into_tls(
+        self,
+        handshakes: &Handshakes,
+        config: Arc<ServerConfig>,
+    ) -> io::Result<Self> {
         let Self::Plain(stream) = self else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-        match handshake.await {
-            Ok(stream) => Ok(Self::Tls(Box::new(stream?))),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        }
+        let stream = handshakes.accept(config, stream).await?;
+        Ok(Self::Tls(Box::new(stream)))
     }
 
     /// Reads what is there; 0 at the end.

@@ -1,7 +1,6 @@
 //! Connections: who may connect, how many, and what each is answered.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -117,7 +116,7 @@ fn converse(world: &World, stream: UnixStream) {
     let mut link = Link::accepted(stream, Path::new("client"), VERSION);
     while let Ok(Some(request)) = link.receive::<Request>() {
         let reply = answer(world, &request).unwrap_or_else(|trouble| {
-            let text = chain(&trouble);
+            let text = run::chain(&trouble);
             run::warn(crate::PROGRAM, &text);
             Reply::Temporary(text)
         });
@@ -181,17 +180,6 @@ pub fn answer(world: &World, request: &Request) -> Result<Reply, Trouble> {
             Reply::Login(login::scram(world, &attempt, auth_message, proof)?)
         }
     })
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@
 //! `user@domain:IP` is no login name.
 
 mod log;
-mod lookup;
 mod maildrop;
 mod options;
 mod output;
@@ -23,16 +22,19 @@ mod server;
 mod session;
 mod unique;
 
-use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use options::{Mode, Options};
-use run::{Exit, Home};
+use listen::{Handshakes, Inlookup, TlsMode};
+use run::{Exit, Home, sandboxes};
+
+use options::Options;
 
 /// How long blocking work may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// A handshake may take this long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     run::process("pop3d", || {
@@ -45,34 +47,27 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
-    let listeners = bind(options)?;
-    if os::account::is_root() {
-        let account = os::account::Account::by_name(&options.user).map_err(temporary)?;
-        account.identity.assume().map_err(temporary)?;
-    }
+    let listeners = listen::open("pop3d", &options.network).map_err(temporary)?;
     os::account::set_umask(0o077);
-    allow_descriptors();
     let settings = run::Settings::of_process(home);
     let pass = !settings
         .is_set(&settings::mailbox::DISABLE_PASS)
         .map_err(temporary)?;
-    let tls = match options.tls {
-        Mode::None => None,
-        Mode::Implicit | Mode::StartTls => {
+    let tls = match options.network.tls {
+        TlsMode::None => None,
+        TlsMode::Implicit | TlsMode::Starttls => {
             let config = tls::server_config(&home.socket("signer"), &options.certificate);
-            Some(tls::TlsAcceptor::from(config.map_err(temporary)?))
+            Some(config.map_err(temporary)?)
         }
     };
-    let enforced = os::sandbox::Sandbox::default().write(home.mail()).enter();
-    if !(enforced.files && enforced.calls) {
-        run::warn("pop3d", &format!("this kernel enforces only {enforced:?}"));
-    }
-    let server = Arc::new(server::Server::new(
-        home.socket("inlookup"),
+    sandboxes::close(sandboxes::mailboxes(home), "pop3d");
+    let server = server::Server {
+        inlookup: Inlookup::new(home.socket("inlookup")),
         tls,
-        options.tls,
+        handshakes: Handshakes::start(HANDSHAKE_TIMEOUT).map_err(temporary)?,
+        mode: options.network.tls,
         pass,
-    ));
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -82,36 +77,7 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
     outcome
 }
 
-/// Raises the limit of descriptors as far as we may: the usual 1024 is a few
-/// hundred sessions.
-fn allow_descriptors() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    }
-}
-
-fn bind(options: &Options) -> Result<Vec<TcpListener>, Exit> {
-    let mut listeners = Vec::new();
-    for address in &options.listen {
-        let listener = TcpListener::bind(address)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|error| {
-                let text = format!("cannot listen on {address}: {error}");
-                Exit::new(run::TEMPORARY, text)
-            })?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
 /// Ends the program with an error and its causes in one line.
 fn temporary(error: impl std::error::Error) -> Exit {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    Exit::new(run::TEMPORARY, text)
+    Exit::new(run::TEMPORARY, run::chain(&error))
 }

@@ -1,16 +1,16 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 
 use run::Exit;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-pop3d --listen ADDRESS:PORT [--listen ...] [options]
-serves the mailboxes of an installation over POP3
+usage: pop3d --listen ADDRESS:PORT [--listen ...] [options]
+Serves the mailboxes of an installation over POP3
 
-  --listen ADDRESS:PORT  where to listen; may be given several times
+  --listen ADDRESS:PORT  where to listen; may be given several times.
+                         0.0.0.0:110 is all IPv4, [::]:110 all IPv6
   --tls MODE             implicit: TLS from the first byte (port 995)
                          starttls: STLS is offered (port 110; the default)
                          none: no TLS; logins from this machine only
@@ -21,38 +21,23 @@ serves the mailboxes of an installation over POP3
 ROOT is QMAILDIR, else the directory above the one this program is in, else
 /var/indimail. Sockets of other services: ROOT/run/inlookup, ROOT/run/signer.
 DISABLE_PASS (variable): USER and PASS are refused, AUTH is not.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.
 ";
-
-/// How connections are encrypted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mode {
-    /// From the first byte.
-    Implicit,
-    /// When the client says STLS.
-    StartTls,
-    /// Not.
-    None,
-}
 
 /// What the command line says.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Options {
-    pub listen: Vec<SocketAddr>,
-    pub tls: Mode,
+    pub network: listen::Options,
     pub certificate: String,
-    pub user: String,
 }
 
 impl Options {
     /// Parses arguments; `None` when help is asked for.
-    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Exit> {
+    pub fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Exit> {
         let mut options = Self {
-            listen: Vec::new(),
-            tls: Mode::StartTls,
+            network: listen::Options::new("indimail"),
             certificate: "servercert.pem".to_owned(),
-            user: "indimail".to_owned(),
         };
-        let mut arguments = arguments;
         while let Some(name) = arguments.next() {
             let name = name.to_string_lossy().into_owned();
             if name == "--help" || name == "-h" {
@@ -62,28 +47,15 @@ impl Options {
                 let value = arguments.next().and_then(|value| value.into_string().ok());
                 value.ok_or_else(|| usage(format!("{name} needs a value")))
             };
+            if options.network.take(&name, &mut value)? {
+                continue;
+            }
             match name.as_str() {
-                "--listen" => {
-                    let text = value()?;
-                    let address = text.parse().map_err(|_| {
-                        usage(format!("--listen {text}: write 0.0.0.0:110 or [::]:110"))
-                    })?;
-                    options.listen.push(address);
-                }
-                "--tls" => {
-                    options.tls = match value()?.as_str() {
-                        "implicit" => Mode::Implicit,
-                        "starttls" => Mode::StartTls,
-                        "none" => Mode::None,
-                        other => return Err(usage(format!("--tls {other}: not a mode"))),
-                    }
-                }
                 "--certificate" => options.certificate = value()?,
-                "--user" => options.user = value()?,
                 other => return Err(usage(format!("unknown argument {other}"))),
             }
         }
-        if options.listen.is_empty() {
+        if options.network.listen.is_empty() {
             return Err(usage("nothing to listen on; give --listen".to_owned()));
         }
         Ok(Some(options))
@@ -103,10 +75,11 @@ mod tests {
     }
 
     #[test]
-    fn listeners_and_modes() {
-        let options = parse("--listen 127.0.0.1:110 --listen [::1]:110 --tls none");
+    fn arguments_of_all_daemons_and_our_own() {
+        let options = parse("--listen 127.0.0.1:110 --listen [::1]:110 --certificate a.pem");
         let options = options.unwrap().unwrap();
-        assert_eq!((options.listen.len(), options.tls), (2, Mode::None));
+        assert_eq!(options.network.listen.len(), 2);
+        assert_eq!(options.certificate, "a.pem");
         assert!(parse("--help").unwrap().is_none());
     }
 
@@ -115,8 +88,6 @@ mod tests {
         for (line, word) in [
             ("", "--listen"),
             ("--listen", "needs a value"),
-            ("--listen 110", "0.0.0.0:110"),
-            ("--tls maybe", "maybe"),
             ("--frob", "--frob"),
         ] {
             let error = parse(line).unwrap_err();

@@ -2,19 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use listen::{End, Guest, Inlookup, Secrets, TlsMode};
 use pop3::{Body, Encryption, Offer, Opened, Session, Step, Update};
+use run::chain;
+use sasl::Mechanism;
 use sasl::server::Question;
-use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use wire::lookup::{Account, Login, Reply, Service};
 
-use crate::log::{End, Record};
-use crate::lookup::Lookup;
+use crate::log::Record;
 use crate::maildrop::Maildrop;
-use crate::options::Mode;
 use crate::output::{Stream, receive, send};
 use crate::server::Server;
 
@@ -23,9 +22,6 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client that is logged in may be silent for this long (RFC 1939 §3).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-/// A handshake may take this long.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the answer to a wrong password is held back.
 const FAILURE_DELAY: Duration = Duration::from_secs(2);
@@ -43,7 +39,7 @@ enum Pause {
 
 /// One session on its way.
 struct Driver<'a> {
-    lookup: &'a Lookup,
+    inlookup: &'a Inlookup,
     record: Record,
     session: Session,
     remote_ip: String,
@@ -52,24 +48,30 @@ struct Driver<'a> {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(server: &Server, mut stream: TcpStream, peer: SocketAddr) {
+pub async fn serve(server: &Server, guest: Guest) {
+    let Guest {
+        mut stream,
+        peer,
+        place: _place,
+        ..
+    } = guest;
     let _ = stream.set_nodelay(true);
-    let ip = peer.ip().to_canonical();
-    let record = Record::begin(SocketAddr::new(ip, peer.port()));
+    let ip = peer.ip();
+    let record = Record::begin(peer);
     let mut seed = [0; 32];
     os::clock::fill_random(&mut seed);
     let offer = Offer {
         encryption: match server.mode {
-            Mode::Implicit => Encryption::Active,
-            Mode::StartTls => Encryption::Offered,
-            Mode::None => Encryption::None,
+            TlsMode::Implicit => Encryption::Active,
+            TlsMode::Starttls => Encryption::Offered,
+            TlsMode::None => Encryption::None,
         },
         plaintext: ip.is_loopback(),
         pass: server.pass,
-        mechanisms: server.lookup.mechanisms().await,
+        mechanisms: mechanisms(server.inlookup.secrets().await),
     };
     let mut driver = Driver {
-        lookup: &server.lookup,
+        inlookup: &server.inlookup,
         record,
         session: Session::new(offer, &seed),
         remote_ip: ip.to_string(),
@@ -77,27 +79,26 @@ pub async fn serve(server: &Server, mut stream: TcpStream, peer: SocketAddr) {
         opened: Instant::now(),
     };
     let pause = match server.mode {
-        Mode::Implicit => Pause::Secure,
-        Mode::StartTls | Mode::None => driver.converse(&mut stream).await,
+        TlsMode::Implicit => Pause::Secure,
+        TlsMode::Starttls | TlsMode::None => driver.converse(&mut stream).await,
     };
     let end = match (pause, &server.tls) {
         (Pause::End(end), _) => end,
         (Pause::Secure, None) => End::Disconnected,
-        (Pause::Secure, Some(acceptor)) => {
-            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-            match handshake.await {
-                Ok(Ok(mut stream)) => {
-                    if server.mode == Mode::StartTls {
+        (Pause::Secure, Some(config)) => {
+            match server.handshakes.accept(config.clone(), stream).await {
+                Ok(mut stream) => {
+                    if server.mode == TlsMode::Starttls {
                         driver.session.secured();
-                        driver.record.stls = true;
+                        driver.record.visit.upgraded = true;
                     }
                     match driver.converse(&mut stream).await {
                         Pause::End(end) => end,
                         Pause::Secure => End::Disconnected,
                     }
                 }
-                Ok(Err(_)) => End::Disconnected,
-                Err(_) => End::Timeout,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Timeout,
+                Err(_) => End::Disconnected,
             }
         }
     };
@@ -119,12 +120,12 @@ impl Driver<'_> {
         loop {
             step = match step {
                 Step::Send(bytes) => {
-                    send(stream, &bytes, &mut self.record.sent).await?;
+                    send(stream, &bytes, &mut self.record.visit.sent).await?;
                     self.session.step()
                 }
                 Step::SendLate(bytes) => {
                     tokio::time::sleep(FAILURE_DELAY).await;
-                    send(stream, &bytes, &mut self.record.sent).await?;
+                    send(stream, &bytes, &mut self.record.visit.sent).await?;
                     self.session.step()
                 }
                 Step::Ask(question) => {
@@ -132,7 +133,7 @@ impl Driver<'_> {
                     self.session.answer(reply)
                 }
                 Step::Secure(bytes) => {
-                    send(stream, &bytes, &mut self.record.sent).await?;
+                    send(stream, &bytes, &mut self.record.visit.sent).await?;
                     return Ok(Pause::Secure);
                 }
                 Step::Open(account) => {
@@ -148,7 +149,7 @@ impl Driver<'_> {
                     self.session.updated(done)
                 }
                 Step::Close(bytes) => {
-                    send(stream, &bytes, &mut self.record.sent).await?;
+                    send(stream, &bytes, &mut self.record.visit.sent).await?;
                     return Ok(Pause::End(End::Logout));
                 }
                 Step::Wait => {
@@ -171,14 +172,14 @@ impl Driver<'_> {
         if got == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.record.received += got as u64;
+        self.record.visit.received += got as u64;
         self.session.receive(&buffer[..got]);
         Ok(())
     }
 
     async fn ask(&mut self, question: &Question) -> Reply {
         let request = question.to_request(Service::Pop3, &self.remote_ip);
-        let reply = self.lookup.ask(&request).await;
+        let reply = self.inlookup.ask(&request).await;
         match &reply {
             Reply::Login(Login::Refused) => {
                 self.record.login_failed(question.user(), "credentials");
@@ -232,13 +233,13 @@ impl Driver<'_> {
             None
         });
         let reply = self.session.found(file.is_some());
-        send(stream, &reply, &mut self.record.sent).await?;
+        send(stream, &reply, &mut self.record.visit.sent).await?;
         let Some(file) = file else {
             return Ok(());
         };
-        let before = self.record.sent;
+        let before = self.record.visit.sent;
         let outcome = self.send_message(stream, file, Body::new(lines)).await;
-        let bytes = self.record.sent - before;
+        let bytes = self.record.visit.sent - before;
         match lines {
             None => self.record.retr += bytes,
             Some(_) => self.record.top += bytes,
@@ -273,7 +274,7 @@ impl Driver<'_> {
             if over {
                 body.finish(&mut out);
             }
-            send(stream, &out, &mut self.record.sent).await?;
+            send(stream, &out, &mut self.record.visit.sent).await?;
             if over {
                 return Ok(());
             }
@@ -295,9 +296,11 @@ impl Driver<'_> {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
+/// What can be offered, the best first. PLAIN and LOGIN always can: when
+/// inlookup is away the client is told so when it tries.
+fn mechanisms(secrets: Secrets) -> Vec<Mechanism> {
+    let scram = secrets.scram_sha_256.then_some(Mechanism::ScramSha256);
+    let cram = secrets.cram_md5.then_some(Mechanism::CramMd5);
+    let plain = [Mechanism::Plain, Mechanism::Login];
+    scram.into_iter().chain(plain).chain(cram).collect()
 }

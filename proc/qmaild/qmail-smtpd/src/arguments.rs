@@ -1,5 +1,6 @@
 //! The command line.
 
+use listen::Options;
 use run::{Exit, PERMANENT};
 
 pub const USAGE: &str = "usage: qmail-smtpd --listen ADDR:PORT [OPTION]...
@@ -8,8 +9,8 @@ pub const USAGE: &str = "usage: qmail-smtpd --listen ADDR:PORT [OPTION]...
 Takes mail by SMTP. With --listen it serves many clients itself; without, one
 client on descriptors 0 and 1, as a program under tcpserver.
 
-  --listen ADDR:PORT  where to listen; may be repeated. [::]:25 is every
-                      address of the host
+  --listen ADDR:PORT  where to listen; may be repeated. 0.0.0.0:25 is every
+                      IPv4 address of the host, [::]:25 every IPv6 address
   --tls MODE          implicit: TLS from the first byte; starttls (default):
                       offered; none
   --submission        for users: authentication required, missing Date and
@@ -21,27 +22,15 @@ client on descriptors 0 and 1, as a program under tcpserver.
 
 Reads the variables and files of qmail-smtpd(8) in the installation's control
 directory; changes are seen by the next connection. HOSTNAME and CHECKER switch
-AUTH on, as ever; users are looked up by inlookup.";
-
-/// How TLS comes about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TlsMode {
-    /// Before the first byte.
-    Implicit,
-    /// When the client asks.
-    Starttls,
-    /// Never.
-    None,
-}
+AUTH on, as ever; users are looked up by inlookup.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 
 /// What the command line says.
 #[derive(Debug)]
 pub struct Arguments {
-    pub listen: Vec<String>,
-    pub tls: TlsMode,
+    pub network: Options,
     pub submission: bool,
     pub auth: bool,
-    pub user: String,
     pub rules: Option<String>,
     pub sessions: Option<usize>,
 }
@@ -49,11 +38,9 @@ pub struct Arguments {
 /// Reads the words after the program's name; `None` asks for help.
 pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, Exit> {
     let mut arguments = Arguments {
-        listen: Vec::new(),
-        tls: TlsMode::Starttls,
+        network: Options::new("qmaild"),
         submission: false,
         auth: false,
-        user: "qmaild".to_owned(),
         rules: None,
         sessions: None,
     };
@@ -62,13 +49,13 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
             let text = format!("{word} needs a value; try --help");
             words.next().ok_or_else(|| Exit::new(PERMANENT, text))
         };
+        if arguments.network.take(&word, &mut value)? {
+            continue;
+        }
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
-            "--listen" => arguments.listen.push(value()?),
-            "--tls" => arguments.tls = tls(&value()?)?,
             "--submission" => arguments.submission = true,
             "--auth" => arguments.auth = true,
-            "--user" => arguments.user = value()?,
             "--rules" => arguments.rules = Some(value()?),
             "--sessions" => {
                 let number = value()?.parse().ok().filter(|n| 0 < *n);
@@ -87,16 +74,4 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
         }
     }
     Ok(Some(arguments))
-}
-
-fn tls(mode: &str) -> Result<TlsMode, Exit> {
-    match mode {
-        "implicit" => Ok(TlsMode::Implicit),
-        "starttls" => Ok(TlsMode::Starttls),
-        "none" => Ok(TlsMode::None),
-        other => {
-            let text = format!("--tls is implicit, starttls or none, not {other}");
-            Err(Exit::new(PERMANENT, text))
-        }
-    }
 }

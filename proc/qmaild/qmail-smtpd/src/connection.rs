@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use listen::{Handshakes, Inlookup, Lookup, Secrets, TlsMode};
 use policy::envrules::Change;
 use policy::relay;
 use run::{Home, Settings};
+use sasl::Mechanism;
 use settings::receiving;
 use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use wire::lookup::{Request, Service as LookupService};
 
-use crate::arguments::{Arguments, TlsMode};
+use crate::arguments::Arguments;
 use crate::journal::Journal;
-use crate::lookup::{Lookup, Mechanisms};
 use crate::mailboxes::{self, Whose};
 use crate::policies::{Policies, Policy};
 use crate::program::Program;
@@ -31,6 +32,8 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 /// Longest session without a message taken: silence is not the only way to
 /// hold a place.
 const IDLE_SESSION_MAX: Duration = Duration::from_secs(3600);
+/// Longest handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 /// How long a message may go on arriving after SIGTERM.
 const LAST_MESSAGE_MAX: Duration = Duration::from_secs(5);
 
@@ -48,7 +51,8 @@ pub struct Service {
     submission: bool,
     auth: bool,
     policies: Policies,
-    mechanisms: Mechanisms,
+    inlookup: Inlookup,
+    handshakes: Handshakes,
 }
 
 /// Who is on the line, as the listener or tcpserver knows.
@@ -65,19 +69,20 @@ pub struct Caller {
 }
 
 impl Service {
-    pub fn new(home: Home, settings: Settings, arguments: &Arguments) -> Self {
+    pub fn new(home: Home, settings: Settings, arguments: &Arguments) -> std::io::Result<Self> {
         let key = settings.variable(receiving::SERVERCERT.variable);
         let key = key.map_or("servercert.pem".to_owned(), |name| {
             String::from_utf8_lossy(name).into_owned()
         });
         let auth = settings.variable(receiving::SMTPAUTH.variable).is_some();
         let rules = home.etc().join("tcp.smtp.cdb");
-        Self {
+        Ok(Self {
             journal: Journal::new(&home),
             certificates: Certificates::new(&home, key),
-            mechanisms: Mechanisms::new(home.socket("inlookup")),
+            inlookup: Inlookup::new(home.socket("inlookup")),
+            handshakes: Handshakes::start(HANDSHAKE_MAX)?,
             policies: Policies::default(),
-            tls: arguments.tls,
+            tls: arguments.network.tls,
             rules: arguments.rules.as_ref().map_or(rules, Into::into),
             sessions: arguments.sessions,
             stop: watch::channel(false).0,
@@ -85,7 +90,7 @@ impl Service {
             auth: auth || arguments.auth || arguments.submission,
             home,
             settings,
-        }
+        })
     }
 
     /// Asks for the certificate before the first client does, so that the log
@@ -117,7 +122,7 @@ impl Service {
         {
             Ok(policy) => policy,
             Err(error) => {
-                let text = crate::transport::causes(&error);
+                let text = run::chain(&error);
                 run::warn(crate::PROGRAM, &text);
                 self.journal.session(caller.number, &caller.ip, &text);
                 self.apologise(transport).await;
@@ -136,7 +141,7 @@ impl Service {
                     .session(caller.number, &caller.ip, "no certificate for TLS");
                 return;
             };
-            match secure(transport, Arc::clone(config)).await {
+            match secure(&self.handshakes, transport, Arc::clone(config)).await {
                 Ok((secured, tls)) => (transport, established) = (secured, Some(tls)),
                 Err(error) => {
                     let text = format!("TLS connection failed: {error}");
@@ -149,7 +154,7 @@ impl Service {
             refusal: refusal(&settings, &policy, &caller.ip),
             starttls: certificate.is_some() && tls == TlsMode::Starttls,
             mechanisms: match self.auth {
-                true => self.mechanisms.offered().await,
+                true => mechanisms(self.inlookup.secrets().await),
                 false => Vec::new(),
             },
             relay_suffix: relay_suffix(&settings, &policy, &caller),
@@ -161,7 +166,7 @@ impl Service {
         let mut connection = Connection {
             service: self,
             session: Session::new(Arc::clone(&policy.config), peer, established),
-            lookup: Lookup::new(self.home.socket("inlookup")),
+            lookup: self.inlookup.session(),
             queue: self.queue(&settings, &caller),
             message: None,
             certificate,
@@ -229,6 +234,15 @@ fn relay_suffix(settings: &Settings, policy: &Policy, caller: &Caller) -> Option
     relay::by_ip(&policy.relay_clients, &caller.ip)
         .or_else(|| relay::by_name(&policy.relay_domains, host.as_bytes()))
         .map(<[u8]>::to_vec)
+}
+
+/// What can be offered. PLAIN and LOGIN always can: when inlookup is away the
+/// client is told so when it tries.
+fn mechanisms(secrets: Secrets) -> Vec<Mechanism> {
+    let mut mechanisms = vec![Mechanism::Plain, Mechanism::Login];
+    mechanisms.extend(secrets.scram_sha_256.then_some(Mechanism::ScramSha256));
+    mechanisms.extend(secrets.cram_md5.then_some(Mechanism::CramMd5));
+    mechanisms
 }
 
 /// A session with everything it needs.
@@ -394,7 +408,7 @@ impl Connection<'_> {
         match policy {
             Ok(policy) => Some(Arc::clone(&policy.config)),
             Err(error) => {
-                let text = crate::transport::causes(&error);
+                let text = run::chain(&error);
                 service
                     .journal
                     .session(self.caller.number, &self.caller.ip, &text);
@@ -426,7 +440,7 @@ impl Connection<'_> {
             return Err(Over);
         };
         let plain = std::mem::replace(&mut self.transport, Box::new(tokio::io::empty()));
-        match secure(plain, config).await {
+        match secure(&self.service.handshakes, plain, config).await {
             Ok((secured, tls)) => {
                 self.transport = secured;
                 self.session.tls_started(tls);

@@ -1,145 +1,78 @@
 //! Many clients: accept, apply the connection rules, keep to the limits.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use listen::{Full, Guest, House, Places};
 use policy::tcprules::{self, Client, Rule};
 use settings::receiving;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::PROGRAM;
 use crate::connection::{Caller, Service};
 
 /// How long running sessions are waited for at the end.
 const LAST_SESSIONS_MAX: Duration = Duration::from_secs(8);
-/// Pause after an accept that failed, for want of descriptors for example.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A socket that is bound, not yet served.
-pub struct Listener(std::net::TcpListener);
-
-impl Listener {
-    /// Binds; done as root, for the low ports.
-    pub fn bind(address: &str) -> Result<Self, String> {
-        let say = |error: std::io::Error| {
-            format!("cannot listen on {address}: {error}; is another mail server running?")
-        };
-        let listener = std::net::TcpListener::bind(address).map_err(say)?;
-        listener.set_nonblocking(true).map_err(say)?;
-        if let Ok(bound) = listener.local_addr() {
-            run::info(PROGRAM, &format!("listening on {bound}"));
-        }
-        Ok(Self(listener))
-    }
-}
 
 /// What the sessions of all listeners share.
-struct House {
+struct Door {
     service: Arc<Service>,
-    places: Arc<Semaphore>,
     places_max: usize,
-    by_ip: Mutex<HashMap<IpAddr, usize>>,
     last_number: AtomicU64,
 }
 
-/// One of the sessions from an address; counted until it is dropped.
-struct Place {
-    house: Arc<House>,
-    ip: IpAddr,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_ip = self
-            .house
-            .by_ip
-            .lock()
-            .unwrap_or_else(|dead| dead.into_inner());
-        if let Some(count) = by_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                by_ip.remove(&self.ip);
-            }
-        }
-    }
-}
-
 /// Serves until SIGTERM.
-pub async fn serve(service: &Arc<Service>, listeners: Vec<Listener>) -> Result<u8, String> {
+pub async fn serve(service: &Arc<Service>, listeners: Vec<TcpListener>) -> Result<u8, String> {
     service.ask_for_certificate().await?;
     let configured = service
         .settings
         .integer(&receiving::CONCURRENCYINCOMING)
         .map_err(|error| error.to_string())?;
     let configured = usize::try_from(configured).unwrap_or(0).max(1);
-    let places_max = service.sessions.unwrap_or(configured);
-    let house = Arc::new(House {
+    let places = Places::new(service.sessions.unwrap_or(configured));
+    let door = Arc::new(Door {
         service: Arc::clone(service),
-        places: Arc::new(Semaphore::new(places_max.min(Semaphore::MAX_PERMITS))),
-        places_max,
-        by_ip: Mutex::default(),
+        places_max: places.max(),
         last_number: AtomicU64::new(0),
     });
-    let say = |error: std::io::Error| format!("cannot start: {error}");
-    let mut terminate = signal(SignalKind::terminate()).map_err(say)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(say)?;
-    let mut tasks = Vec::new();
-    for listener in listeners {
-        let listener = TcpListener::from_std(listener.0).map_err(say)?;
-        tasks.push(tokio::spawn(accept(Arc::clone(&house), listener)));
+    for listener in &listeners {
+        if let Ok(bound) = listener.local_addr() {
+            run::info(PROGRAM, &format!("listening on {bound}"));
+        }
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    service.stop.send_replace(true);
-    let all = u32::try_from(places_max).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(LAST_SESSIONS_MAX, house.places.acquire_many(all)).await;
+    let house = House {
+        program: PROGRAM,
+        places,
+        full: Full::Wait,
+        stop: service.stop.clone(),
+        farewell: LAST_SESSIONS_MAX,
+    };
+    house
+        .serve(listeners, move |guest| Arc::clone(&door).receive(guest))
+        .await
+        .map_err(|error| format!("cannot start: {error}"))?;
     service.journal.finish();
     Ok(0)
 }
 
-async fn accept(house: Arc<House>, listener: TcpListener) {
-    loop {
-        // A full house does not accept: clients wait in the backlog.
-        let Ok(permit) = Arc::clone(&house.places).acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                let house = Arc::clone(&house);
-                tokio::spawn(async move { house.receive(stream, address, permit).await });
-            }
-            Err(error) => {
-                run::warn(PROGRAM, &format!("cannot accept: {error}"));
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-impl House {
-    async fn receive(
-        self: Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
-        permit: OwnedSemaphorePermit,
-    ) {
+impl Door {
+    async fn receive(self: Arc<Self>, guest: Guest) {
+        let Guest {
+            stream,
+            peer,
+            mut place,
+            ..
+        } = guest;
         let journal = &self.service.journal;
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
-        let remote = address.ip().to_canonical();
+        let remote = peer.ip();
         let ip = remote.to_string();
-        let local = stream.local_addr();
-        let Ok(local) = local else { return };
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
         let local_ip = local.ip().to_canonical().to_string();
-        let ends = format!("[{local_ip}]{} [{ip}]:{}", local.port(), address.port());
+        let ends = format!("[{local_ip}]{} [{ip}]:{}", local.port(), peer.port());
         let rule = match self.rule(&ip) {
             Ok(rule) => rule,
             Err(error) => {
@@ -159,14 +92,9 @@ impl House {
             .map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)))
             .collect();
         let max = self.per_ip_max(remote, &changes);
-        let Some(count) = self.count(remote, max) else {
+        let Some(count) = place.count(remote, max) else {
             journal.line(&format!("tcpserver: end {ip} perIPlimit {max}"));
             return;
-        };
-        let place = Place {
-            house: Arc::clone(&self),
-            ip: remote,
-            _permit: permit,
         };
         journal.line(&format!(
             "tcpserver: ok {number} {ends}:maxperip={max} ({count})"
@@ -182,9 +110,7 @@ impl House {
         };
         let tls = self.service.tls;
         self.service.serve(Box::new(stream), caller, tls).await;
-        let used = self
-            .places_max
-            .saturating_sub(self.places.available_permits() + 1);
+        let used = place.places().used().saturating_sub(1);
         journal.line(&format!(
             "tcpserver: status: {used}/{} end {number} status 0",
             self.places_max
@@ -228,17 +154,6 @@ impl House {
             0 => self.places_max,
             number => number,
         }
-    }
-
-    /// Counts a session in; `None` when the address has too many.
-    fn count(&self, ip: IpAddr, max: usize) -> Option<usize> {
-        let mut by_ip = self.by_ip.lock().unwrap_or_else(|dead| dead.into_inner());
-        let count = by_ip.entry(ip).or_insert(0);
-        if max <= *count {
-            return None;
-        }
-        *count += 1;
-        Some(*count)
     }
 }
 

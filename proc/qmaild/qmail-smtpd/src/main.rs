@@ -22,7 +22,6 @@ mod arguments;
 mod connection;
 mod journal;
 mod listener;
-mod lookup;
 mod mailboxes;
 mod policies;
 mod program;
@@ -33,27 +32,13 @@ mod ucspi;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use os::account::{Account, is_root};
-use os::sandbox::Sandbox;
-use run::{Exit, Home, PERMANENT, Settings, TEMPORARY};
+use run::{Exit, Home, PERMANENT, Settings, TEMPORARY, sandboxes};
 use settings::receiving;
 
 use arguments::{Arguments, USAGE};
 use connection::Service;
-use listener::Listener;
 
 const PROGRAM: &str = "qmail-smtpd";
-
-/// What looking up a system user reads (nsswitch.conf(5)).
-const USER_DATABASE: [&str; 7] = [
-    "/etc/passwd",
-    "/etc/nsswitch.conf",
-    "/etc/ld.so.cache",
-    "/lib",
-    "/lib64",
-    "/usr/lib",
-    "/usr/lib64",
-];
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<u8, Exit> {
@@ -73,28 +58,21 @@ fn start(arguments: Arguments) -> Result<u8, Exit> {
     let home = Home::find();
     let settings = Settings::of_process(&home);
     check(&settings)?;
-    let listeners: Vec<Listener> = arguments
-        .listen
-        .iter()
-        .map(|address| Listener::bind(address))
-        .collect::<Result<_, _>>()
-        .map_err(temporary)?;
-    raise_descriptor_limit();
-    if is_root() && !listeners.is_empty() {
-        let account =
-            Account::by_name(&arguments.user).map_err(|error| temporary(error.to_string()))?;
-        account
-            .identity
-            .assume()
-            .map_err(|error| temporary(error.to_string()))?;
-    }
+    let listeners = match arguments.network.listen.is_empty() {
+        true => Vec::new(),
+        false => listen::open(PROGRAM, &arguments.network)
+            .map_err(|error| temporary(run::chain(&error)))?,
+    };
+    listen::raise_descriptor_limit();
     close_sandbox(&home, &settings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| temporary(format!("cannot start: {error}")))?;
     let code = runtime.block_on(async {
-        let service = Arc::new(Service::new(home, settings, &arguments));
+        let service = Service::new(home, settings, &arguments)
+            .map_err(|error| format!("cannot start: {error}"))?;
+        let service = Arc::new(service);
         match listeners.is_empty() {
             true => ucspi::serve(&service).await,
             false => listener::serve(&service, listeners).await,
@@ -136,27 +114,5 @@ fn close_sandbox(home: &Home, settings: &Settings) {
         run::info(PROGRAM, "QMAILQUEUE is set: running without a sandbox");
         return;
     }
-    let own = [
-        home.control().to_owned(),
-        home.etc(),
-        home.users(),
-        home.alias(),
-    ];
-    let sandbox = own.iter().fold(Sandbox::default(), Sandbox::read);
-    let sandbox = USER_DATABASE.iter().fold(sandbox, Sandbox::read);
-    let enforced = sandbox.enter();
-    if !enforced.files || !enforced.calls {
-        run::info(
-            PROGRAM,
-            &format!("this kernel lacks a sandbox: {enforced:?}"),
-        );
-    }
-}
-
-/// Two descriptors a session, and some.
-fn raise_descriptor_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+    sandboxes::close(sandboxes::smtpd(home), PROGRAM);
 }

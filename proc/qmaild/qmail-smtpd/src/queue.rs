@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use listen::Pipe;
 use smtp::server::Answer;
-use tokio::io::AsyncReadExt;
 use wire::queue::{Reply, Request, VERSION};
 use wire::trace::TraceId;
 
-use crate::lookup::Pipe;
 use crate::program::Program;
 
 /// How long the queue writer may take for anything.
@@ -64,7 +63,7 @@ impl Queue {
             }
             Self::Writer { path, pipe } => {
                 if let Some(kept) = pipe
-                    && is_gone(kept).await
+                    && kept.is_gone().await
                 {
                     *pipe = None;
                 }
@@ -192,12 +191,4 @@ fn refused(text: String) -> Answer {
         code: COMMUNICATION_FAILED,
         text,
     }
-}
-
-/// Says whether the writer has closed a connection that was kept.
-async fn is_gone(pipe: &mut Pipe) -> bool {
-    let mut byte = [0; 1];
-    let read = pipe.stream.read(&mut byte);
-    // Nothing to read is what a living connection has.
-    tokio::time::timeout(Duration::ZERO, read).await.is_ok()
 }

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use listen::Handshakes;
 use smtp::server::Tls;
-use tls::TlsAcceptor;
 use tls::rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
 use run::Home;
 
-/// Longest handshake.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 /// How soon a signer that was away is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -70,7 +68,7 @@ impl Certificates {
             match asked.await {
                 Ok(Ok(config)) => known.config = Some(config),
                 Ok(Err(error)) => {
-                    let (key, causes) = (&self.key, causes(&error));
+                    let (key, causes) = (&self.key, run::chain(&error));
                     return Err(format!("no TLS without certificate {key}: {causes}"));
                 }
                 Err(_) => {}
@@ -82,37 +80,24 @@ impl Certificates {
 
 /// Does the handshake as the server.
 pub async fn secure(
+    handshakes: &Handshakes,
     transport: Box<dyn Transport>,
     config: Arc<ServerConfig>,
 ) -> Result<(Box<dyn Transport>, Tls), String> {
-    let accept = TlsAcceptor::from(config).accept(transport);
-    match tokio::time::timeout(HANDSHAKE_MAX, accept).await {
-        Err(_) => Err("handshake timed out".to_owned()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(stream)) => {
-            let session = stream.get_ref().1;
-            let version = match session.protocol_version() {
-                Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-                _ => "TLS",
-            };
-            let cipher = session.negotiated_cipher_suite();
-            let tls = Tls {
-                version: version.to_owned(),
-                cipher: cipher.map_or(String::new(), |suite| format!("{:?}", suite.suite())),
-            };
-            Ok((Box::new(stream), tls))
-        }
-    }
-}
-
-/// The error and what caused it.
-pub fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
+    let stream = handshakes
+        .accept(config, transport)
+        .await
+        .map_err(|error| error.to_string())?;
+    let session = stream.get_ref().1;
+    let version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLS",
+    };
+    let cipher = session.negotiated_cipher_suite();
+    let tls = Tls {
+        version: version.to_owned(),
+        cipher: cipher.map_or(String::new(), |suite| format!("{:?}", suite.suite())),
+    };
+    Ok((Box::new(stream), tls))
 }

@@ -1,9 +1,9 @@
 //! The classic form: one session on descriptors 0 and 1, described by the
 //! environment (smtp-receiving.md §1.4).
 
+use listen::TlsMode;
 use settings::receiving;
 
-use crate::arguments::TlsMode;
 use crate::connection::{Caller, Service};
 
 /// Serves the one client.
@@ -14,15 +14,15 @@ pub async fn serve(service: &Service) -> Result<u8, String> {
     };
     let caller = Caller {
         number: std::process::id().into(),
-        ip: variable("TCPREMOTEIP").unwrap_or_else(|| "unknown".to_owned()),
+        ip: variable("TCPREMOTEIP").map_or_else(|| "unknown".to_owned(), canonical),
         host: variable("TCPREMOTEHOST"),
         info: variable("TCPREMOTEINFO"),
-        local_ip: variable("TCPLOCALIP").unwrap_or_default(),
+        local_ip: variable("TCPLOCALIP").map(canonical).unwrap_or_default(),
         changes: Vec::new(),
     };
     let set = |name: &str| service.settings.variable(name).is_some();
     let tls = match () {
-        () if set("SMTPS") => TlsMode::Implicit,
+        () if set(settings::remote::SMTPS.variable) => TlsMode::Implicit,
         () if set(receiving::STARTTLS.variable) => TlsMode::Starttls,
         () => TlsMode::None,
     };
@@ -46,4 +46,12 @@ pub async fn serve(service: &Service) -> Result<u8, String> {
     }
     service.journal.finish();
     Ok(0)
+}
+
+/// An address as rules and logs know it: a mapped IPv4 address is one.
+fn canonical(ip: String) -> String {
+    match ip.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => ip,
+    }
 }

@@ -10,7 +10,7 @@ use wire::queue::{RECIPIENTS_MAX, Reply, Request, VERSION};
 use wire::trace::{Kind, TraceId};
 
 use crate::PROGRAM;
-use crate::service::{Service, chain};
+use crate::service::Service;
 
 /// What a request out of order is refused with.
 const CODE_BUG: u8 = 81;
@@ -43,7 +43,7 @@ pub fn serve(service: &Service, stream: UnixStream, peer: Peer) {
         // A client that went away is no news; its message is gone with it.
         Ok(()) | Err(LinkError::Io { .. }) => {}
         Err(error) => {
-            let text = chain(&error);
+            let text = run::chain(&error);
             run::warn(PROGRAM, &format!("uid {}: {text}", peer.uid));
             let _ = link.send(&Reply::Refused {
                 code: CODE_BUG,
@@ -143,7 +143,7 @@ impl Incoming<'_> {
                 qp: std::process::id(),
             },
             Some(Err(error)) => {
-                let text = chain(&error);
+                let text = run::chain(&error);
                 run::warn(
                     PROGRAM,
                     &format!("message of uid {} not queued: {text}", peer.uid),

@@ -49,7 +49,7 @@ impl Service {
         let durability = Durability::configured(settings)?;
         let bytes_free_min = settings.integer(&MIN_FREE)?.max(0).unsigned_abs();
         let open = |path: &PathBuf| {
-            let writer = Writer::new(Layout::detect(path)?, Disk::new(), durability);
+            let writer = Writer::new(Layout::detect(path)?, disk(path)?, durability);
             Ok(writer.with_bytes_free_min(bytes_free_min))
         };
         let writers = queues
@@ -179,9 +179,10 @@ impl Drop for Place<'_> {
     }
 }
 
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
+/// The threads of all connections share their syncs.
+fn disk(queue: &Path) -> Result<Disk, Error> {
+    Disk::shared(queue).map_err(|source| Error::Write {
+        path: queue.to_owned(),
+        source,
+    })
 }

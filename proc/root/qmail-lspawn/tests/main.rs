@@ -245,8 +245,8 @@ fn answer(mut worker: &UnixStream, request: &Request, code: u8) {
 #[test]
 fn virtual_users_go_to_the_worker_and_back_in_any_order() {
     let directory = installation();
-    let socket = run::Home::at(directory.path()).socket("deliver");
-    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    fs::create_dir_all(directory.path().join("run/deliver")).unwrap();
+    let socket = directory.path().join("run/deliver/socket");
     let listener = os::socket::listen(&socket, 0o666).unwrap();
     let mut spawner = Spawner::start(directory);
     spawner.command(1, "7/30", "v.example-Ann@v.example");
@@ -280,7 +280,7 @@ fn virtual_users_go_to_the_worker_and_back_in_any_order() {
 
     // With nobody there the program does it.
     drop((worker, listener));
-    fs::remove_file(socket).unwrap();
+    fs::remove_file(spawner.directory.path().join("run/deliver/socket")).unwrap();
     let (outcome, text) = spawner.try_one(1, "7/30", "v.example-ann@v.example");
     assert_eq!(outcome, Outcome::Success);
     assert!(text.starts_with("user=v.example "), "{text}");

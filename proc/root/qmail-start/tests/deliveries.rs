@@ -326,7 +326,8 @@ fn many_messages_all_end_and_leave_nothing() {
 #[test]
 fn every_event_of_a_message_has_its_trace() {
     let mut here = installation();
-    let socket = here.root().join("run/trace");
+    let socket = here.root().join("run/trace/socket");
+    std::fs::create_dir_all(here.root().join("run/trace")).unwrap();
     let collector = os::socket::listen_datagrams(&socket, 0o666).unwrap();
     here.own(&socket);
     here.start_writer();

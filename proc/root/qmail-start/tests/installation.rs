@@ -60,7 +60,15 @@ impl Installation {
         let programs = build();
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().to_owned();
-        for name in ["bin", "control", "alias", "queue", "run", "users"] {
+        for name in [
+            "bin",
+            "control",
+            "alias",
+            "queue",
+            "run",
+            "run/queue",
+            "users",
+        ] {
             fs::create_dir(root.join(name)).unwrap();
         }
         for program in PROGRAMS {
@@ -166,7 +174,7 @@ impl Installation {
     pub fn start_writer(&mut self) {
         let command = self.command("qmail-queued");
         self.spawn(command);
-        let socket = self.root().join("run/queue");
+        let socket = self.root().join("run/queue/socket");
         self.wait_for("the queue writer", || socket.exists());
     }
 

@@ -13,7 +13,7 @@ use crate::site::{Mode, Site};
 pub fn create(site: &Site) -> Result<(), InstallError> {
     let (domain, hostname) = (&site.domain, &site.hostname);
     let control = site.home.control();
-    let files: [(&str, String); 9] = [
+    let files: [(&str, String); 10] = [
         ("me", format!("{hostname}\n")),
         ("locals", format!("localhost\n{hostname}\n")),
         ("rcpthosts", format!("localhost\n{hostname}\n")),
@@ -22,6 +22,9 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         ("defaultdelivery", "./Maildir/\n".to_owned()),
         ("bouncefrom", "MAILER-DAEMON\n".to_owned()),
         ("doublebounceto", format!("postmaster@{domain}\n")),
+        // The delivery worker needs no process for each, and most of a
+        // delivery is waiting for the disk: the guide's 10 would be too few.
+        ("concurrencylocal", "40\n".to_owned()),
         // Bytes; 0 would be unlimited.
         ("databytes", "52428800\n".to_owned()),
     ];

@@ -74,7 +74,8 @@ fn a_message_that_is_too_big_is_not_queued_in_part() {
 
 /// Takes one message on the socket of the queue writer.
 fn serve(root: &Path, reply: Reply) -> std::thread::JoinHandle<(Vec<u8>, Request)> {
-    let path = root.join("run/queue");
+    let path = root.join("run/queue/socket");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(&path).unwrap();
     std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();

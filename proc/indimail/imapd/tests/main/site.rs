@@ -33,13 +33,13 @@ impl Site {
     pub fn start_with(quota: &str, tls: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        for name in ["control", "run", "mail"] {
-            std::fs::create_dir(root.join(name)).unwrap();
+        for name in ["control", "run/inlookup", "run/signer", "mail"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
         }
-        let listener = UnixListener::bind(root.join("run/inlookup")).unwrap();
+        let listener = UnixListener::bind(root.join("run/inlookup/socket")).unwrap();
         let (mail, quota) = (root.join("mail"), quota.to_owned());
         std::thread::spawn(move || answer_lookups(&listener, &mail, &quota));
-        let listener = UnixListener::bind(root.join("run/signer")).unwrap();
+        let listener = UnixListener::bind(root.join("run/signer/socket")).unwrap();
         std::thread::spawn(move || answer_signatures(&listener));
         let port = free_port();
         let log = std::fs::File::create(root.join("log")).unwrap();

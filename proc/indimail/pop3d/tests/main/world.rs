@@ -30,7 +30,9 @@ impl World {
     pub(crate) fn start_with(tls: &str, messages: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let home = Home::at(root.path());
-        fs::create_dir_all(home.run()).unwrap();
+        for name in ["inlookup", "signer"] {
+            fs::create_dir_all(home.run().join(name)).unwrap();
+        }
         fs::create_dir_all(home.mail()).unwrap();
         let maildir = home.mail().join("ann/Maildir");
         for directory in ["tmp", "new", "cur"] {

@@ -14,8 +14,8 @@ impl Drop for Signer {
 }
 
 fn start(root: &Path) -> Signer {
-    for name in ["control", "certs", "run"] {
-        std::fs::create_dir(root.join(name)).unwrap();
+    for name in ["control", "certs", "run/signer"] {
+        std::fs::create_dir_all(root.join(name)).unwrap();
     }
     for name in ["servercert.pem", "secret.pem"] {
         let pem = tls::self_signed(&["mx.test".to_owned()]).unwrap();
@@ -29,7 +29,7 @@ fn start(root: &Path) -> Signer {
         .unwrap();
     let signer = Signer(child);
     for _ in 0..100 {
-        if tls::server_config(&root.join("run/signer"), "servercert.pem").is_ok() {
+        if tls::server_config(&root.join("run/signer/socket"), "servercert.pem").is_ok() {
             return signer;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -41,7 +41,7 @@ fn start(root: &Path) -> Signer {
 fn it_signs_with_its_keys_only_and_ends_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let mut signer = start(directory.path());
-    let socket = directory.path().join("run/signer");
+    let socket = directory.path().join("run/signer/socket");
     for name in ["secret.pem", "../certs/servercert.pem", ""] {
         let error = tls::server_config(&socket, name).unwrap_err();
         assert!(matches!(error, tls::Error::Refused { .. }), "{error}");
@@ -55,7 +55,7 @@ fn nonsense_and_silence_stop_nobody() {
     use std::io::Write;
     let directory = tempfile::tempdir().unwrap();
     let _signer = start(directory.path());
-    let socket = directory.path().join("run/signer");
+    let socket = directory.path().join("run/signer/socket");
     let connect = || std::os::unix::net::UnixStream::connect(&socket).unwrap();
     let _silent: Vec<_> = (0..20).map(|_| connect()).collect();
     connect().write_all(&[0xff; 100]).unwrap();
@@ -65,8 +65,8 @@ fn nonsense_and_silence_stop_nobody() {
 #[test]
 fn a_missing_certificate_is_said_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
-    for name in ["control", "certs", "run"] {
-        std::fs::create_dir(directory.path().join(name)).unwrap();
+    for name in ["control", "certs", "run/signer"] {
+        std::fs::create_dir_all(directory.path().join(name)).unwrap();
     }
     let output = Command::new(env!("CARGO_BIN_EXE_signer"))
         .args(["--user", "root"])

@@ -73,45 +73,49 @@ impl World {
     /// queues it.
     pub fn queue_writer(&self, code: u8) {
         let queued = Arc::clone(&self.queued);
-        serve(&self.path("run/queue"), queue::VERSION, move |link| {
-            let mut content = Vec::new();
-            while let Ok(Some(request)) = link.receive() {
-                match request {
-                    queue::Request::Begin { .. } => content.clear(),
-                    queue::Request::Data(bytes) => content.extend(bytes),
-                    queue::Request::Abort => content.clear(),
-                    queue::Request::Commit {
-                        sender, recipients, ..
-                    } => {
-                        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                        let reply = match code {
-                            0 => {
-                                queued.lock().unwrap().push(Queued {
-                                    sender: text(&sender),
-                                    recipients: recipients.iter().map(|r| text(r)).collect(),
-                                    content: text(&content),
-                                });
-                                queue::Reply::Queued {
-                                    message: 1,
-                                    queue: "queue1".into(),
-                                    qp: 4242,
+        serve(
+            &self.path("run/queue/socket"),
+            queue::VERSION,
+            move |link| {
+                let mut content = Vec::new();
+                while let Ok(Some(request)) = link.receive() {
+                    match request {
+                        queue::Request::Begin { .. } => content.clear(),
+                        queue::Request::Data(bytes) => content.extend(bytes),
+                        queue::Request::Abort => content.clear(),
+                        queue::Request::Commit {
+                            sender, recipients, ..
+                        } => {
+                            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                            let reply = match code {
+                                0 => {
+                                    queued.lock().unwrap().push(Queued {
+                                        sender: text(&sender),
+                                        recipients: recipients.iter().map(|r| text(r)).collect(),
+                                        content: text(&content),
+                                    });
+                                    queue::Reply::Queued {
+                                        message: 1,
+                                        queue: "queue1".into(),
+                                        qp: 4242,
+                                    }
                                 }
-                            }
-                            code => queue::Reply::Refused {
-                                code,
-                                text: "as told".into(),
-                            },
-                        };
-                        link.send(&reply).unwrap();
+                                code => queue::Reply::Refused {
+                                    code,
+                                    text: "as told".into(),
+                                },
+                            };
+                            link.send(&reply).unwrap();
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Knows ann@v.test with the password `secret`.
     pub fn inlookup(&self) {
-        serve(&self.path("run/inlookup"), lookup::VERSION, |link| {
+        serve(&self.path("run/inlookup/socket"), lookup::VERSION, |link| {
             while let Ok(Some(request)) = link.receive() {
                 let reply = match request {
                     lookup::Request::Recipient { address } if address == b"ann@v.test" => {
@@ -145,21 +149,26 @@ impl World {
     pub fn signer(&self) {
         let pem = tls::self_signed(&["mx.test".to_owned()]).unwrap();
         let key = tls::LocalKey::from_pem(pem.as_bytes()).unwrap();
-        serve(&self.path("run/signer"), sign::VERSION, move |link| {
-            while let Ok(Some(request)) = link.receive() {
-                let reply = match request {
-                    sign::Request::Describe { .. } => key.describe(),
-                    sign::Request::Sign {
-                        scheme, message, ..
-                    } => key.sign(scheme, &message),
-                };
-                link.send(&reply).unwrap();
-            }
-        });
+        serve(
+            &self.path("run/signer/socket"),
+            sign::VERSION,
+            move |link| {
+                while let Ok(Some(request)) = link.receive() {
+                    let reply = match request {
+                        sign::Request::Describe { .. } => key.describe(),
+                        sign::Request::Sign {
+                            scheme, message, ..
+                        } => key.sign(scheme, &message),
+                    };
+                    link.send(&reply).unwrap();
+                }
+            },
+        );
     }
 
     pub fn collector(&self) -> UnixDatagram {
-        let socket = UnixDatagram::bind(self.path("run/trace")).unwrap();
+        std::fs::create_dir(self.path("run/trace")).unwrap();
+        let socket = UnixDatagram::bind(self.path("run/trace/socket")).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(5)))
             .unwrap();
@@ -231,6 +240,7 @@ impl Drop for Server {
 
 /// Serves a socket on threads.
 fn serve(path: &Path, version: u8, answer: impl Fn(&mut Link) + Send + Sync + 'static) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(path).unwrap();
     let (path, answer) = (path.to_owned(), Arc::new(answer));
     std::thread::spawn(move || {
