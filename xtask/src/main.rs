@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds, runs, tests, checks and measures the project.
 
+mod man;
 mod prepare;
 mod tidy;
 
@@ -12,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   build                        build all programs, optimised
   test                         run every check and test
   tidy                         check the rules of the house
+  man                          write the generated parts of the manual
   bench [options]              measure throughput against Postfix
 ";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         "build" => build(),
         "test" => test(),
         "tidy" => tidy::check(&root()),
+        "man" => man::make(&root()),
         "bench" => bench(&rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::Outcome;
+use crate::{Outcome, man};
 
 /// Longest source file without a reason, in lines.
 const FILE_LINES_MAX: usize = 800;
@@ -24,6 +24,7 @@ fn floor(path: &str) -> Option<u8> {
 /// Checks all rules; every breach is printed.
 pub fn check(root: &Path) -> Outcome {
     let mut breaches = dependencies(root)?;
+    breaches.extend(man::breaches(root)?);
     visit(root, root, &mut |path, content| {
         source(path, content, &mut breaches)
     })?;

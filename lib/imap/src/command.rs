@@ -157,6 +157,8 @@ pub struct List {
     pub recursive_match: bool,
     /// Selection option SPECIAL-USE.
     pub only_special: bool,
+    /// Whether it has any part of RFC 5258.
+    pub extended: bool,
     /// Return option SUBSCRIBED.
     pub return_subscribed: bool,
     /// Return option STATUS.

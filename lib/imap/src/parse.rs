@@ -152,10 +152,12 @@ impl<'a> Parser<'a> {
         }
         self.byte(b'(')?;
         while !self.next_is(b')') {
+            // Some clients write `( "name" "x" )`.
             if self.next_is(b' ') {
                 self.space()?;
+            } else {
+                self.nstring()?;
             }
-            self.nstring()?;
         }
         self.byte(b')')?;
         Ok(Command::Id)
@@ -534,6 +536,7 @@ mod tests {
             "UID EXPUNGE 1:3",
             "UID MOVE 1 Trash",
             "ID (\"name\" \"Thunderbird\" \"version\" NIL)",
+            "ID ( \"name\" \"x\" )",
             "ID NIL",
             "ENABLE CONDSTORE UTF8=ACCEPT",
             "AUTHENTICATE PLAIN AGFubgBzZWNyZXQ=",

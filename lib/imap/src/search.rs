@@ -5,6 +5,7 @@
 
 use memchr::memmem;
 
+use crate::address;
 use crate::command::{Key, When};
 use crate::date::Day;
 use crate::decode;
@@ -163,11 +164,32 @@ fn compare(when: When, day: Day, wanted: Day) -> bool {
     }
 }
 
+/// Fields that are searched by address too.
+const ADDRESS_FIELDS: [&[u8]; 4] = [b"From", b"To", b"Cc", b"Bcc"];
+
 /// An empty text matches when the field is there at all.
 fn in_field(header: &[u8], name: &[u8], needle: &str) -> bool {
+    let has_addresses = ADDRESS_FIELDS.iter().any(|f| name.eq_ignore_ascii_case(f));
     header::fields(header)
         .filter(|field| field.name.eq_ignore_ascii_case(name))
-        .any(|field| needle.is_empty() || contains(&decode::field_text(field.value), needle))
+        .any(|field| {
+            needle.is_empty()
+                || contains(&decode::field_text(field.value), needle)
+                || has_addresses && in_addresses(field.value, needle)
+        })
+}
+
+/// FROM and the like search what ENVELOPE shows (RFC 3501 §6.4.4), where an
+/// address has neither comments nor blanks in it.
+fn in_addresses(value: &[u8], needle: &str) -> bool {
+    let value = &value[..value.len().min(decode::FIELD_BYTES_MAX)];
+    address::parse(value).iter().any(|address| {
+        let (Some(mailbox), Some(host)) = (&address.mailbox, &address.host) else {
+            return false;
+        };
+        let whole = [&mailbox[..], b"@", host].concat();
+        contains(&String::from_utf8_lossy(&whole), needle)
+    })
 }
 
 fn in_header(header: &[u8], needle: &str) -> bool {
@@ -236,6 +258,14 @@ mod tests {
             whole: read.then_some((MESSAGE.as_bytes(), &part)),
         };
         Test::new(search.key, 3, 7).matches(&subject)
+    }
+
+    #[test]
+    fn an_address_is_found_without_the_comments_in_it() {
+        let header = b"From: <ann (the first)@ (at home) example.org>\r\n\r\n";
+        assert!(in_field(header, b"From", "ann@example.org"));
+        assert!(in_field(header, b"From", "the first"));
+        assert!(!in_field(header, b"Subject", "ann@example.org"));
     }
 
     #[test]

@@ -27,8 +27,9 @@ use crate::mime::Part;
 use crate::parse::{self, ParseError};
 use crate::view::{Expunges, View, line};
 
-/// Most bytes of a command before a login, literals included.
-pub const GUEST_BYTES_MAX: usize = 8 * 1024;
+/// Most bytes of a command before a login, literals included. Room for an ID
+/// with all that RFC 2971 §3.3 allows: 30 fields of 30 and 1024 bytes.
+pub const GUEST_BYTES_MAX: usize = 33 * 1024;
 /// Most bytes of a command after a login, literals included.
 pub const COMMAND_BYTES_MAX: usize = 512 * 1024;
 /// Largest message APPEND takes unless the driver says otherwise.
@@ -491,6 +492,13 @@ impl Session {
             view.tell(&mut self.output, expunges);
         }
         self.line(format_args!("{tag} {text}"));
+    }
+
+    /// Introduces keywords before they are used.
+    fn tell_keywords(&mut self) {
+        if let Phase::Selected(_, view) = &mut self.phase {
+            view.tell_keywords(&mut self.output);
+        }
     }
 
     fn refuse(&mut self, tag: &str, refusal: Refusal) {

@@ -16,7 +16,7 @@ const REFERENCES_MAX: usize = 1_000;
 pub struct Facts {
     /// Sequence number, which decides between equals.
     pub sequence: u32,
-    /// Base subject (RFC 5256 §2.1).
+    /// Base subject (RFC 5256 §2.1), in capitals.
     pub subject: String,
     /// Whether the subject had a `Re:` or the like.
     pub is_reply: bool,
@@ -47,8 +47,8 @@ impl Facts {
         for field in header::fields(header) {
             match field.name.to_ascii_lowercase().as_slice() {
                 b"subject" if facts.subject.is_empty() => {
-                    (facts.subject, facts.is_reply) =
-                        base_subject(&decode::field_text(field.value));
+                    let (base, is_reply) = base_subject(&decode::field_text(field.value));
+                    (facts.subject, facts.is_reply) = (collated(&base), is_reply);
                 }
                 b"from" if facts.from.is_empty() => facts.from = first_mailbox(field.value),
                 b"to" if facts.to.is_empty() => facts.to = first_mailbox(field.value),
@@ -153,7 +153,15 @@ fn first_mailbox(value: &[u8]) -> String {
     let first = address::parse(value)
         .into_iter()
         .find_map(|address| address.mailbox);
-    decode::fold(&String::from_utf8_lossy(&first.unwrap_or_default()))
+    collated(&decode::fold(&String::from_utf8_lossy(
+        &first.unwrap_or_default(),
+    )))
+}
+
+/// As it is compared: the collations of RFC 4790 and RFC 5051 go by capital
+/// letters, which decides what comes before `_` or `[`.
+fn collated(text: &str) -> String {
+    text.to_uppercase()
 }
 
 /// Message IDs in a field, without their brackets.
@@ -211,6 +219,8 @@ mod tests {
         ];
         let by = |criteria: &[(SortKey, Order)]| sort(&all, criteria);
         assert_eq!(by(&[(SortKey::Subject, Order::Ascending)]), [1, 2, 0]);
+        let odd = [facts(1, "Subject: _\n"), facts(2, "Subject: z\n")];
+        assert_eq!(sort(&odd, &[(SortKey::Subject, Order::Ascending)]), [1, 0]);
         assert_eq!(
             by(&[
                 (SortKey::Subject, Order::Ascending),

@@ -4,6 +4,8 @@
 //! Invariant: a message keeps its sequence number until its EXPUNGE (or that
 //! of one before it) is written, whatever other sessions do meanwhile.
 
+use std::collections::BTreeSet;
+
 use crate::command::{Access, Numbering};
 use crate::flags::{Flags, SystemFlag};
 use crate::folder::FolderName;
@@ -81,6 +83,10 @@ pub struct View {
     /// How many messages the client knows of.
     told: usize,
     recent_told: usize,
+    /// Keywords the client knows of, or will as soon as `keywords_new` is
+    /// told.
+    keywords: BTreeSet<String>,
+    keywords_new: bool,
 }
 
 impl View {
@@ -93,6 +99,8 @@ impl View {
             uid_validity: snapshot.uid_validity,
             told: slots.len(),
             recent_told: slots.iter().filter(|slot| slot.entry.recent).count(),
+            keywords: keywords(slots.iter().map(|slot| &slot.entry.flags)),
+            keywords_new: false,
             slots,
         }
     }
@@ -104,6 +112,7 @@ impl View {
             while now.next_if(|entry| entry.uid < slot.entry.uid).is_some() {}
             match now.next_if(|entry| entry.uid == slot.entry.uid) {
                 Some(entry) => {
+                    note_keywords(&mut self.keywords, &mut self.keywords_new, &entry.flags);
                     slot.changed |= slot.entry.flags != entry.flags;
                     slot.entry.flags = entry.flags;
                     slot.entry.modseq = entry.modseq;
@@ -113,8 +122,10 @@ impl View {
             }
         }
         let known = self.slots.last().map_or(0, |slot| slot.entry.uid);
-        self.slots
-            .extend(now.filter(|entry| known < entry.uid).map(Slot::new));
+        for entry in now.filter(|entry| known < entry.uid) {
+            note_keywords(&mut self.keywords, &mut self.keywords_new, &entry.flags);
+            self.slots.push(Slot::new(entry));
+        }
     }
 
     /// Notes that messages have been removed; `uids` ascend.
@@ -126,6 +137,7 @@ impl View {
 
     /// Writes what the client does not know yet.
     pub fn tell(&mut self, out: &mut Vec<u8>, expunges: Expunges) {
+        self.tell_keywords(out);
         if expunges == Expunges::Told {
             self.tell_expunges(out);
         }
@@ -146,6 +158,30 @@ impl View {
                 );
             }
         }
+    }
+
+    /// Writes FLAGS when there are keywords the client has not heard of: it
+    /// may rely on knowing all that FETCH shows (RFC 3501 §7.2.6).
+    pub fn tell_keywords(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.keywords_new) {
+            self.write_keywords(out);
+        }
+    }
+
+    /// Writes FLAGS and PERMANENTFLAGS.
+    pub fn write_keywords(&self, out: &mut Vec<u8>) {
+        let mut flags: Vec<&str> = SystemFlag::ALL.into_iter().map(SystemFlag::name).collect();
+        flags.extend(self.keywords.iter().map(String::as_str));
+        let flags = flags.join(" ");
+        line(out, format_args!("* FLAGS ({flags})"));
+        let permanent = match self.access {
+            Access::ReadWrite => format!("{flags} \\*"),
+            Access::ReadOnly => String::new(),
+        };
+        line(
+            out,
+            format_args!("* OK [PERMANENTFLAGS ({permanent})] what can be kept"),
+        );
     }
 
     fn tell_expunges(&mut self, out: &mut Vec<u8>) {
@@ -218,6 +254,7 @@ impl View {
 
     /// Takes the flags a STORE has left; says whether they are news.
     pub fn set_flags(&mut self, uid: u32, flags: Flags, modseq: u64) -> bool {
+        note_keywords(&mut self.keywords, &mut self.keywords_new, &flags);
         match self.slot_mut(uid) {
             Some(slot) => {
                 let news = slot.entry.flags != flags;
@@ -277,6 +314,23 @@ impl View {
     }
 }
 
+fn keywords<'a>(flags: impl Iterator<Item = &'a Flags>) -> BTreeSet<String> {
+    let mut keywords = BTreeSet::new();
+    for flags in flags {
+        note_keywords(&mut keywords, &mut false, flags);
+    }
+    keywords
+}
+
+fn note_keywords(known: &mut BTreeSet<String>, new: &mut bool, flags: &Flags) {
+    for keyword in flags.keywords() {
+        if !known.contains(keyword) {
+            known.insert(keyword.clone());
+            *new = true;
+        }
+    }
+}
+
 /// Appends one line.
 pub(crate) fn line(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     use std::io::Write;
@@ -325,6 +379,26 @@ mod tests {
         );
         assert_eq!(view.by_uid(40).map(|(sequence, _)| sequence), Some(2));
         assert_eq!(told(&mut view, Expunges::Told), "");
+    }
+
+    #[test]
+    fn a_keyword_is_introduced_before_it_is_used() {
+        let mut view = view(&[10]);
+        let mut flags = Flags::default();
+        flags.add_keyword("$Work");
+        view.refresh(vec![Entry {
+            flags: flags.clone(),
+            ..entries(&[10]).remove(0)
+        }]);
+        let text = told(&mut view, Expunges::Kept);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("* FLAGS ("), "{text}");
+        assert!(lines[0].ends_with(" $Work)"), "{text}");
+        assert!(lines[1].starts_with("* OK [PERMANENTFLAGS ("), "{text}");
+        assert_eq!(lines[2], "* 1 FETCH (UID 10 FLAGS ($Work))");
+        view.set_flags(10, Flags::default(), 0);
+        view.set_flags(10, flags, 0);
+        assert_eq!(told(&mut view, Expunges::Kept), "", "once is enough");
     }
 
     #[test]

@@ -5,9 +5,22 @@ use crate::{Kind, Setting};
 /// Who reads these.
 const READERS: &[&str] = &["qmail-smtpd"];
 
+/// Limits hold for mail from the network and from this machine.
+const LIMITS: &[&str] = &["qmail-smtpd", "qmail-inject", "sendmail"];
+
+/// Readers that are given, else those of the group.
+macro_rules! readers {
+    () => {
+        READERS
+    };
+    ($readers:expr) => {
+        $readers
+    };
+}
+
 /// Declares settings, and the list of all of them.
 macro_rules! settings {
-    ($($name:ident: $file:literal, $variable:literal, $kind:ident, $default:expr, $meaning:literal;)*) => {
+    ($($name:ident: $file:literal, $variable:literal, $kind:ident, $default:expr, $meaning:literal $(, $readers:expr)?;)*) => {
         $(
             #[doc = $meaning]
             pub static $name: Setting = Setting {
@@ -15,7 +28,7 @@ macro_rules! settings {
                 variable: $variable,
                 kind: Kind::$kind,
                 default: $default,
-                readers: READERS,
+                readers: readers!($($readers)?),
                 meaning: $meaning,
             };
         )*
@@ -35,9 +48,9 @@ settings! {
     TIMEOUTSMTPD: "timeoutsmtpd", "TIMEOUTSMTPD", Integer, Some("1200"),
         "Seconds an SMTP client may be silent.";
     DATABYTES: "databytes", "DATABYTES", Integer, Some("0"),
-        "Largest message taken from the network, in bytes; 0 is no limit.";
+        "Largest message taken, in bytes; 0 is no limit.", LIMITS;
     MAXRECIPIENTS: "maxrecipients", "MAXRECIPIENTS", Integer, Some("0"),
-        "Most recipients of a message; 0 is as many as the queue takes.";
+        "Most recipients of a message; 0 is as many as the queue takes.", LIMITS;
     MAXHOPS: "maxhops", "MAXHOPS", Integer, Some("100"),
         "Received lines from which on a message is called looping.";
     GREETDELAY: "greetdelay", "GREETDELAY", Integer, Some("0"),
@@ -76,8 +89,6 @@ settings! {
         "Senders that may relay; forgeable, so better not used.";
     AUTHDOMAINS: "authdomains", "AUTHDOMAINS", List, None,
         "Senders that must authenticate whoever they write to.";
-    FROMRULES: "from.envrules", "FROMRULES", List, None,
-        "Variables that differ for some envelope senders, PATTERN:VAR=value,VAR=.";
     HOSTACCESS: "hostaccess", "HOSTACCESS", List, None,
         "Which client addresses may send for which domains, DOMAIN:IPPATTERN.";
     ACCESSLIST: "accesslist", "ACCESSLIST", List, None,

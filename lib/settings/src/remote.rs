@@ -140,8 +140,8 @@ pub static SMTPS: Setting = Setting {
     variable: "SMTPS",
     kind: Kind::Presence,
     default: None,
-    readers: REMOTE,
-    meaning: "Start every connection with a TLS handshake, as on port 465.",
+    readers: &["qmail-remote", "qmail-smtpd"],
+    meaning: "Start every connection with a TLS handshake, as on port 465; for qmail-smtpd that on descriptors 0 and 1.",
 };
 
 /// Servers TLS is never tried with.

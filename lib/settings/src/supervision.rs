@@ -12,5 +12,15 @@ pub static SCANINTERVAL: Setting = Setting {
     meaning: "Seconds between two looks at the service directory; 0: only after HUP.",
 };
 
+/// Whether finished logs are synced.
+pub static NOFSYNC: Setting = Setting {
+    file: "",
+    variable: "NOFSYNC",
+    kind: Kind::Presence,
+    default: None,
+    readers: &["multilog"],
+    meaning: "Finished log files are not synced; a power cut can lose log lines.",
+};
+
 /// Settings of this group.
-pub static ALL: &[&Setting] = &[&SCANINTERVAL];
+pub static ALL: &[&Setting] = &[&SCANINTERVAL, &NOFSYNC];

@@ -62,15 +62,27 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The texts of queue-and-delivery.md §6.7.
+/// The texts of queue-and-delivery.md §6.7; a second line names place and
+/// reason.
 pub(crate) fn maildir_outcome(error: &maildir::deliver::Error) -> Outcome {
     use maildir::deliver::Error;
     match error {
-        Error::Enter { .. } => Outcome::temporary("Unable to chdir to maildir. (#4.2.1)"),
-        Error::Read(_) => Outcome::temporary("Unable to read message. (#4.3.0)"),
+        Error::Enter { path, source } => Outcome::temporary(format_args!(
+            "Unable to chdir to maildir. (#4.2.1)\n{}: {}",
+            path.display(),
+            reason(source)
+        )),
+        Error::Read(source) => Outcome::temporary(format_args!(
+            "Unable to read message. (#4.3.0)\n{}",
+            reason(source)
+        )),
         Error::Full(_) => {
             Outcome::permanent("Recipient's mailbox is full, message returned to sender. (#5.2.2)")
         }
-        Error::Write { .. } => Outcome::temporary("Temporary error on maildir delivery. (#4.3.0)"),
+        Error::Write { path, source } => Outcome::temporary(format_args!(
+            "Temporary error on maildir delivery. (#4.3.0)\n{}: {}",
+            path.display(),
+            reason(source)
+        )),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use os::group_sync::GroupSync;
 use run::{Home, Settings, Tracer};
 use settings::{local, site};
 
@@ -60,6 +61,9 @@ pub struct Site {
     pub clean: Environment,
     /// The environment of queue programs.
     pub queue: Environment,
+    /// Shares syncs between the threads of a program that delivers many
+    /// messages at once.
+    pub group: Option<GroupSync>,
 }
 
 impl Site {
@@ -83,6 +87,7 @@ impl Site {
             tracer: Tracer::connect(&home, program),
             programs: Box::new(Direct),
             virtual_users: VirtualUsers::ByProgram,
+            group: None,
             home,
             settings,
             host,

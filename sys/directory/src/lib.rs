@@ -40,6 +40,11 @@ pub struct Directory {
     store: Box<dyn Store>,
 }
 
+/// Reads all of a user database and says what is wrong with it, if anything.
+pub fn quick_check(path: &Path) -> Result<(), Error> {
+    Sqlite::quick_check(path)
+}
+
 impl Directory {
     /// Opens an existing database for reading and writing.
     pub fn open(path: &Path) -> Result<Self, Error> {

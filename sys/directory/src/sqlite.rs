@@ -87,6 +87,23 @@ impl Sqlite {
         }
     }
 
+    /// Reads all of a database and says what is wrong with it.
+    pub fn quick_check(path: &Path) -> Result<(), Error> {
+        let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        store.check()?;
+        let said: String = store
+            .lock()
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(|e| store.error(e))?;
+        match said.as_str() {
+            "ok" => Ok(()),
+            _ => Err(Error::Damaged {
+                path: path.to_owned(),
+                what: said.replace('\n', " "),
+            }),
+        }
+    }
+
     fn make(path: &Path) -> Result<(), Error> {
         use std::os::unix::fs::OpenOptionsExt;
         let file = |source| Error::File {

@@ -2,7 +2,7 @@
 //! protocol.
 //!
 //! A daemon reads its [`Options`], [`open`]s its sockets and becomes its user,
-//! [`confine`]s itself, and only then starts a runtime and lets a [`House`]
+//! closes its sandbox, and only then starts a runtime and lets a [`House`]
 //! take clients in. Questions about users go through [`Inlookup`], handshakes
 //! through [`Handshakes`], so that neither a full house, nor a slow lookup, nor
 //! a signer that hangs makes other sessions wait.
@@ -18,7 +18,7 @@ mod visit;
 pub use handshake::Handshakes;
 pub use house::{Full, Guest, House};
 pub use lookup::{Inlookup, Lookup, Pipe, Secrets};
-pub use open::{OpenError, confine, open, raise_descriptor_limit};
+pub use open::{OpenError, open, raise_descriptor_limit};
 pub use options::{Options, TlsMode, Value};
 pub use places::{Place, Places};
 pub use visit::{End, Visit};

@@ -11,7 +11,6 @@ use nix::sys::socket::{
     sockopt,
 };
 use os::account::{Account, AccountError, is_root};
-use os::sandbox::Sandbox;
 
 use crate::Options;
 
@@ -104,14 +103,6 @@ fn bind_one(address: SocketAddr) -> Result<TcpListener, Errno> {
 pub fn raise_descriptor_limit() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    }
-}
-
-/// Closes the sandbox; what this kernel lacks of it is logged.
-pub fn confine(program: &'static str, sandbox: Sandbox) {
-    let enforced = sandbox.enter();
-    if !(enforced.files && enforced.calls) {
-        run::warn(program, &format!("this kernel enforces only {enforced:?}"));
     }
 }
 

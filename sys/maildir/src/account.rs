@@ -60,6 +60,27 @@ impl Account {
         }
     }
 
+    /// Makes these folders and subscribes to them and the inbox, unless the
+    /// user has had folders or subscriptions before: what somebody deleted
+    /// does not come back.
+    pub fn furnish(&self, names: &[FolderName]) -> Result<()> {
+        let subscribed = self.root.join(SUBSCRIPTIONS);
+        if subscribed.symlink_metadata().is_ok() || 1 < self.folders()?.len() {
+            return Ok(());
+        }
+        for name in names {
+            match self.create(name) {
+                // Another session does the same.
+                Ok(()) | Err(Error::FolderExists) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.change_subscriptions(|subscribed| {
+            subscribed.push(FolderName::inbox());
+            subscribed.extend(names.iter().cloned());
+        })
+    }
+
     /// Creates a folder. Folders above it need not exist.
     pub fn create(&self, name: &FolderName) -> Result<()> {
         if name.is_inbox() {

@@ -50,6 +50,8 @@ pub(crate) fn begin(root: &Path, folder: &Path) -> Result<Index> {
             }
         }
         state.uid_next = state.uid_next.max(imported.uid_next);
+        // They were shown by the server that gave the UIDs.
+        state.claimed = state.uid_next;
     }
     Index::create(folder, uid_validity, &state)
 }

@@ -22,6 +22,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use os::group_sync::GroupSync;
 
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -67,14 +68,16 @@ pub struct Delivered {
 
 /// Delivers `prefix` followed by the whole of `message` (from its first byte,
 /// whatever its offset; the offset does not move). `host` is the name of this
-/// machine.
+/// machine. Programs that deliver in many threads share their syncs in
+/// `group`.
 pub fn deliver(
     maildir: &Path,
     host: &str,
     prefix: &[u8],
     message: &File,
+    group: Option<&GroupSync>,
 ) -> Result<Delivered, Error> {
-    deliver_in_steps(maildir, host, prefix, message, &|_| Ok(()))
+    deliver_in_steps(maildir, host, prefix, message, group, &|_| Ok(()))
 }
 
 /// What can fail, or be cut off by a crash, in this order.
@@ -95,6 +98,7 @@ fn deliver_in_steps(
     host: &str,
     prefix: &[u8],
     message: &File,
+    group: Option<&GroupSync>,
     before: &dyn Fn(Step) -> io::Result<()>,
 ) -> Result<Delivered, Error> {
     let enter = |name: &str| {
@@ -118,7 +122,7 @@ fn deliver_in_steps(
             CopyError::Write(source) => write(source),
         })?;
         before(Step::SyncFile)
-            .and_then(|()| file.sync_all())
+            .and_then(|()| sync_file(&file, group))
             .map_err(write)?;
         let metadata = file.metadata().map_err(write)?;
         let name = final_name(host, &metadata, bytes);
@@ -126,8 +130,7 @@ fn deliver_in_steps(
         let flags = AtFlags::empty();
         // EEXIST is another message with our name: a failure, not a success.
         linkat(&tmp, &temporary[..], &new, &name[..], flags).map_err(|e| write(e.into()))?;
-        let synced = before(Step::SyncDirectory)
-            .and_then(|()| nix::unistd::fsync(&new).map_err(io::Error::from));
+        let synced = before(Step::SyncDirectory).and_then(|()| sync_names(&new, &file, group));
         if let Err(error) = synced {
             // Nobody knows what is on disk now: take the name back and let
             // the queue deliver again.
@@ -142,6 +145,28 @@ fn deliver_in_steps(
     let _ = before(Step::Unlink);
     let _ = unlinkat(&tmp, &temporary[..], UnlinkatFlags::NoRemoveDir);
     result
+}
+
+/// Step 2, alone or with others.
+fn sync_file(file: &File, group: Option<&GroupSync>) -> io::Result<()> {
+    match group {
+        Some(group) if group.covers(file)? => {
+            os::file::start_writeback(file);
+            group.sync(|| file.sync_all())?;
+            os::file::check_written(file)
+        }
+        _ => file.sync_all(),
+    }
+}
+
+/// Step 4, alone or with others. The directory is on the file system of the
+/// file linked into it.
+fn sync_names(directory: &OwnedFd, file: &File, group: Option<&GroupSync>) -> io::Result<()> {
+    let alone = || nix::unistd::fsync(directory).map_err(io::Error::from);
+    match group {
+        Some(group) if group.covers(file)? => group.sync(alone),
+        _ => alone(),
+    }
 }
 
 /// The host as names of messages have it: no `/` and no `:`.
@@ -259,6 +284,7 @@ mod tests {
             "h:o/st",
             b"A: b\n",
             &message(b"C: d\n\nx"),
+            None,
         )
         .unwrap();
         assert_eq!(names(&directory.path().join("new")), [&done.name[..]]);
@@ -277,7 +303,7 @@ mod tests {
     fn a_large_message_arrives_whole() {
         let directory = maildir();
         let text = vec![b'x'; 3 * CHUNK_BYTES + 17];
-        let done = deliver(directory.path(), "h", b"P: q\n", &message(&text)).unwrap();
+        let done = deliver(directory.path(), "h", b"P: q\n", &message(&text), None).unwrap();
         assert_eq!(done.bytes, text.len() as u64 + 5);
     }
 
@@ -288,7 +314,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..25 {
-                        deliver(directory.path(), "h", b"", &message(b"x\n")).unwrap();
+                        deliver(directory.path(), "h", b"", &message(b"x\n"), None).unwrap();
                     }
                 });
             }
@@ -300,7 +326,7 @@ mod tests {
     fn a_missing_maildir_is_not_created() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("Maildir");
-        let error = deliver(&path, "h", b"", &message(b"x")).unwrap_err();
+        let error = deliver(&path, "h", b"", &message(b"x"), None).unwrap_err();
         assert!(matches!(error, Error::Enter { .. }));
         assert!(!path.exists());
     }
@@ -311,7 +337,7 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         std::fs::remove_dir(directory.path().join("new")).unwrap();
         std::os::unix::fs::symlink(outside.path(), directory.path().join("new")).unwrap();
-        assert!(deliver(directory.path(), "h", b"", &message(b"x")).is_err());
+        assert!(deliver(directory.path(), "h", b"", &message(b"x"), None).is_err());
         assert!(names(outside.path()).is_empty());
         assert!(names(&directory.path().join("tmp")).is_empty());
     }
@@ -320,7 +346,7 @@ mod tests {
     fn an_unreadable_message_leaves_nothing_behind() {
         let directory = maildir();
         let unreadable = File::open(directory.path()).unwrap();
-        let error = deliver(directory.path(), "h", b"", &unreadable).unwrap_err();
+        let error = deliver(directory.path(), "h", b"", &unreadable, None).unwrap_err();
         assert!(matches!(error, Error::Read(_)));
         assert!(names(&directory.path().join("tmp")).is_empty());
         assert!(names(&directory.path().join("new")).is_empty());
@@ -343,7 +369,7 @@ mod tests {
             taken.borrow_mut().push(step);
             Ok(())
         };
-        deliver_in_steps(directory.path(), "h", b"", &message(b"x"), &before).unwrap();
+        deliver_in_steps(directory.path(), "h", b"", &message(b"x"), None, &before).unwrap();
         assert_eq!(*taken.borrow(), STEPS);
     }
 
@@ -356,7 +382,8 @@ mod tests {
                     true => Err(io::Error::from_raw_os_error(number)),
                     false => Ok(()),
                 };
-                let result = deliver_in_steps(directory.path(), "h", b"", &message(b"x"), &before);
+                let result =
+                    deliver_in_steps(directory.path(), "h", b"", &message(b"x"), None, &before);
                 let error = result.unwrap_err();
                 assert_eq!(matches!(error, Error::Full(_)), full, "{failing:?}");
                 assert!(
@@ -382,7 +409,7 @@ mod tests {
                     assert!(step != crash, "the machine stops here");
                     Ok(())
                 };
-                deliver_in_steps(&path, "h", b"A: b\n", &message(b"x"), &before)
+                deliver_in_steps(&path, "h", b"A: b\n", &message(b"x"), None, &before)
             });
             assert!(crashed.join().is_err());
             for name in names(&directory.path().join("new")) {
@@ -390,7 +417,7 @@ mod tests {
                 assert_eq!(content, b"A: b\nx", "{crash:?}");
             }
             // The queue tries again, whatever is left.
-            deliver(directory.path(), "h", b"A: b\n", &message(b"x")).unwrap();
+            deliver(directory.path(), "h", b"A: b\n", &message(b"x"), None).unwrap();
             assert!(!names(&directory.path().join("new")).is_empty());
         }
     }

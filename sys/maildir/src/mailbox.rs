@@ -20,7 +20,8 @@ pub(crate) const TRIES_MAX: usize = 5;
 /// May the session change anything?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
-    /// It may; messages move from `new` to `cur` and are recent for it.
+    /// It may; messages nobody has seen are recent for it, and move from
+    /// `new` to `cur`.
     ReadWrite,
     /// It only looks. (UIDs are given to new messages nevertheless.)
     ReadOnly,
@@ -151,9 +152,9 @@ impl Mailbox {
     pub fn is_recent(&self, uid: u32) -> bool {
         self.recent.contains(&uid)
             || self.access == Access::ReadOnly
-                && self
-                    .message(uid)
-                    .is_some_and(|message| message.name.place() == Place::New)
+                && self.message(uid).is_some_and(|message| {
+                    self.index.state.claimed <= uid || message.name.place() == Place::New
+                })
     }
 
     /// Keywords of the folder by number, as bits of

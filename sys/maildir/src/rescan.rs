@@ -85,13 +85,21 @@ impl Mailbox {
 
     pub(crate) fn has_claims(&self) -> bool {
         let mut messages = self.messages().iter();
-        self.access == Access::ReadWrite && messages.any(|m| m.name.place() == Place::New)
+        self.access == Access::ReadWrite
+            && (!self.index.state.unclaimed().is_empty()
+                || messages.any(|m| m.name.place() == Place::New))
     }
 
-    /// Moves messages from `new` to `cur`; they are recent for this session
-    /// only, because only one of several renames succeeds.
+    /// Makes messages nobody has seen recent for this session, and only for
+    /// it, since it has the lock; moves them from `new` to `cur`.
     fn claim(&mut self) -> Result<()> {
         let mut records = Vec::new();
+        let unclaimed = self.index.state.unclaimed();
+        self.recent
+            .extend(unclaimed.iter().map(|message| message.uid));
+        let claimed = unclaimed.last().map(|last| Record::Claimed {
+            uid: last.uid.saturating_add(1),
+        });
         for message in &self.index.state.messages {
             if message.name.place() == Place::Cur {
                 continue;
@@ -121,6 +129,7 @@ impl Mailbox {
         if !records.is_empty() {
             self.stamp = None;
         }
+        records.extend(claimed);
         self.append(records)
     }
 

@@ -32,6 +32,9 @@ pub struct Setup {
     /// Starts a session of its own, so that signals of a terminal do not
     /// reach it.
     pub new_session: bool,
+    /// Gets this signal when the thread that started it ends, however it
+    /// ends.
+    pub signal_when_parent_ends: Option<nix::sys::signal::Signal>,
 }
 
 /// Prepares a command: after this, `spawn` or `exec` on it does what
@@ -43,13 +46,26 @@ pub fn prepare(command: &mut Command, setup: Setup) {
     }
     let descriptors = setup.descriptors;
     let new_session = setup.new_session;
+    let last_signal = setup.signal_when_parent_ends;
+    let parent = nix::unistd::getpid();
     // SAFETY: between fork and exec only async-signal-safe calls are made:
-    // sigprocmask, setsid, fcntl and dup2 on numbers; nothing allocates.
+    // sigprocmask, setsid, prctl, getppid, fcntl and dup2 on numbers; nothing
+    // allocates.
     unsafe {
         command.pre_exec(move || {
             SigSet::empty().thread_set_mask()?;
             if new_session {
                 nix::libc::setsid();
+            }
+            if let Some(signal) = last_signal {
+                let number = signal as nix::libc::c_ulong;
+                if nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, number) == -1 {
+                    return Err(io::Error::last_os_error());
+                }
+                // It may have ended before we asked to be told.
+                if nix::unistd::getppid() != parent {
+                    return Err(io::ErrorKind::NotConnected.into());
+                }
             }
             place(&descriptors)
         });

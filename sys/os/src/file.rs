@@ -48,7 +48,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// Starts writing a file's content to the disk without waiting for it. Only a
 /// hint: it makes a later sync cheaper and promises nothing.
 pub fn start_writeback(file: &File) {
-    sync_range(file, nix::libc::SYNC_FILE_RANGE_WRITE);
+    let _ = sync_range(file, nix::libc::SYNC_FILE_RANGE_WRITE);
 }
 
 /// Waits until what [`start_writeback`] started is written. Only a hint too:
@@ -57,16 +57,26 @@ pub fn finish_writeback(file: &File) {
     use nix::libc::{
         SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
     };
-    sync_range(
+    let _ = sync_range(
         file,
         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER,
     );
 }
 
-fn sync_range(file: &File, flags: nix::libc::c_uint) {
+/// Fails when the kernel could not write some of a file's content since the
+/// file was opened. After [`crate::group_sync::GroupSync::sync`] this makes
+/// sure of the file itself, and costs no further sync.
+pub fn check_written(file: &File) -> io::Result<()> {
+    sync_range(file, nix::libc::SYNC_FILE_RANGE_WAIT_BEFORE)
+}
+
+fn sync_range(file: &File, flags: nix::libc::c_uint) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     // SAFETY: the descriptor is open for the whole call; no memory is shared.
-    unsafe { nix::libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
+    match unsafe { nix::libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Bytes a user other than root can still write to the file system of `path`.
@@ -132,6 +142,8 @@ pub struct FreeSpace {
     pub bytes: u64,
     /// Files that can still be made.
     pub inodes: u64,
+    /// Nothing can be written, whatever is left.
+    pub read_only: bool,
 }
 
 /// Asks how much room the file system of a path has.
@@ -144,5 +156,10 @@ pub fn free_space(path: &Path) -> io::Result<FreeSpace> {
     } else {
         stat.files_available()
     };
-    Ok(FreeSpace { bytes, inodes })
+    let read_only = stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
+    Ok(FreeSpace {
+        bytes,
+        inodes,
+        read_only,
+    })
 }

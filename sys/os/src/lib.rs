@@ -8,6 +8,7 @@ pub mod child;
 pub mod clock;
 pub mod fd;
 pub mod file;
+pub mod group_sync;
 pub mod sandbox;
 pub mod signal;
 pub mod socket;

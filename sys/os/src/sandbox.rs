@@ -6,14 +6,16 @@
 //! close around the calling thread and all it starts later: enter before any
 //! other thread runs.
 
+mod calls;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use nix::libc;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 /// A sandbox about to be entered. It starts with nothing allowed that can be
 /// taken away: no files, no programs.
@@ -80,20 +82,32 @@ impl Sandbox {
     }
 
     /// Closes the sandbox, irrevocably. What this kernel cannot enforce is
-    /// left open and reported.
+    /// left open and reported. Nobody can trace the process afterwards, and
+    /// it leaves no core: what it holds of passwords stays its own.
     pub fn enter(self) -> Enforced {
         let _ = nix::sys::prctl::set_no_new_privs();
+        let _ = nix::sys::prctl::set_dumpable(false);
         let files = self.enter_landlock().unwrap_or(false);
-        let calls = self.enter_seccomp().is_ok();
+        let calls = calls::refuse(self.programs, self.network).is_ok();
         Enforced { files, calls }
     }
 
     fn enter_landlock(&self) -> Result<bool, landlock::RulesetError> {
-        let abi = ABI::V3;
+        // Older kernels enforce what they know of it.
+        let abi = ABI::V6;
         let mut ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(abi))?
-            .create()?;
+            .scope(Scope::AbstractUnixSocket)?;
+        if self.programs == Programs::Refused {
+            ruleset = ruleset.scope(Scope::Signal)?;
+        }
+        if self.network == Network::UnixOnly {
+            // A connection that was accepted could be dissolved and connected
+            // to somewhere else: no new socket is needed for that.
+            ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+        }
+        let mut ruleset = ruleset.create()?;
         let mut read = AccessFs::from_read(abi);
         if self.programs == Programs::Refused {
             read &= !AccessFs::Execute;
@@ -112,68 +126,19 @@ impl Sandbox {
         }
         Ok(ruleset.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
     }
-
-    fn enter_seccomp(&self) -> Result<(), seccompiler::Error> {
-        let mut refused = vec![
-            libc::SYS_ptrace,
-            libc::SYS_process_vm_readv,
-            libc::SYS_process_vm_writev,
-            libc::SYS_mount,
-            libc::SYS_umount2,
-            libc::SYS_pivot_root,
-            libc::SYS_chroot,
-            libc::SYS_init_module,
-            libc::SYS_finit_module,
-            libc::SYS_kexec_load,
-            libc::SYS_bpf,
-            libc::SYS_perf_event_open,
-            libc::SYS_keyctl,
-            libc::SYS_add_key,
-            libc::SYS_unshare,
-            libc::SYS_setns,
-            libc::SYS_reboot,
-            libc::SYS_swapon,
-            libc::SYS_settimeofday,
-            libc::SYS_clock_settime,
-            libc::SYS_sethostname,
-        ];
-        if self.programs == Programs::Refused {
-            refused.extend([libc::SYS_execve, libc::SYS_execveat]);
-        }
-        let mut rules: std::collections::BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-            refused.into_iter().map(|call| (call, Vec::new())).collect();
-        if self.network == Network::UnixOnly {
-            rules.insert(libc::SYS_socket, internet_sockets()?);
-        }
-        let arch: TargetArch = std::env::consts::ARCH.try_into()?;
-        let filter = SeccompFilter::new(
-            rules,
-            SeccompAction::Allow,
-            SeccompAction::Errno(libc::EPERM as u32),
-            arch,
-        )?;
-        let program: BpfProgram = filter.try_into()?;
-        seccompiler::apply_filter(&program)
-    }
 }
 
-/// Matches `socket` calls for IPv4, IPv6, raw packets and netlink.
-fn internet_sockets() -> Result<Vec<seccompiler::SeccompRule>, seccompiler::BackendError> {
-    use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
-    [
-        libc::AF_INET,
-        libc::AF_INET6,
-        libc::AF_PACKET,
-        libc::AF_NETLINK,
-    ]
-    .into_iter()
-    .map(|family| {
-        SeccompRule::new(vec![SeccompCondition::new(
-            0,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Eq,
-            family as u64,
-        )?])
-    })
-    .collect()
+/// The version of Landlock this kernel enforces; 0 when it has none.
+pub fn landlock_version() -> u32 {
+    const CREATE_RULESET_VERSION: nix::libc::c_uint = 1;
+    // SAFETY: without attributes the call only asks for a number.
+    let version = unsafe {
+        nix::libc::syscall(
+            nix::libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<nix::libc::c_void>(),
+            0_usize,
+            CREATE_RULESET_VERSION,
+        )
+    };
+    u32::try_from(version).unwrap_or(0)
 }

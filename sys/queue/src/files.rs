@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc;
+use os::group_sync::GroupSync;
 
 /// Mode of the text and of envelopes; readers are other users of the group.
 const FILE_MODE: u32 = 0o644;
@@ -46,15 +48,24 @@ pub trait FileSystem {
     /// Makes the names in a directory durable.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
 
+    /// Makes files of one message and the names in a directory durable. Many
+    /// writers at once may share the work; the promise is the same.
+    fn sync_message(&self, files: &[&Self::File], directory: &Path) -> io::Result<()> {
+        files.iter().try_for_each(|file| self.sync_file(file))?;
+        self.sync_directory(directory)
+    }
+
     /// Wakes the reader of the trigger; nobody may be there.
     fn pull_trigger(&self, fifo: &Path);
 }
 
 /// The real thing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Disk {
     /// Links of a file without a name go through `/proc/self/fd`.
     unnamed: bool,
+    /// Shares syncs with other threads.
+    group: Option<Arc<GroupSync>>,
 }
 
 /// A file of [`Disk`].
@@ -69,12 +80,25 @@ impl Disk {
     pub fn new() -> Self {
         Self {
             unnamed: Path::new("/proc/self/fd").is_dir(),
+            group: None,
         }
+    }
+
+    /// As [`Disk::new`], for programs whose threads write many messages to a
+    /// queue at once: they share syncs of its file system.
+    pub fn shared(queue: &Path) -> io::Result<Self> {
+        Ok(Self {
+            group: Some(Arc::new(GroupSync::on(queue)?)),
+            ..Self::new()
+        })
     }
 
     /// Gives every file a name from the start.
     pub fn with_names() -> Self {
-        Self { unnamed: false }
+        Self {
+            unnamed: false,
+            group: None,
+        }
     }
 
     fn create_unnamed(name: &Path) -> io::Result<File> {
@@ -170,6 +194,20 @@ impl FileSystem for Disk {
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         os::file::sync_directory(directory)
+    }
+
+    fn sync_message(&self, files: &[&DiskFile], directory: &Path) -> io::Result<()> {
+        let one_by_one = || {
+            files.iter().try_for_each(|file| self.sync_file(file))?;
+            self.sync_directory(directory)
+        };
+        let Some(group) = &self.group else {
+            return one_by_one();
+        };
+        group.sync(one_by_one)?;
+        files
+            .iter()
+            .try_for_each(|file| os::file::check_written(&file.file))
     }
 
     fn pull_trigger(&self, fifo: &Path) {

@@ -204,27 +204,38 @@ impl<F: FileSystem> Writer<F> {
         }
     }
 
-    fn sync_file(&self, file: &F::File, path: &Path) -> Result<(), Error> {
-        if self.durability.files == Sync::Never {
-            return Ok(());
-        }
-        self.files.sync_file(file).map_err(|source| Error::Write {
-            path: path.to_owned(),
+    /// Makes the files of one message, and the name `entry` in its
+    /// directory, durable, as far as the administrator wants it.
+    fn sync_message(&self, files: &[&F::File], entry: &Path) -> Result<(), Error> {
+        let directory = entry.parent().unwrap_or(entry);
+        let Durability {
+            files: of_files,
+            directories,
+        } = self.durability;
+        let files = match of_files {
+            Sync::Always => files,
+            Sync::Never => &[],
+        };
+        let written = |source| Error::Write {
+            path: entry.to_owned(),
             source,
-        })
-    }
-
-    fn sync_parent(&self, path: &Path) -> Result<(), Error> {
-        if self.durability.directories == Sync::Never {
-            return Ok(());
+        };
+        if directories == Sync::Never {
+            let sync = |file: &&F::File| self.files.sync_file(file);
+            return files.iter().try_for_each(sync).map_err(written);
         }
-        let directory = path.parent().unwrap_or(path);
-        self.files
-            .sync_directory(directory)
-            .map_err(|source| Error::SyncDirectory {
+        // Their content is on the disk before the first sync: then one commit
+        // of the journal knows where all of it is.
+        files.iter().for_each(|file| self.files.start_sync(file));
+        files.iter().for_each(|file| self.files.finish_start(file));
+        let result = self.files.sync_message(files, directory);
+        match files {
+            [] => result.map_err(|source| Error::SyncDirectory {
                 path: directory.to_owned(),
                 source,
-            })
+            }),
+            _ => result.map_err(written),
+        }
     }
 }
 
@@ -320,16 +331,7 @@ impl<F: FileSystem> Recipients<'_, F> {
             path: intd.clone(),
             source,
         })?;
-        // Both are on the disk before the first sync: then one commit of the
-        // journal knows where both are, and the second sync has nothing to do.
-        if queue.durability.files == Sync::Always {
-            queue.files.start_sync(self.envelope.get_ref());
-            queue.files.finish_start(self.text.file.get_ref());
-            queue.files.finish_start(self.envelope.get_ref());
-        }
-        queue.sync_file(self.text.file.get_ref(), &mess)?;
-        queue.sync_file(self.envelope.get_ref(), &intd)?;
-        queue.sync_parent(&mess)?;
+        queue.sync_message(&[self.text.file.get_ref(), self.envelope.get_ref()], &mess)?;
         queue
             .files
             .link(self.envelope.get_ref(), &todo)
@@ -338,7 +340,7 @@ impl<F: FileSystem> Recipients<'_, F> {
                 source,
             })?;
         self.text.entered = Entered::Todo;
-        if let Err(error) = queue.sync_parent(&todo) {
+        if let Err(error) = queue.sync_message(&[], &todo) {
             // qmail-todo may have begun with it. Without `todo` it has either
             // been sorted and is delivered, or is an old text to clean up;
             // with the text taken away it could become a message without one.

@@ -71,14 +71,6 @@ pub fn process<E: Fatal, T: Into<ProgramEnd>>(
     }
 }
 
-/// Says whether the program was started only to explain itself: its first
-/// argument is `--help`.
-pub fn is_asked_for_help() -> bool {
-    std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == "--help")
-}
-
 /// A successful end: 0, or a code the program chose.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgramEnd(u8);

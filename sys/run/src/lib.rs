@@ -16,13 +16,15 @@ mod fatal;
 mod home;
 mod link;
 mod log;
+pub mod sandboxes;
 mod settings;
 pub mod spawner;
 pub mod story;
 mod trace;
+pub mod usage;
 pub mod variables;
 
-pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, chain, is_asked_for_help, process};
+pub use fatal::{Exit, Fatal, PERMANENT, ProgramEnd, TEMPORARY, chain, process};
 pub use home::Home;
 pub use link::{Link, LinkError};
 pub use log::{fatal, info, line, warn};

@@ -377,7 +377,7 @@ fn start(mut program: Program) -> io::Result<(u32, File)> {
     let setup = Setup {
         descriptors: vec![(0, program.input), (1, write.try_clone()?), (2, write)],
         identity: program.identity,
-        new_session: false,
+        ..Setup::default()
     };
     os::child::prepare(&mut program.command, setup);
     let child = program.command.spawn()?;

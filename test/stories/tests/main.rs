@@ -2,11 +2,15 @@
 //! clients on one side, real servers on the other.
 
 mod attacks;
+mod boundaries;
 mod clients;
 mod commands;
+mod crowds;
 mod dot_qmail;
+mod faults;
 mod first_minute;
 mod foreign;
+mod help;
 mod injection;
 mod killed;
 mod ordinary_user;

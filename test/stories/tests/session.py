@@ -17,8 +17,14 @@ for keyword in ("IMAP4REV1", "IDLE", "UIDPLUS", "MOVE", "NAMESPACE", "SPECIAL-US
 ok(box.login("ann@example.org", sys.argv[2]))
 ok(box.namespace())
 assert ok(box.select("INBOX"))[0] == b"1"
+separator = ok(box.list('""', '""'))[0].split(b'"')[1].decode()
+folders = b" ".join(ok(box.list()))
+for use in (b"\\Sent", b"\\Drafts", b"\\Trash", b"\\Junk", b"\\Archive"):
+    assert use in folders, (use, folders)
+assert b"Sent" in b" ".join(ok(box.lsub()))
 ok(box.create("Work"))
-ok(box.create("Work/2026"))
+child, renamed = "Work" + separator + "2026", "Work" + separator + "2027"
+ok(box.create(child))
 ok(box.subscribe("Work"))
 folders = b" ".join(ok(box.list()))
 assert b"Work" in folders and b"2026" in folders, folders
@@ -45,16 +51,16 @@ flags = ok(box.fetch("1", "(FLAGS)"))[0]
 assert b"\\Flagged" in flags and b"$Important" in flags, flags
 
 ok(box.copy("1", "Work"))
-ok(box._simple_command("MOVE", "1", "Work/2026"))
+ok(box._simple_command("MOVE", "1", child))
 box.noop()
 assert ok(box.select("INBOX"))[0] == b"0"
 assert ok(box.select("Work"))[0] == b"2"
 ok(box.store("1", "+FLAGS", r"(\Deleted)"))
 assert ok(box.expunge()) == [b"1"]
-ok(box.rename("Work/2026", "Work/2027"))
-assert ok(box.select("Work/2027"))[0] == b"1"
+ok(box.rename(child, renamed))
+assert ok(box.select(renamed))[0] == b"1"
 ok(box.close())
-ok(box.delete("Work/2027"))
+ok(box.delete(renamed))
 code, data = box.getquotaroot("INBOX")
 assert code == "OK", data
 code, data = box.select("NoSuchFolder")

@@ -29,8 +29,9 @@ pub struct Builder {
 /// A running installation.
 #[derive(Debug)]
 pub struct Installation {
-    setup: Builder,
+    // First, so that the services end before their directory goes.
     server: Background,
+    setup: Builder,
     /// What quickstart printed up to "ready".
     pub printed: String,
 }
@@ -195,6 +196,16 @@ impl Installation {
     /// The process of quickstart, above all services.
     pub fn pid(&self) -> u32 {
         self.server.0.id()
+    }
+
+    /// Writes control letters to a service, as `svc -OPTION` does.
+    ///
+    /// # Panics
+    /// When svc cannot reach it.
+    #[track_caller]
+    pub fn svc(&self, option: &str, service: &str) {
+        let path = self.root().join("service").join(service);
+        run(self.tool("svc").arg(option).arg(path), b"").good();
     }
 
     /// Stops all services; the exit code of quickstart.

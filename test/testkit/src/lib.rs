@@ -3,12 +3,14 @@
 //! Everything runs on loopback in a directory of its own and is stopped by
 //! pid when its value is dropped, so tests run side by side.
 
+mod disk;
 mod dns;
 mod installation;
 mod ports;
 mod postfix;
 mod program;
 
+pub use disk::{Filling, SmallDisk};
 pub use dns::Dns;
 pub use installation::{Builder, Installation, USER_PASSWORD};
 pub use ports::{PortRange, free_port};

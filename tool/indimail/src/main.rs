@@ -6,10 +6,14 @@
 
 mod check;
 mod dns_records;
+mod explain;
 mod first_steps;
 mod install;
+mod pages;
 mod quickstart;
 mod ready;
+mod reference;
+mod running;
 mod services;
 mod site;
 mod status;
@@ -23,7 +27,12 @@ use clap::{Parser, Subcommand};
 
 /// A complete mail server: set up, run, look after.
 #[derive(Debug, Parser)]
-#[command(name = "indimail", version, about, max_term_width = 100)]
+#[command(
+    name = "indimail",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 good, 1 something is wrong (said on stderr), 2 wrong use"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -39,6 +48,13 @@ enum Command {
     Status(Root),
     /// Tell the whole story of a message
     Trace(trace::Arguments),
+    /// Explain a control file or variable, and say what holds now
+    Explain(explain::Arguments),
+    /// Print what makes a shell complete the words of this command
+    Completions(reference::Completions),
+    /// Print or write the generated parts of the manual
+    #[command(hide = true)]
+    Reference(reference::Arguments),
     /// Stop the services and remove what was installed; mail and users stay
     Uninstall(uninstall::Arguments),
 }
@@ -65,6 +81,9 @@ fn main() -> ExitCode {
         Command::Check(root) => check::run(&root),
         Command::Status(root) => status::run(&root),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Completions(arguments) => reference::complete(&arguments),
+        Command::Reference(arguments) => reference::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {

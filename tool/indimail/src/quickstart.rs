@@ -18,7 +18,7 @@ use run::Home;
 use crate::install::{InstallError, accounts, controls, file_error, keys, programs, tree};
 use crate::services::{self, SERVICES};
 use crate::site::{self, Mode, Site};
-use crate::{Outcome, first_steps, ready};
+use crate::{Outcome, first_steps, ready, running, status};
 
 /// How long services may take to accept connections.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -26,6 +26,10 @@ const READY_WAIT: Duration = Duration::from_secs(30);
 const STOP_WAIT: Duration = Duration::from_secs(20);
 /// How often the ports are tried while waiting.
 const POLL: Duration = Duration::from_millis(50);
+/// Shortest password that is taken from a file.
+const GIVEN_CHARACTERS_MIN: usize = 8;
+/// Where a generated password is until it was printed.
+pub const PASSWORD_FILE: &str = ".postmaster.password";
 /// Length of a generated password.
 const PASSWORD_CHARACTERS: usize = 20;
 
@@ -56,11 +60,14 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Outcome {
     let site = site(arguments)?;
+    let given = given_password(arguments)?;
+    programs::are_built()?;
     let _lock = lock(&site)?;
     if !arguments.no_start {
+        running::wait_for_end(&site.home.service(), STOP_WAIT)?;
         ports_are_free(&site)?;
     }
-    let (keys, password) = install(&site, arguments)?;
+    let (keys, password) = install(&site, given)?;
     let page = first_steps::page(&site, &keys);
     let path = site.home.root().join("doc/first-steps.txt");
     os::file::replace(&path, page.as_bytes(), 0o644).map_err(file_error("write", &path))?;
@@ -70,7 +77,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
             "Password of postmaster@{} (shown once): {password}",
             site.domain
         );
+        std::io::stdout().flush()?;
     }
+    // Whoever was to see it has seen it.
+    forget_password(&site)?;
     if arguments.no_start {
         return Ok(ExitCode::SUCCESS);
     }
@@ -78,7 +88,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn site(arguments: &Arguments) -> Result<Site, Box<dyn std::error::Error>> {
-    let name = |text: &str| Domain::parse(text).map_err(|error| format!("{text}: {error}"));
+    let name = |text: &str| {
+        Domain::parse(text).map_err(|error| {
+            format!("{text:?} is no domain name: {error}; write one like example.org")
+        })
+    };
     let domain = name(&arguments.domain)?;
     let hostname = match &arguments.hostname {
         Some(hostname) => name(hostname)?,
@@ -90,7 +104,11 @@ fn site(arguments: &Arguments) -> Result<Site, Box<dyn std::error::Error>> {
     };
     let port_base = arguments.port_base.unwrap_or_else(site::default_port_base);
     if 65_535 - 4_143 < port_base {
-        return Err(format!("--port-base {port_base} leaves no room for the ports").into());
+        return Err(format!(
+            "--port-base {port_base} leaves no room for the ports above it; choose one up to {}",
+            65_535 - 4_143
+        )
+        .into());
     }
     let mode = Mode::of_this_process();
     Ok(Site {
@@ -105,13 +123,18 @@ fn site(arguments: &Arguments) -> Result<Site, Box<dyn std::error::Error>> {
 /// Two quickstarts on one root would fight; the second one says so.
 fn lock(site: &Site) -> Result<os::file::Lock, Box<dyn std::error::Error>> {
     let root = site.home.root();
-    fs::create_dir_all(root).map_err(file_error("create directory", root))?;
+    let elsewhere =
+        |error: InstallError| format!("{error}; choose another place with --root, or run as root");
+    fs::create_dir_all(root)
+        .map_err(file_error("create directory", root))
+        .map_err(elsewhere)?;
     let path = root.join(".quickstart.lock");
     let file = fs::File::options()
         .create(true)
         .append(true)
         .open(&path)
-        .map_err(file_error("open", &path))?;
+        .map_err(file_error("open", &path))
+        .map_err(elsewhere)?;
     os::file::try_lock(file)?.ok_or_else(|| {
         format!(
             "an indimail quickstart is already running on {}; stop it first",
@@ -145,15 +168,16 @@ fn ports_are_free(site: &Site) -> Result<(), Box<dyn std::error::Error>> {
 /// Does every step; the password when one was generated.
 fn install(
     site: &Site,
-    arguments: &Arguments,
+    given: Option<String>,
 ) -> Result<(keys::PublicKeys, Option<String>), InstallError> {
     accounts::create(site)?;
     tree::create(site)?;
     programs::install(site)?;
+    crate::pages::install(site)?;
     create_queues(site)?;
     controls::create(site)?;
     let keys = keys::create(site)?;
-    let password = create_domain(site, arguments)?;
+    let password = create_domain(site, given)?;
     services::create(site)?;
     Ok((keys, password))
 }
@@ -174,52 +198,106 @@ fn create_queues(site: &Site) -> Result<(), InstallError> {
     queue::create(&root, owners.as_ref()).map_err(file_error("create queue", &root))
 }
 
-/// Adds the domain with its postmaster, unless it is there.
-fn create_domain(site: &Site, arguments: &Arguments) -> Result<Option<String>, InstallError> {
-    let path = site.home.control().join("virtualdomains");
-    let listed = fs::read(&path).map_err(file_error("read", &path))?;
-    if text::control::lookup(&listed, site.domain.as_str().as_bytes()).is_some() {
+/// The password of `--password-file`, before anything is changed.
+fn given_password(arguments: &Arguments) -> Result<Option<String>, Box<dyn std::error::Error>> {
+    let Some(path) = &arguments.password_file else {
         return Ok(None);
-    }
-    let (password, generated) = match &arguments.password_file {
-        Some(file) => {
-            let content = fs::read_to_string(file).map_err(file_error("read", file))?;
-            (content.lines().next().unwrap_or_default().to_owned(), false)
-        }
-        None => (generate_password(), true),
     };
-    let mut secret = tempfile(site, &password)?;
+    let content = fs::read_to_string(path).map_err(file_error("read", path))?;
+    let password = content.lines().next().unwrap_or_default();
+    let problem = if password.is_empty() {
+        "is empty"
+    } else if password.chars().count() < GIVEN_CHARACTERS_MIN {
+        "is too short to be a password"
+    } else {
+        return Ok(Some(password.to_owned()));
+    };
+    let (path, least) = (path.display(), GIVEN_CHARACTERS_MIN);
+    Err(format!(
+        "the first line of {path} {problem}; write postmaster's password there, {least} \
+         characters or more"
+    )
+    .into())
+}
+
+/// Adds the domain with its postmaster, unless it is there; the password when
+/// it was generated and nobody has seen it yet.
+fn create_domain(site: &Site, given: Option<String>) -> Result<Option<String>, InstallError> {
+    let path = site.home.root().join(PASSWORD_FILE);
+    // A quickstart that was interrupted has generated one already.
+    let left = fs::read_to_string(&path).ok();
+    let left = left.and_then(|text| Some(text.strip_suffix('\n')?.to_owned()));
+    let generated = match (&given, is_listed(site)?) {
+        (_, true) => return Ok(left),
+        (Some(_), false) => None,
+        (None, false) => Some(left.unwrap_or_else(generate_password)),
+    };
+    // Kept until it is printed, when it is ours.
+    let secret = match (&generated, &given) {
+        (Some(password), _) => Secret::keep(path, password)?,
+        (None, given) => Secret::lend(path, given.as_deref().unwrap_or_default())?,
+    };
     programs::run(
         Command::new(site.home.bin().join("vadddomain"))
             .env("QMAILDIR", site.home.root())
             .arg("--password-file")
-            .arg(&secret.0)
+            .arg(&secret.path)
             .arg(site.domain.as_str()),
     )?;
-    secret.remove();
-    Ok(generated.then_some(password))
+    Ok(generated)
+}
+
+fn is_listed(site: &Site) -> Result<bool, InstallError> {
+    let path = site.home.control().join("virtualdomains");
+    let listed = fs::read(&path).map_err(file_error("read", &path))?;
+    Ok(text::control::lookup(&listed, site.domain.as_str().as_bytes()).is_some())
+}
+
+fn forget_password(site: &Site) -> Result<(), InstallError> {
+    let path = site.home.root().join(PASSWORD_FILE);
+    for path in [path.with_extension("given"), path] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_error("remove", &path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A password on disk for as long as another program needs it.
-struct Secret(PathBuf);
+struct Secret {
+    path: PathBuf,
+    is_lent: bool,
+}
 
 impl Secret {
-    fn remove(&mut self) {
-        let _ = fs::remove_file(&self.0);
+    /// The file stays.
+    fn keep(path: PathBuf, password: &str) -> Result<Self, InstallError> {
+        os::file::replace(&path, format!("{password}\n").as_bytes(), 0o600)
+            .map_err(file_error("write", &path))?;
+        Ok(Self {
+            path,
+            is_lent: false,
+        })
+    }
+
+    /// The file goes with this value. It has a name of its own: what an
+    /// administrator gave is never printed.
+    fn lend(path: PathBuf, password: &str) -> Result<Self, InstallError> {
+        let mut secret = Self::keep(path.with_extension("given"), password)?;
+        secret.is_lent = true;
+        Ok(secret)
     }
 }
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.remove();
+        if self.is_lent {
+            let _ = fs::remove_file(&self.path);
+        }
     }
-}
-
-fn tempfile(site: &Site, password: &str) -> Result<Secret, InstallError> {
-    let path = site.home.root().join(".postmaster.password");
-    os::file::replace(&path, format!("{password}\n").as_bytes(), 0o600)
-        .map_err(file_error("write", &path))?;
-    Ok(Secret(path))
 }
 
 /// Letters and digits that nobody confuses.
@@ -262,7 +340,14 @@ fn serve(site: &Site) -> Outcome {
         while let Some(signal) = signals.take() {
             if signal == Signal::SIGCHLD {
                 if let Some(status) = svscan.try_wait()? {
-                    return Err(format!("svscan ended by itself: {status}").into());
+                    // Its supervises go on without it, and nobody would know.
+                    running::wait_for_end(&site.home.service(), STOP_WAIT)?;
+                    return Err(format!(
+                        "svscan ended by itself: {status}; its services were stopped. Run \
+                         indimail quickstart again; {} may say why",
+                        site.home.log().join(status::SUPERVISION_LOG).display()
+                    )
+                    .into());
                 }
             } else {
                 return stop(svscan);
@@ -281,11 +366,13 @@ fn start_svscan(home: &Home) -> std::io::Result<Child> {
         .env("PATH", path)
         .env("QMAILDIR", home.root());
     // A Ctrl-C on the terminal reaches this process, which stops the services
-    // in order; svscan must not get it too.
+    // in order; svscan must not get it too. When this process is killed it
+    // stops them itself: nothing runs that nobody watches.
     os::child::prepare(
         &mut command,
         os::child::Setup {
             new_session: true,
+            signal_when_parent_ends: Some(Signal::SIGTERM),
             ..Default::default()
         },
     );
@@ -307,5 +394,5 @@ fn stop(mut svscan: Child) -> Outcome {
 
 /// Says whether a path is inside an installation that was made here.
 pub fn is_installation(root: &Path) -> bool {
-    root.join("control/me").is_file() && root.join("service").is_dir()
+    root.join("control").is_dir() && root.join("service").is_dir()
 }

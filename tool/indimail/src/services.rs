@@ -1,13 +1,14 @@
 //! The service directories of an installation (operations.md §2.6): what
 //! runs, as whom, on which port, and where it logs.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::net::{Ipv6Addr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::install::{InstallError, accounts, file_error};
 use crate::site::{Mode, Site};
+use crate::status::SUPERVISION_LOG;
 
 /// How a listener speaks TLS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -191,23 +192,6 @@ impl Service {
         script(site, &format!("exec envdir ./variables {command}"))
     }
 
-    fn log_script(&self, site: &Site) -> String {
-        let as_user = if site.mode == Mode::Separated {
-            "setuidgid qmaill "
-        } else {
-            ""
-        };
-        let directory = site.home.log().join(self.log);
-        // Ten files of ten megabytes: a log never fills the disk.
-        script(
-            site,
-            &format!(
-                "exec {as_user}multilog t s10485760 n10 {}",
-                quoted(&directory)
-            ),
-        )
-    }
-
     fn variables(&self, site: &Site) -> Vec<(&'static str, String)> {
         let root = site.home.root().display().to_string();
         let path = format!(
@@ -229,20 +213,16 @@ impl Service {
 /// Writes the directories of all services. Variables that exist stay as they
 /// are, but for ports and places, which this installation decides.
 pub fn create(site: &Site) -> Result<(), InstallError> {
+    // What svscan and all supervises have to say.
+    logger(site, &site.home.service().join(".svscan"), SUPERVISION_LOG)?;
     for service in SERVICES {
         let directory = site.home.service().join(service.name);
-        let log = site.home.log().join(service.log);
         let variables = directory.join("variables");
-        for path in [&variables, &directory.join("log"), &log] {
-            fs::create_dir_all(path).map_err(file_error("create directory", path))?;
-        }
-        let logger = accounts::identity(site.mode, "qmaill", "nofiles")?;
-        std::os::unix::fs::chown(&log, Some(logger.uid), Some(logger.gid))
-            .map_err(file_error("give away", &log))?;
+        fs::create_dir_all(&variables).map_err(file_error("create directory", &variables))?;
         for (name, value) in service.variables(site) {
             write(&variables.join(name), &format!("{value}\n"), 0o644)?;
         }
-        write(&directory.join("log/run"), &service.log_script(site), 0o755)?;
+        logger(site, &directory, service.log)?;
         // Last: svscan may already be looking.
         write(&directory.join("run"), &service.run_script(site), 0o755)?;
     }
@@ -254,6 +234,24 @@ pub fn has_ipv6() -> bool {
     UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
+/// The logger of a service directory and where it writes.
+fn logger(site: &Site, directory: &Path, name: &str) -> Result<(), InstallError> {
+    let (service, log) = (directory.join("log"), site.home.log().join(name));
+    for path in [&service, &log] {
+        fs::create_dir_all(path).map_err(file_error("create directory", path))?;
+    }
+    let owner = accounts::identity(site.mode, "qmaill", "nofiles")?;
+    std::os::unix::fs::chown(&log, Some(owner.uid), Some(owner.gid))
+        .map_err(file_error("give away", &log))?;
+    let as_user = match site.mode {
+        Mode::Separated => "setuidgid qmaill ",
+        Mode::SingleUser => "",
+    };
+    // Ten files of ten megabytes: a log never fills the disk.
+    let command = format!("exec {as_user}multilog t s10485760 n10 {}", quoted(&log));
+    write(&service.join("run"), &script(site, &command), 0o755)
+}
+
 fn script(site: &Site, command: &str) -> String {
     let bin = quoted(&site.home.bin());
     format!(
@@ -262,12 +260,11 @@ fn script(site: &Site, command: &str) -> String {
 }
 
 fn write(path: &Path, content: &str, mode: u32) -> Result<(), InstallError> {
-    if fs::read(path).is_ok_and(|found| found == content.as_bytes()) {
+    let has_mode = fs::metadata(path).is_ok_and(|found| found.mode() & 0o7777 == mode);
+    if has_mode && fs::read(path).is_ok_and(|found| found == content.as_bytes()) {
         return Ok(());
     }
-    fs::write(path, content).map_err(file_error("write", path))?;
-    fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(file_error("set permissions of", path))
+    os::file::replace(path, content.as_bytes(), mode).map_err(file_error("write", path))
 }
 
 /// A path as one word of a shell script.

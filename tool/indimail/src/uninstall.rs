@@ -4,16 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use os::signal::Signal;
+use std::time::Duration;
 
 use crate::install::{accounts, file_error};
-use crate::{Outcome, quickstart, site, status};
+use crate::{Outcome, quickstart, running, site};
 
 /// What an installation has besides mail and users.
-const INSTALLED: [&str; 8] = [
-    "bin", "sbin", "doc", "etc", "log", "run", "service", "certs",
+const INSTALLED: [&str; 9] = [
+    "bin", "sbin", "man", "doc", "etc", "log", "run", "service", "certs",
 ];
 /// Mail, users and the configuration that describes them.
 const KEPT: [&str; 7] = [
@@ -42,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if !kept_part && !quickstart::is_installation(root) {
         return Err(format!("{} is no installation; nothing was removed", root.display()).into());
     }
-    stop(&home.service())?;
+    running::stop(&home.service(), STOP_WAIT)?;
     for name in INSTALLED {
         remove(&root.join(name))?;
     }
@@ -51,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             remove(&root.join(name))?;
         }
         remove(&root.join(".quickstart.lock"))?;
+        remove(&root.join(quickstart::PASSWORD_FILE))?;
         if os::account::is_root() {
             accounts::remove(root)?;
         }
@@ -64,54 +63,6 @@ pub fn run(arguments: &Arguments) -> Outcome {
         );
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Ends the services: svscan, when it runs under a quickstart, gets TERM from
-/// the quickstart; a tree of its own is found through its supervise processes.
-fn stop(service: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    if !service.is_dir() {
-        return Ok(());
-    }
-    for pid in owners(service) {
-        let _ = os::signal::send(pid, Signal::SIGTERM);
-    }
-    let deadline = Instant::now() + STOP_WAIT;
-    while status::services(service)?
-        .iter()
-        .any(|service| !service.unsupervised)
-    {
-        if deadline < Instant::now() {
-            return Err("the services do not stop; stop their svscan first".into());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
-}
-
-/// The svscan processes that watch this directory.
-fn owners(service: &Path) -> Vec<u32> {
-    let Ok(service) = service.canonicalize() else {
-        return Vec::new();
-    };
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid: &u32| {
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut words = command.split(|&b| b == 0);
-            let program = words.next().unwrap_or_default();
-            program.ends_with(b"svscan")
-                && words.any(|word| {
-                    Path::new(&*String::from_utf8_lossy(word))
-                        .canonicalize()
-                        .ok()
-                        .as_deref()
-                        == Some(service.as_path())
-                })
-        })
-        .collect()
 }
 
 fn remove(path: &Path) -> Result<(), crate::install::InstallError> {

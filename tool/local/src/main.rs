@@ -30,6 +30,8 @@ struct Tool {
     run: fn(&[OsString]) -> Result<u8, Exit>,
 }
 
+const EXIT_CODES: &str = "Exit codes: 0 done, 99 done and no further lines, 100 never, 111 later.";
+
 const TOOLS: &[Tool] = &[
     Tool {
         name: "bouncesaying",
@@ -63,7 +65,7 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "preline",
-        usage: "preline [-frde] PROGRAM ARGUMENTS...\n\nRuns PROGRAM on the message with a From line (not with -f), Return-Path (-r),\nDelivered-To (-d) and the lines of the queue (-e) in front.",
+        usage: "preline [-frde] PROGRAM ARGUMENTS...\n\nRuns PROGRAM on the message with a From line, Return-Path, Delivered-To and the\nheader lines of the queue in front; -f, -r, -d and -e leave them out.",
         run: preline::main,
     },
     Tool {
@@ -93,21 +95,27 @@ fn main() -> ExitCode {
     }
     let Some(tool) = tool else {
         let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
-        println!(
-            "usage: local-tools NAME ARGUMENTS...\n\nNAME is one of {}.",
+        let help = format!(
+            "usage: local-tools NAME ARGUMENTS...\n\nNAME is one of {}.\n{EXIT_CODES}",
             names.join(", ")
         );
-        return ExitCode::from(run::PERMANENT);
+        return run::process("local-tools", || {
+            match run::usage::help(&help, &arguments) {
+                true => Ok(()),
+                false => Err(run::usage::misused(&help)),
+            }
+        });
     };
     arguments.remove(0);
     run::process(tool.name, || {
         if os::account::is_set_uid() {
             return Err(Exit::new(run::PERMANENT, "refusing to run set-uid"));
         }
-        if arguments.first().is_some_and(|first| first == "--help") {
-            println!("usage: {}", tool.usage);
+        let help = format!("usage: {}\n{EXIT_CODES}", tool.usage);
+        if run::usage::help(&help, &arguments) {
             return Ok(0);
         }
+        run::usage::no_options(tool.name, &arguments)?;
         (tool.run)(&arguments)
     })
 }

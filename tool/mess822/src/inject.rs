@@ -10,7 +10,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use message::{HEADER_BYTES_MAX, HeaderLines, Line, SyntaxError};
 use run::{Exit, Home, PERMANENT, Settings, Tracer};
 use settings::injecting::FROMRULES;
-use settings::{Kind, Setting};
+// The limits of the SMTP server hold here too.
+use settings::receiving::{DATABYTES, MAXRECIPIENTS};
 use text::envrules::Change;
 use wire::trace::{Kind as EventKind, TraceId};
 
@@ -20,24 +21,6 @@ use crate::submit::{self, Refusal, Submission, Submitted};
 
 /// Most recipients named in the trace event.
 const RECIPIENTS_TRACED_MAX: usize = 50;
-
-/// The limits of the SMTP server hold here too.
-static DATABYTES: Setting = Setting {
-    file: "databytes",
-    variable: "DATABYTES",
-    kind: Kind::Integer,
-    default: Some("0"),
-    readers: &["qmail-inject"],
-    meaning: "Most bytes of a message, 0 for no limit.",
-};
-static MAXRECIPIENTS: Setting = Setting {
-    file: "maxrecipients",
-    variable: "MAXRECIPIENTS",
-    kind: Kind::Integer,
-    default: Some("0"),
-    readers: &["qmail-inject"],
-    meaning: "Most recipients of a message, 0 for no limit.",
-};
 
 /// Why a message was not injected.
 #[derive(Debug, thiserror::Error)]

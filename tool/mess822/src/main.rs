@@ -40,7 +40,9 @@ fn main() -> ExitCode {
         "datemail" => run::process("datemail", || small::datemail(arguments)),
         "mailsubj" => run::process("mailsubj", || small::mailsubj(arguments)),
         "--help" => {
-            println!("usage: mess822 tool [argument...]\n\nTools: {NAMES}");
+            println!(
+                "usage: mess822-tools TOOL [argument...]\n\nTools: {NAMES}\nExit codes: those of the tool, 100 wrong use."
+            );
             ExitCode::SUCCESS
         }
         _ => run::process("mess822", || -> Result<(), Exit> {

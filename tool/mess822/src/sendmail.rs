@@ -32,6 +32,7 @@ Reads a message on standard input and queues it.
   -bp        show the queue        -bs   speak SMTP on standard input
   -i -oi ... accepted and ignored: a line with a dot never ends a message
   -N -R -V   DSN options, accepted and ignored
+Exit codes: 0 done, 64 wrong use, others as in sysexits.h.
 ";
 
 /// Environment of a session on standard input: it may send anywhere.

@@ -6,12 +6,34 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Command, Stdio};
 
 use os::child::Ended;
-use run::{Exit, Home, PERMANENT, ProgramEnd, TEMPORARY};
+use run::{Exit, Home, ProgramEnd, TEMPORARY};
+
+const PREDATE: &str = "usage: predate PROGRAM [ARGUMENT...]
+
+Runs PROGRAM on standard input with a Date field in front.
+Exit codes: those of PROGRAM, 100 wrong use, 111 PROGRAM cannot be run.";
+const DATEMAIL: &str = "usage: datemail [SENDMAIL ARGUMENT...]
+
+Runs sendmail on standard input with a Date field in front.
+Exit codes: those of sendmail, 111 it cannot be run.";
+const MAILSUBJ: &str = "usage: mailsubj SUBJECT RECIPIENT...
+
+Sends standard input, a message without a header, under SUBJECT.
+Exit codes: those of qmail-inject, 100 wrong use, 111 it cannot be run.";
 
 /// Runs a program with a `Date` field before its standard input.
 pub fn predate(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
+    let shown: Vec<OsString> = words(arguments).collect();
+    if run::usage::help(PREDATE, &shown) {
+        return Ok(().into());
+    }
+    run::usage::no_options("predate", &shown)?;
+    before(arguments)
+}
+
+fn before(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     let Some((program, arguments)) = arguments.split_first() else {
-        return Err(Exit::new(PERMANENT, "usage: predate program [argument...]"));
+        return Err(run::usage::misused(PREDATE));
     };
     let mut command = Command::new(std::ffi::OsStr::from_bytes(program));
     command.args(words(arguments));
@@ -21,19 +43,25 @@ pub fn predate(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
 
 /// `predate sendmail arguments`
 pub fn datemail(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
+    if run::usage::help(DATEMAIL, &words(arguments).collect::<Vec<_>>()) {
+        return Ok(().into());
+    }
     let sendmail = Home::find().bin().join("sendmail").into_os_string();
     let mut line = vec![sendmail.into_vec()];
     line.extend_from_slice(arguments);
-    predate(&line)
+    before(&line)
 }
 
 /// Sends standard input under a subject.
 pub fn mailsubj(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
+    if run::usage::help(MAILSUBJ, &words(arguments).collect::<Vec<_>>()) {
+        return Ok(().into());
+    }
     let [subject, recipients @ ..] = arguments else {
-        return Err(Exit::new(PERMANENT, "usage: mailsubj subject recipient..."));
+        return Err(run::usage::misused(MAILSUBJ));
     };
     if recipients.is_empty() {
-        return Err(Exit::new(PERMANENT, "usage: mailsubj subject recipient..."));
+        return Err(run::usage::misused(MAILSUBJ));
     }
     // Arguments must not add fields.
     let line = |text: &[u8]| -> Vec<u8> {

@@ -9,17 +9,19 @@ use crate::options::Options;
 
 pub const NEWMRH_USAGE: &str = "usage: qmail-newmrh
 Builds morercpthosts.cdb from the control file morercpthosts.
+Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 pub const CDB_USAGE: &str = "usage: qmail-cdb [-m] file
        qmail-cdb -r [file]
 Builds file.cdb from a control file with one key a line.
   -m  renames the source to file.bak afterwards
   -r  builds users/recipients.cdb (or file.cdb) for recipient checks
+Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 
 pub fn newmrh(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     if !arguments.is_empty() {
-        return Err(Exit::new(run::PERMANENT, NEWMRH_USAGE.trim_end()));
+        return Err(run::usage::misused(NEWMRH_USAGE));
     }
     write(&home.control().join("morercpthosts"), b"")
 }
@@ -35,7 +37,7 @@ pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     let source: PathBuf = match &options.rest[..] {
         [] if options.has('r') => directory.join("recipients"),
         [name] => directory.join(name),
-        _ => return Err(Exit::new(run::PERMANENT, CDB_USAGE.trim_end())),
+        _ => return Err(run::usage::misused(CDB_USAGE)),
     };
     write(&source, if options.has('r') { b":" } else { b"" })?;
     if options.has('m') {

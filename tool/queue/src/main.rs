@@ -28,6 +28,8 @@ struct Tool {
     run: fn(&Home, Vec<String>) -> Result<(), Exit>,
 }
 
+const EXIT_CODES: &str = "\nExit codes: 0 done, 100 wrong use, 111 it did not work.";
+
 const TOOLS: &[Tool] = &[
     Tool {
         name: "qmail-newu",
@@ -85,23 +87,24 @@ fn main() -> ExitCode {
         }
         let Some(tool) = chosen else {
             let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
-            let names = names.join(" | ");
-            return Err(Exit::new(
-                run::PERMANENT,
-                format!("usage: queue-tools {names}"),
-            ));
+            let help = format!(
+                "usage: queue-tools NAME ARGUMENTS...\n\nNAME is one of {}.{EXIT_CODES}",
+                names.join(", ")
+            );
+            if run::usage::help(&help, &arguments) {
+                return Ok(());
+            }
+            return Err(run::usage::misused(&help));
         };
         let text = |argument: OsString| {
             let not_text = |_| Exit::new(run::PERMANENT, "an argument is not UTF-8");
             argument.into_string().map_err(not_text)
         };
         let arguments: Vec<String> = arguments.into_iter().map(text).collect::<Result<_, _>>()?;
-        if arguments
-            .first()
-            .is_some_and(|argument| argument == "--help")
-        {
-            return output::print(tool.usage.as_bytes());
+        if run::usage::help(tool.usage, &arguments) {
+            return Ok(());
         }
+        run::usage::no_options(tool.name, &arguments)?;
         (tool.run)(&Home::find(), arguments)
     })
 }

@@ -8,6 +8,7 @@ use run::{Exit, Home};
 
 pub const USAGE: &str = "usage: qmail-newu [dir]
 Builds cdb from assign in the users directory, or in dir.
+Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 
 /// Fields after the address.
@@ -17,7 +18,7 @@ pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     let directory = match &arguments[..] {
         [] => home.users(),
         [directory] => PathBuf::from(directory),
-        _ => return Err(Exit::new(run::PERMANENT, USAGE.trim_end())),
+        _ => return Err(run::usage::misused(USAGE)),
     };
     let fatal = |text: String| Exit::new(run::TEMPORARY, text);
     let assign = std::fs::read(directory.join("assign"))

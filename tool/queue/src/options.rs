@@ -15,7 +15,7 @@ impl Options {
     /// Reads `arguments`; `known` are the letters, a colon after those that
     /// take a value.
     pub fn parse(arguments: Vec<String>, known: &str, usage: &str) -> Result<Self, Exit> {
-        let wrong = || Exit::new(run::PERMANENT, usage.trim_end());
+        let wrong = || run::usage::misused(usage);
         let mut letters = Vec::new();
         let mut arguments = arguments.into_iter().peekable();
         while let Some(argument) = arguments.next_if(|a| a.starts_with('-') && a.len() > 1) {

@@ -15,6 +15,7 @@ pub const USAGE: &str = "usage: qmail-pw2u [-/ohHuUC] [-cchar] < passwd > assign
   -h  a missing home is fatal   -H  do not look at homes
   -u  allow names with upper case   -U  skip them (default)
   -cX break character X   -C  no extensions   -/  files in a .qmail- directory
+Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 
 /// How homes are checked.

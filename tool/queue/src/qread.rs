@@ -12,6 +12,7 @@ pub const USAGE: &str = "usage: qmail-qread [-lrtacs]
 Lists messages with their recipients. Needs root or qmails.
   -l local  -r remote  -t not yet preprocessed  -a all three (default: -lr)
   -c counts only  -s nothing, the exit code says whether the queue is readable
+Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 
 /// What is asked for.

@@ -18,6 +18,7 @@ use crate::output;
 pub const USAGE: &str = "usage: qmail-showctl [-icea]
 Explains the configuration; without options all of it.
   -i  internals  -c  control files  -e  files nobody reads  -a  all
+Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 
 /// Users in the order they have always been printed; `root` is the owner.

@@ -39,7 +39,7 @@ const TOOLS: [(&str, &str, &str, Tool); 14] = [
     (
         "svok",
         "DIRECTORY",
-        "exit 0 when supervise runs there",
+        "exits 0 when supervise runs there",
         control::svok,
     ),
     (
@@ -105,8 +105,12 @@ const TOOLS: [(&str, &str, &str, Tool); 14] = [
     ),
 ];
 
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 100 wrong use or no, 111 it did not work; with CHILD that of CHILD.";
+
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let mut asked = Vec::new();
     let own = arguments.first().map(name_of).unwrap_or_default();
     let called = match tool(&own) {
         Some(found) => {
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
         }
         None => {
             let found = arguments.get(1).and_then(|first| tool(&name_of(first)));
+            asked = arguments.get(1..).unwrap_or_default().to_vec();
             arguments.drain(..arguments.len().min(2));
             found
         }
@@ -125,17 +130,22 @@ fn main() -> ExitCode {
             return Err(Exit::new(run::PERMANENT, "refuses to run set-uid"));
         }
         let Some((name, usage, meaning, tool)) = called else {
-            print!("{}", help());
-            return Ok(run::PERMANENT);
+            return match run::usage::help(&help(), &asked) {
+                true => Ok(0),
+                false => Err(run::usage::misused(&help())),
+            };
         };
-        if arguments.first().is_some_and(|first| first == "--help") {
-            println!("usage: {name} {usage}\n\n{name} {meaning}.");
+        let usage = format!("usage: {name} {usage}");
+        let usage = usage.trim_end();
+        let help = format!("{usage}\n\n{name} {meaning}.\n{EXIT_CODES}");
+        if run::usage::help(&help, &arguments) {
             return Ok(0);
         }
+        run::usage::no_options(name, &arguments)?;
         tool(&arguments).map_err(|error| {
             // A wrong call is explained.
             let text = match error.code {
-                run::PERMANENT if error.text.is_empty() => format!("usage: {name} {usage}"),
+                run::PERMANENT if error.text.is_empty() => usage.to_owned(),
                 _ => error.text,
             };
             Exit::new(error.code, text)
@@ -157,7 +167,7 @@ fn help() -> String {
         format!("  {:<50} {meaning}\n", format!("{name} {usage}"))
     });
     format!(
-        "usage: svc-tools TOOL ARGUMENTS..., or a link with the tool's name\n\n{}",
+        "usage: svc-tools TOOL ARGUMENTS..., or a link with the tool's name\n\n{}{EXIT_CODES}",
         lines.collect::<String>()
     )
 }

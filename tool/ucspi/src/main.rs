@@ -14,7 +14,8 @@ use run::{Exit, PERMANENT};
 const USAGE: &str = "usage: ucspi-tools tcprules CDB TMP < RULES
        ucspi-tools tcprulescheck CDB
 
-Also works under the names of its tools, by link.";
+Also works under the names of its tools, by link.
+Exit codes: 0 done, 100 wrong use or a bad line, 111 trouble with files.";
 
 fn main() -> ExitCode {
     let mut words = std::env::args();
@@ -37,7 +38,10 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             ExitCode::SUCCESS
         }
-        _ => run::process("ucspi-tools", || Err::<(), _>(Exit::new(PERMANENT, USAGE))),
+        other if other.starts_with("--") => run::process("ucspi-tools", || {
+            run::usage::no_options("ucspi-tools", &[other])
+        }),
+        _ => run::process("ucspi-tools", || Err::<(), _>(run::usage::misused(USAGE))),
     }
 }
 

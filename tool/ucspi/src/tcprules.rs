@@ -11,22 +11,20 @@ const USAGE: &str = "usage: tcprules CDB TMP < RULES
 
 Compiles rules from standard input into TMP and moves it over CDB, which must
 be on the same file system. A line is ADDRESS:allow or ADDRESS:deny, then any
-number of ,NAME=\"value\" and ,!NAME.";
+number of ,NAME=\"value\" and ,!NAME.
+Exit codes: 0 done, 100 wrong use or a bad line, 111 trouble with files.";
 
 /// Readable by the servers, whoever they run as.
 const MODE: u32 = 0o644;
 
 /// Compiles; the old database stays when anything is wrong.
 pub fn run(words: &[String]) -> Result<(), Exit> {
-    if words
-        .iter()
-        .any(|word| matches!(word.as_str(), "--help" | "-h"))
-    {
-        println!("{USAGE}");
+    if run::usage::help(USAGE, words) {
         return Ok(());
     }
+    run::usage::no_options("tcprules", words)?;
     let [database, temporary] = words else {
-        return Err(Exit::new(PERMANENT, USAGE));
+        return Err(run::usage::misused(USAGE));
     };
     let mut text = Vec::new();
     io::stdin()

@@ -4,22 +4,23 @@ use std::env;
 use std::io::{self, Write};
 
 use policy::tcprules::{Client, Instruction, lookup};
-use run::{Exit, PERMANENT, TEMPORARY};
+use run::{Exit, TEMPORARY};
 
 const USAGE: &str = "usage: tcprulescheck CDB
 
 Shows what the rules say about the client in the variables TCPREMOTEIP
-(default 0.0.0.0), TCPREMOTEHOST and TCPREMOTEINFO.";
+(default 0.0.0.0), TCPREMOTEHOST and TCPREMOTEINFO.
+Exit codes: 0 done, 100 wrong use or a bad line, 111 trouble with files.";
 
 /// Prints the rule.
 pub fn run(words: &[String]) -> Result<(), Exit> {
     let [database] = words else {
-        return Err(Exit::new(PERMANENT, USAGE));
+        return Err(run::usage::misused(USAGE));
     };
-    if matches!(database.as_str(), "--help" | "-h") {
-        println!("{USAGE}");
+    if run::usage::help(USAGE, words) {
         return Ok(());
     }
+    run::usage::no_options("tcprulescheck", words)?;
     let trouble = |error: String| Exit::new(TEMPORARY, format!("cannot read {database}: {error}"));
     let file = std::fs::read(database).map_err(|error| trouble(error.to_string()))?;
     let rules = cdb::Reader::new(&file).map_err(|error| trouble(error.to_string()))?;

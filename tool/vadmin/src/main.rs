@@ -35,7 +35,8 @@ Commands, also as programs of their own:
   vmoduser     change quota, flags, state     vpasswd     change a password
   vuserinfo    show a user                    valias      show and change aliases
 
-COMMAND --help explains each.";
+COMMAND --help explains each.
+Exit codes: 0 done, 1 not found, 100 wrong use or refused, 111 not now.";
 
 /// A command: its name for messages, and what it does with its arguments.
 type Command = (&'static str, fn(Vec<OsString>) -> Result<(), Exit>);

@@ -136,12 +136,18 @@ impl Parser<'_> {
                     _ => return syntax("unknown LIST selection option"),
                 }
             }
+            if list.recursive_match && !list.only_subscribed && !list.only_special {
+                // RFC 5258 §3: by itself it says nothing.
+                return syntax("RECURSIVEMATCH needs another selection option");
+            }
+            list.extended = true;
             self.space()?;
         }
         list.return_subscribed = list.only_subscribed;
         list.reference = self.astring()?;
         self.space()?;
         list.patterns = if self.next_is(b'(') {
+            list.extended = true;
             self.list(Self::pattern)?
         } else {
             vec![self.pattern()?]
@@ -154,6 +160,7 @@ impl Parser<'_> {
             if !self.word_is("RETURN") {
                 return syntax("expected RETURN");
             }
+            list.extended = true;
             self.space()?;
             self.list_returns(&mut list)?;
         }

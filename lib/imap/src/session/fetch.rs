@@ -145,6 +145,7 @@ impl Session {
                 for (uid, flags, modseq) in outcome.unwrap_or_default() {
                     self.view_mut().set_flags(uid, flags, modseq);
                 }
+                self.tell_keywords();
                 self.measure(job);
             }
             (State::Measuring, Answer::Sizes(sizes)) => {

@@ -209,32 +209,14 @@ impl Session {
         snapshot: Snapshot,
     ) {
         let (uid_validity, uid_next) = (snapshot.uid_validity, snapshot.uid_next);
-        let mut keywords: BTreeSet<String> = BTreeSet::new();
-        for entry in &snapshot.messages {
-            for keyword in entry.flags.keywords() {
-                if !keywords.contains(keyword) {
-                    keywords.insert(keyword.clone());
-                }
-            }
-        }
         let unseen = snapshot
             .messages
             .iter()
             .position(|entry| !entry.flags.has(SystemFlag::Seen));
         let view = View::new(folder, access, snapshot);
-        let mut flags: Vec<&str> = SystemFlag::ALL.into_iter().map(SystemFlag::name).collect();
-        flags.extend(keywords.iter().map(String::as_str));
-        let flags = flags.join(" ");
         self.line(format_args!("* {} EXISTS", view.exists()));
         self.line(format_args!("* {} RECENT", view.recent()));
-        self.line(format_args!("* FLAGS ({flags})"));
-        let permanent = match access {
-            Access::ReadWrite => format!("{flags} \\*"),
-            Access::ReadOnly => String::new(),
-        };
-        self.line(format_args!(
-            "* OK [PERMANENTFLAGS ({permanent})] what can be kept"
-        ));
+        view.write_keywords(&mut self.output);
         if let Some(at) = unseen {
             self.line(format_args!("* OK [UNSEEN {}] first unseen", at + 1));
         }
@@ -271,41 +253,61 @@ impl Session {
             .chain([FolderName::inbox()])
             .collect();
         let subscribed: BTreeSet<FolderName> = subscribed.iter().cloned().collect();
-        // Parents that do not exist are named when a pattern wants them.
-        let chosen = if list.only_subscribed {
-            &subscribed
-        } else {
-            &folders
+        let known = Known {
+            folders,
+            subscribed,
         };
-        let mut names: BTreeMap<FolderName, bool> =
-            chosen.iter().map(|name| (name.clone(), true)).collect();
-        if !list.only_subscribed || list.lsub || list.recursive_match {
-            for name in chosen {
-                for parent in name.ancestors() {
-                    names.entry(parent).or_insert(false);
-                }
+        // Parents that do not exist are named when a pattern wants them.
+        let mut names: BTreeMap<FolderName, bool> = known
+            .folders
+            .union(&known.subscribed)
+            .filter(|name| known.is_selected(list, name))
+            .map(|name| (name.clone(), true))
+            .collect();
+        if list.lsub || list.recursive_match || !list.only_subscribed && !list.only_special {
+            let selected: Vec<FolderName> = names.keys().cloned().collect();
+            for parent in selected.iter().flat_map(FolderName::ancestors) {
+                names.entry(parent).or_insert(false);
             }
         }
         let patterns: Vec<Vec<u8>> = list
             .patterns
             .iter()
-            .map(|pattern| [list.reference.as_slice(), pattern].concat())
+            .map(|pattern| self.internal(&[list.reference.as_slice(), pattern].concat()))
+            .collect();
+        let matched: BTreeSet<&FolderName> = names
+            .keys()
+            .filter(|name| patterns.iter().any(|p| folder::matches(p, name)))
             .collect();
         let mut listed = Vec::new();
-        for (name, is_chosen) in names {
-            let wanted = patterns
-                .iter()
-                .any(|pattern| folder::matches(&self.internal(pattern), &name));
-            if !wanted || list.only_special && name.special_use().is_none() {
+        for &name in &matched {
+            let is_selected = names[name];
+            // There is something below that the patterns do not show.
+            let hides = names
+                .range(name.clone()..)
+                .take_while(|(other, _)| other.as_str().starts_with(name.as_str()))
+                .any(|(other, &selected)| {
+                    selected && other.is_below(name) && !matched.contains(other)
+                });
+            // RFC 5258 §3.5, RFC 3501 §6.3.9: only then a folder that was not
+            // asked for is named.
+            let for_children = list.lsub || list.recursive_match;
+            if for_children && !is_selected && !hides {
                 continue;
             }
-            let exists = folders.contains(&name);
-            let attributes = attributes(list, &name, is_chosen, exists, &folders, &subscribed);
+            let attributes = known.attributes(list, name, is_selected);
             let kind = if list.lsub { "LSUB" } else { "LIST" };
-            let shown = self.shown(&name);
-            self.line(format_args!("* {kind} ({attributes}) \".\" {shown}"));
-            if exists {
-                listed.push(name);
+            let shown = self.shown(name);
+            let children = match (hides && list.recursive_match, list.only_subscribed) {
+                (false, _) => "",
+                (true, true) => " (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+                (true, false) => " (\"CHILDINFO\" (\"SPECIAL-USE\"))",
+            };
+            self.line(format_args!(
+                "* {kind} ({attributes}) \".\" {shown}{children}"
+            ));
+            if known.folders.contains(name) {
+                listed.push(name.clone());
             }
         }
         let left = match list.return_status.is_empty() {
@@ -392,38 +394,54 @@ impl Session {
     }
 }
 
-fn attributes(
-    list: &List,
-    name: &FolderName,
-    is_chosen: bool,
-    exists: bool,
-    folders: &BTreeSet<FolderName>,
-    subscribed: &BTreeSet<FolderName>,
-) -> String {
-    let mut attributes = Vec::new();
-    if list.lsub {
-        // RFC 3501 §6.3.9: only its children are subscribed to.
-        if !is_chosen {
-            attributes.push("\\Noselect");
-        }
-    } else if !exists {
-        attributes.extend(["\\NonExistent", "\\Noselect"]);
+/// The folders of a user.
+struct Known {
+    folders: BTreeSet<FolderName>,
+    subscribed: BTreeSet<FolderName>,
+}
+
+impl Known {
+    /// Whether a LIST asks for a folder, whatever its patterns.
+    fn is_selected(&self, list: &List, name: &FolderName) -> bool {
+        let exists = self.folders.contains(name);
+        let base = match list.only_subscribed {
+            true => self.subscribed.contains(name),
+            false => exists,
+        };
+        base && (!list.only_special || exists && name.special_use().is_some())
     }
-    // Names that begin alike stand together.
-    let has_children = folders
-        .range(name.clone()..)
-        .skip_while(|other| *other == name)
-        .take_while(|other| other.as_str().starts_with(name.as_str()))
-        .any(|other| other.is_below(name));
-    if !list.lsub {
-        attributes.push(match has_children {
-            true => "\\HasChildren",
-            false => "\\HasNoChildren",
-        });
-        attributes.extend(name.special_use().filter(|_| exists));
-        if list.return_subscribed && subscribed.contains(name) {
-            attributes.push("\\Subscribed");
+
+    fn attributes(&self, list: &List, name: &FolderName, is_selected: bool) -> String {
+        let exists = self.folders.contains(name);
+        let mut attributes = Vec::new();
+        if list.lsub {
+            // RFC 3501 §6.3.9: only its children are subscribed to.
+            if !is_selected {
+                attributes.push("\\Noselect");
+            }
+        } else if !exists {
+            attributes.push("\\NonExistent");
+            if !list.extended {
+                // Who knows the one knows that it implies the other.
+                attributes.push("\\Noselect");
+            }
         }
+        if !list.lsub {
+            // Names that begin alike stand together.
+            let has_children = self
+                .folders
+                .range(name.clone()..)
+                .take_while(|other| other.as_str().starts_with(name.as_str()))
+                .any(|other| other.is_below(name));
+            attributes.push(match has_children {
+                true => "\\HasChildren",
+                false => "\\HasNoChildren",
+            });
+            attributes.extend(name.special_use().filter(|_| exists));
+            if list.return_subscribed && self.subscribed.contains(name) {
+                attributes.push("\\Subscribed");
+            }
+        }
+        attributes.join(" ")
     }
-    attributes.join(" ")
 }

@@ -264,6 +264,7 @@ impl Session {
                 });
             }
         }
+        self.tell_keywords();
         for text in told {
             self.line(format_args!("{text}"));
         }
@@ -281,9 +282,6 @@ impl Session {
         let Some(uids) = self.view().target_uids(numbering, set) else {
             return self.bad(&tag, "no such message");
         };
-        if transfer == Transfer::Move && to == self.view().folder {
-            return self.refuse(&tag, Refusal::FolderRefused);
-        }
         if uids.is_empty() {
             return self.finish(&tag, "OK nothing to do");
         }
@@ -320,7 +318,12 @@ impl Session {
                 // RFC 6851 §4.3: the UIDs are told before the messages go.
                 self.line(format_args!("* OK {code}moved"));
                 self.view_mut().remove(&here);
-                self.finish(&tag, "OK MOVE done");
+                if *to == self.view().folder {
+                    let text = "OK MOVE done".to_owned();
+                    self.ask_selected(Job::Refresh { tag, text }, Question::Refresh);
+                } else {
+                    self.finish(&tag, "OK MOVE done");
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Whole dialogues with a mailbox in memory.
 
+#![expect(clippy::disallowed_methods, reason = "dialogues are files")]
+
 mod dialogue;
 mod memory;
 
@@ -22,6 +24,8 @@ fn where_the_bytes_are_cut_does_not_matter() {
     let inputs: Vec<Vec<u8>> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| dialogue::input(&std::fs::read_to_string(entry.unwrap().path()).unwrap()))
+        // After STARTTLS it has to matter: what comes too early is refused.
+        .filter(|input| memchr::memmem::find(input, b"STARTTLS").is_none())
         .collect();
     let whole: Vec<Vec<u8>> = inputs
         .iter()
@@ -102,7 +106,7 @@ fn passwords_never_cross_an_open_network() {
     ];
     let said = dialogue::talk_with(config, &pieces);
     let said = String::from_utf8(said).unwrap();
-    assert!(said.contains(" STARTTLS LOGINDISABLED]"), "{said}");
+    assert!(said.contains(" STARTTLS LOGINDISABLED "), "{said}");
     assert!(said.contains("a NO [PRIVACYREQUIRED]") && said.contains("b NO [PRIVACYREQUIRED]"));
     assert!(!said.contains(" OK logged in"));
 }

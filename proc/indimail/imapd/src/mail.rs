@@ -21,6 +21,10 @@ const MESSAGE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// What is in here does not count for the quota.
 const TRASH: &str = ".Trash";
 
+/// Folders of somebody who logs in for the first time: each has an attribute
+/// of RFC 6154, so that all clients of a user file into the same ones.
+const FIRST_FOLDERS: [&str; 5] = ["Archive", "Drafts", "Junk", "Sent", "Trash"];
+
 type Outcome<T> = Result<T, Refusal>;
 
 /// The mail of one user, with a folder open perhaps.
@@ -48,13 +52,16 @@ struct Appending {
 impl Mail {
     /// Opens the mail of a user, and makes the Maildir if it is not there.
     pub fn enter(account: &wire::lookup::Account) -> Result<Self, Error> {
-        Ok(Self {
+        let mut mail = Self {
             account: Account::open_or_create(Path::new(&account.maildir))?,
             quota: quota::Quota::parse(account.quota.as_bytes()),
             open: None,
             append: None,
             trouble: Vec::new(),
-        })
+        };
+        // Mail can be read without them; the log says why they are missing.
+        let _ = mail.try_to(Self::furnish);
+        Ok(mail)
     }
 
     /// Answers a question that is about mail.
@@ -121,6 +128,12 @@ impl Mail {
             names(self.account.folders()?),
             names(self.account.subscriptions()?),
         ))
+    }
+
+    fn furnish(&mut self) -> Result<(), Error> {
+        let names = FIRST_FOLDERS.map(|name| maildir::FolderName::parse(name, '.'));
+        let names = names.into_iter().collect::<Result<Vec<_>, _>>()?;
+        self.account.furnish(&names)
     }
 
     fn open(&mut self, name: &FolderName, access: maildir::Access) -> Result<Snapshot, Error> {

@@ -29,8 +29,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use listen::TlsMode;
-use os::sandbox::Sandbox;
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 use options::Options;
 
@@ -61,7 +60,7 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
             Some(config.map_err(temporary)?)
         }
     };
-    listen::confine("imapd", Sandbox::default().write(home.mail()));
+    sandboxes::close(sandboxes::mailboxes(home), "imapd");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()

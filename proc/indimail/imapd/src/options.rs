@@ -6,8 +6,8 @@ use run::Exit;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-imapd --listen ADDRESS:PORT [--listen ...] [options]
-serves the mailboxes of an installation over IMAP4rev1
+usage: imapd --listen ADDRESS:PORT [--listen ...] [options]
+Serves the mailboxes of an installation over IMAP4rev1
 
   --listen ADDRESS:PORT  where to listen; may be given several times.
                          0.0.0.0:143 is all IPv4, [::]:143 all IPv6
@@ -21,6 +21,7 @@ serves the mailboxes of an installation over IMAP4rev1
 
 ROOT is QMAILDIR, else the directory above the one this program is in, else
 /var/indimail. Sockets of other services: ROOT/run/inlookup, ROOT/run/signer.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.
 ";
 
 /// What the command line says.

@@ -23,30 +23,30 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use os::account::{self, Account, Identity};
-use os::sandbox::Sandbox;
 use os::signal::{Signal, Signals};
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 const PROGRAM: &str = "inlookup";
 const USAGE: &str = "usage: inlookup
 
 Serves ROOT/run/inlookup: recipients and logins of virtual users.
 HUP forgets what is cached, TERM ends it. Settings: cram_md5, hash_method,
-DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.";
+DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 /// Any local process may connect; who may ask is decided by its user.
 const SOCKET_MODE: u32 = 0o666;
-/// Users of the daemons that ask, besides root and our own.
-const CLIENTS: [&str; 3] = ["qmaild", "indimail", "qmailr"];
+/// User of the daemon that asks, besides root and our own.
+const CLIENT: &str = "qmaild";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<(), Exit> {
-        match std::env::args().nth(1).as_deref() {
-            None => {}
-            Some("--help" | "-h") => {
-                println!("{USAGE}");
-                return Ok(());
-            }
-            Some(_) => return Err(Exit::new(run::PERMANENT, USAGE)),
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(USAGE, &arguments) {
+            return Ok(());
+        }
+        run::usage::no_options(PROGRAM, &arguments)?;
+        if !arguments.is_empty() {
+            return Err(run::usage::misused(USAGE));
         }
         let home = Home::find();
         let signals = Signals::collect(&[Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT])
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
             .assume()
             .map_err(|error| temporary("cannot become indimail", &error))?;
         account::set_umask(0o077);
-        enter_sandbox(&home);
+        sandboxes::close(sandboxes::inlookup(&home), PROGRAM);
         let world = world::World::new(home).map_err(|error| temporary("cannot start", &error))?;
         service::serve(&listener, signals, &Arc::new(world), &clients)
             .map_err(|error| temporary("cannot go on serving", &error))
@@ -77,30 +77,8 @@ fn users() -> Result<(Identity, Vec<u32>), Exit> {
     let indimail = Account::by_name("indimail")
         .map_err(|error| temporary("cannot find my own user", &error))?;
     let mut clients = vec![0, indimail.identity.uid];
-    clients.extend(
-        CLIENTS
-            .iter()
-            .filter_map(|name| Account::by_name(name).ok())
-            .map(|account| account.identity.uid),
-    );
+    clients.extend(Account::by_name(CLIENT).map(|account| account.identity.uid));
     Ok((indimail.identity, clients))
-}
-
-fn enter_sandbox(home: &Home) {
-    let database = home.database();
-    let enforced = Sandbox::default()
-        .read(home.control())
-        .read(home.users())
-        .read(home.domains())
-        .read(home.mail())
-        .write(database.parent().unwrap_or(home.root()))
-        .enter();
-    if !(enforced.files && enforced.calls) {
-        run::warn(
-            PROGRAM,
-            &format!("this kernel enforces only part of the sandbox: {enforced:?}"),
-        );
-    }
 }
 
 fn temporary(what: &str, error: &dyn std::error::Error) -> Exit {

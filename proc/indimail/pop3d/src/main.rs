@@ -26,8 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use listen::{Handshakes, Inlookup, TlsMode};
-use os::sandbox::Sandbox;
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 use options::Options;
 
@@ -61,7 +60,7 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
             Some(config.map_err(temporary)?)
         }
     };
-    listen::confine("pop3d", Sandbox::default().write(home.mail()));
+    sandboxes::close(sandboxes::mailboxes(home), "pop3d");
     let server = server::Server {
         inlookup: Inlookup::new(home.socket("inlookup")),
         tls,

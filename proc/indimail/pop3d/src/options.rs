@@ -6,8 +6,8 @@ use run::Exit;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-pop3d --listen ADDRESS:PORT [--listen ...] [options]
-serves the mailboxes of an installation over POP3
+usage: pop3d --listen ADDRESS:PORT [--listen ...] [options]
+Serves the mailboxes of an installation over POP3
 
   --listen ADDRESS:PORT  where to listen; may be given several times.
                          0.0.0.0:110 is all IPv4, [::]:110 all IPv6
@@ -21,6 +21,7 @@ serves the mailboxes of an installation over POP3
 ROOT is QMAILDIR, else the directory above the one this program is in, else
 /var/indimail. Sockets of other services: ROOT/run/inlookup, ROOT/run/signer.
 DISABLE_PASS (variable): USER and PASS are refused, AUTH is not.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.
 ";
 
 /// What the command line says.

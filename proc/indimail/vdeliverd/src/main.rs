@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use delivery::{Site, VirtualUsers, outside};
 use os::account::{Account, Identity};
-use os::sandbox::Sandbox;
+use os::group_sync::GroupSync;
 use os::signal::{Interest, Signal, Signals};
-use run::{Exit, Home};
+use run::{Exit, Home, sandboxes};
 
 use crate::pool::Pool;
 
@@ -36,7 +36,9 @@ const USAGE: &str = "usage: vdeliverd [--user NAME] [--threads N] [--mail DIRECT
 Delivers to virtual users for qmail-lspawn, which it hears on ROOT/run/deliver.
   --user NAME       become this user when started as root (indimail)
   --threads N       deliveries at the same time (64)
-  --mail DIRECTORY  further directory with homes of users, beside ROOT/mail";
+  --mail DIRECTORY  further directory with homes of users, beside ROOT/mail
+
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 /// Deliveries at once unless `--threads` says otherwise.
 const THREADS: usize = 64;
 /// Most that `--threads` may say.
@@ -140,40 +142,15 @@ impl Serve {
         .map_err(|error| trouble(&error))?;
         let mut site = Site::open(NAME, home).map_err(|error| trouble(&error))?;
         site.virtual_users = VirtualUsers::InProcess;
+        // Without it every delivery syncs for itself.
+        site.group = GroupSync::on(&site.home.mail()).ok();
         site.programs = Box::new(outside::Outside::new(start_companion(&site)?));
-        self.close_sandbox(&site.home);
+        sandboxes::close(sandboxes::vdeliverd(&site.home, &self.mail), NAME);
         let pool = Arc::new(Pool::new(site, self.threads));
         run::info(NAME, &format!("listening on {}", path.display()));
         accept(&listener, &mut signals, &pool)?;
         pool.finish(LAST_SECONDS);
         Ok(())
-    }
-
-    fn close_sandbox(&self, home: &Home) {
-        let mut sandbox = Sandbox::default()
-            .write(home.mail())
-            .write(home.domains())
-            .write(home.root().join("db"))
-            .write(std::env::temp_dir())
-            .write("/dev/null")
-            .read(home.control())
-            .read(home.users())
-            .read(home.run())
-            .read("/etc")
-            .read("/proc");
-        for directory in &self.mail {
-            sandbox = sandbox.write(directory);
-        }
-        let enforced = sandbox.enter();
-        if !enforced.files || !enforced.calls {
-            run::warn(
-                NAME,
-                &format!(
-                    "this kernel enforces only part of the sandbox (files: {}, calls: {})",
-                    enforced.files, enforced.calls
-                ),
-            );
-        }
     }
 }
 

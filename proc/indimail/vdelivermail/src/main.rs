@@ -21,7 +21,7 @@ use delivery::{LazyUsers, Site};
 use dotqmail::Facts;
 use run::{Exit, Home};
 
-const USAGE: &str = "usage: vdelivermail '' DEFAULT\n\nDelivers the message on descriptor 0 to the virtual user EXT@HOST.\nDEFAULT, for unknown users: bounce-no-mailbox, delete, /DIRECTORY, ADDRESS or DOMAIN:IP:PORT";
+const USAGE: &str = "usage: vdelivermail '' DEFAULT\n\nDelivers the message on descriptor 0 to the virtual user EXT@HOST.\nDEFAULT, for unknown users: bounce-no-mailbox, delete, /DIRECTORY, ADDRESS or DOMAIN:IP:PORT\nExit codes: 0 delivered, 99 delivered and no further lines, 100 never, 111 later.";
 
 fn main() -> ExitCode {
     run::process("vdelivermail", || {
@@ -30,8 +30,7 @@ fn main() -> ExitCode {
             .skip(1)
             .map(OsStringExt::into_vec)
             .collect();
-        if arguments.first().is_some_and(|first| first == b"--help") {
-            println!("{USAGE}");
+        if run::usage::help(USAGE, &std::env::args_os().skip(1).collect::<Vec<_>>()) {
             return Ok(0);
         }
         let (facts, default) = facts(&arguments)?;
@@ -83,7 +82,7 @@ fn facts(arguments: &[Vec<u8>]) -> Result<(Facts, Vec<u8>), Exit> {
             };
             Ok((facts, default.clone()))
         }
-        _ => Err(Exit::new(run::TEMPORARY, USAGE)),
+        _ => Err(Exit::new(run::TEMPORARY, run::usage::misused(USAGE).text)),
     }
 }
 

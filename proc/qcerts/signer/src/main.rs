@@ -15,8 +15,7 @@ mod serve;
 use std::process::ExitCode;
 
 use os::account::{Account, is_root};
-use os::sandbox::Sandbox;
-use run::{Exit, Home, PERMANENT};
+use run::{Exit, Home, PERMANENT, sandboxes};
 
 use keys::Keys;
 
@@ -29,7 +28,9 @@ Signs TLS handshakes for the mail servers, which cannot read private keys.
                 default servercert.pem
   --allow USER  a user whose processes may ask; default qmaild and indimail.
                 root and the signer's own user always may
-  --user USER   whom to become when started as root; default qcerts";
+  --user USER   whom to become when started as root; default qcerts
+
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 
 /// What the command line says.
 struct Arguments {
@@ -72,13 +73,7 @@ fn start(arguments: &Arguments) -> Result<u8, String> {
             .map_err(|error| error.to_string())?;
     }
     allowed.extend([0, os::account::Identity::of_this_process().uid]);
-    let enforced = Sandbox::default().read(home.certs()).enter();
-    if !enforced.files || !enforced.calls {
-        run::info(
-            PROGRAM,
-            &format!("this kernel lacks a sandbox: {enforced:?}"),
-        );
-    }
+    sandboxes::close(sandboxes::signer(&home), PROGRAM);
     let keys = Keys::new(home.certs(), arguments.keys.clone());
     keys.check().map_err(|error| error.to_string())?;
     serve::forever(&listener, &socket, &allowed, keys)
@@ -94,6 +89,10 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
     while let Some(word) = words.next() {
         if matches!(word.as_str(), "--help" | "-h") {
             return Ok(None);
+        }
+        if !["--key", "--allow", "--user"].contains(&word.as_str()) {
+            let text = format!("unknown option {word}; see signer --help");
+            return Err(Exit::new(PERMANENT, text));
         }
         let value = words.next().ok_or_else(usage)?;
         match word.as_str() {
@@ -113,5 +112,5 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
 }
 
 fn usage() -> Exit {
-    Exit::new(PERMANENT, USAGE)
+    run::usage::misused(USAGE)
 }

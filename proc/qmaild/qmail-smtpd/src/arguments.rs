@@ -22,7 +22,8 @@ client on descriptors 0 and 1, as a program under tcpserver.
 
 Reads the variables and files of qmail-smtpd(8) in the installation's control
 directory; changes are seen by the next connection. HOSTNAME and CHECKER switch
-AUTH on, as ever; users are looked up by inlookup.";
+AUTH on, as ever; users are looked up by inlookup.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 
 /// What the command line says.
 #[derive(Debug)]

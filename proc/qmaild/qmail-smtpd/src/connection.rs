@@ -93,6 +93,21 @@ impl Service {
         })
     }
 
+    /// Asks for the certificate before the first client does, so that the log
+    /// tells at the start when there is none. A port that speaks nothing but
+    /// TLS is of no use then.
+    pub async fn ask_for_certificate(self: &Arc<Self>) -> Result<(), String> {
+        match self.tls {
+            TlsMode::None => Ok(()),
+            TlsMode::Implicit => self.certificates.try_config().await.map(drop),
+            TlsMode::Starttls => {
+                let service = Arc::clone(self);
+                tokio::spawn(async move { service.certificates.config().await.is_some() });
+                Ok(())
+            }
+        }
+    }
+
     /// Serves one client until the end of its session.
     pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) {
         let changes = caller
@@ -108,6 +123,7 @@ impl Service {
             Ok(policy) => policy,
             Err(error) => {
                 let text = run::chain(&error);
+                run::warn(crate::PROGRAM, &text);
                 self.journal.session(caller.number, &caller.ip, &text);
                 self.apologise(transport).await;
                 return;

@@ -24,6 +24,7 @@ struct Door {
 
 /// Serves until SIGTERM.
 pub async fn serve(service: &Arc<Service>, listeners: Vec<TcpListener>) -> Result<u8, String> {
+    service.ask_for_certificate().await?;
     let configured = service
         .settings
         .integer(&receiving::CONCURRENCYINCOMING)

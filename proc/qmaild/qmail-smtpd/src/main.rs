@@ -32,25 +32,13 @@ mod ucspi;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use os::sandbox::Sandbox;
-use run::{Exit, Home, PERMANENT, Settings, TEMPORARY};
+use run::{Exit, Home, PERMANENT, Settings, TEMPORARY, sandboxes};
 use settings::receiving;
 
 use arguments::{Arguments, USAGE};
 use connection::Service;
 
 const PROGRAM: &str = "qmail-smtpd";
-
-/// What looking up a system user reads (nsswitch.conf(5)).
-const USER_DATABASE: [&str; 7] = [
-    "/etc/passwd",
-    "/etc/nsswitch.conf",
-    "/etc/ld.so.cache",
-    "/lib",
-    "/lib64",
-    "/usr/lib",
-    "/usr/lib64",
-];
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<u8, Exit> {
@@ -126,13 +114,5 @@ fn close_sandbox(home: &Home, settings: &Settings) {
         run::info(PROGRAM, "QMAILQUEUE is set: running without a sandbox");
         return;
     }
-    let own = [
-        home.control().to_owned(),
-        home.etc(),
-        home.users(),
-        home.alias(),
-    ];
-    let sandbox = own.iter().fold(Sandbox::default(), Sandbox::read);
-    let sandbox = USER_DATABASE.iter().fold(sandbox, Sandbox::read);
-    listen::confine(PROGRAM, sandbox);
+    sandboxes::close(sandboxes::smtpd(home), PROGRAM);
 }

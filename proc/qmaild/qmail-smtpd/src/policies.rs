@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
 use run::{Home, SettingError, Settings};
-use settings::{Setting, receiving, site};
+use settings::{Setting, injecting, receiving, site};
 use smtp::server::{Config, Masquerade};
 
 use crate::mailboxes::Domains;
@@ -140,17 +140,17 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
     let access_list = settings.list(&receiving::ACCESSLIST)?.unwrap_or_default();
     let sender_rules = match settings.variable("ENVRULES") {
         // The older name of the variable.
-        Some(file) if settings.variable(receiving::FROMRULES.variable).is_none() => {
-            let change = [(receiving::FROMRULES.variable, Some(file))];
-            settings.overlaid(change).list(&receiving::FROMRULES)?
+        Some(file) if settings.variable(injecting::FROMRULES.variable).is_none() => {
+            let change = [(injecting::FROMRULES.variable, Some(file))];
+            settings.overlaid(change).list(&injecting::FROMRULES)?
         }
-        _ => settings.list(&receiving::FROMRULES)?,
+        _ => settings.list(&injecting::FROMRULES)?,
     };
     let sender_rules = sender_rules.unwrap_or_default();
     let config = Config {
         sender_rules: EnvRules::new(&sender_rules, lists.mode).map_err(|source| {
             Error::Pattern {
-                file: receiving::FROMRULES.file,
+                file: injecting::FROMRULES.file,
                 source,
             }
         })?,

@@ -45,6 +45,18 @@ impl Certificates {
     /// The configuration; `None` while the signer has no certificate, which
     /// is logged.
     pub async fn config(&self) -> Option<Arc<ServerConfig>> {
+        match self.try_config().await {
+            Ok(config) => config,
+            Err(text) => {
+                run::warn(crate::PROGRAM, &text);
+                None
+            }
+        }
+    }
+
+    /// As [`Certificates::config`], with the reason when it was asked for just
+    /// now.
+    pub async fn try_config(&self) -> Result<Option<Arc<ServerConfig>>, String> {
         let mut known = self.known.lock().await;
         let recent = known
             .asked
@@ -56,12 +68,13 @@ impl Certificates {
             match asked.await {
                 Ok(Ok(config)) => known.config = Some(config),
                 Ok(Err(error)) => {
-                    run::warn(crate::PROGRAM, &format!("no TLS: {}", run::chain(&error)))
+                    let (key, causes) = (&self.key, run::chain(&error));
+                    return Err(format!("no TLS without certificate {key}: {causes}"));
                 }
                 Err(_) => {}
             }
         }
-        known.config.clone()
+        Ok(known.config.clone())
     }
 }
 

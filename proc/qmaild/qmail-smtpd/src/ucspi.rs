@@ -22,7 +22,7 @@ pub async fn serve(service: &Service) -> Result<u8, String> {
     };
     let set = |name: &str| service.settings.variable(name).is_some();
     let tls = match () {
-        () if set("SMTPS") => TlsMode::Implicit,
+        () if set(settings::remote::SMTPS.variable) => TlsMode::Implicit,
         () if set(receiving::STARTTLS.variable) => TlsMode::Starttls,
         () => TlsMode::None,
     };

@@ -193,7 +193,7 @@ impl Directory {
 
     fn seal(&mut self) {
         let path = self.path.join("current");
-        if std::env::var_os("NOFSYNC").is_none() {
+        if std::env::var_os(settings::supervision::NOFSYNC.variable).is_none() {
             insist("sync", &path, || self.current.sync_all());
         }
         let mode = Permissions::from_mode(CLOSED_MODE);

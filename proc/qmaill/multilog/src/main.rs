@@ -23,7 +23,6 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
 use run::Exit;
 
@@ -43,6 +42,8 @@ sSIZE     bytes per file, 4096 to 16777215; without it a file only grows
 nNUMBER   files kept, at least 2 (10)    rSECONDS  rotate at these times too
 !COMMAND  processor of finished files
 DIR       a log directory; begins with . or /
+
+Exit codes: 0 end of input or TERM, 111 something went wrong.
 ";
 
 fn main() -> ExitCode {
@@ -75,9 +76,7 @@ fn close_sandbox(script: &Script) {
         return;
     }
     let places = script.actions().iter().filter_map(Action::directory);
-    places
-        .fold(Sandbox::default().write("/dev/null"), Sandbox::write)
-        .enter();
+    run::sandboxes::multilog(places).enter();
 }
 
 fn read_lines(lines: &mut Lines, mut input: File, signals: &mut Signals) -> std::io::Result<()> {

@@ -18,7 +18,6 @@ use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use os::account::Account;
-use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
 use run::{Exit, Home};
 use wire::trace::EVENT_BYTES_MAX;
@@ -30,7 +29,7 @@ const PROGRAM: &str = "tracelog";
 const SOCKET_MODE: u32 = 0o666;
 /// Dropped datagrams between two complaints.
 const DROPS_BETWEEN_WARNINGS: u64 = 1000;
-const HELP: &str = "usage: tracelog [--user NAME]\n\nPrints the trace events that arrive on run/trace, one line each.\n";
+const HELP: &str = "usage: tracelog [--user NAME]\n\nPrints the trace events that arrive on run/trace, one line each.\nExit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.\n";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<(), Exit> {
@@ -42,7 +41,10 @@ fn main() -> ExitCode {
                 print!("{HELP}");
                 return Ok(());
             }
-            _ => return Err(Exit::new(run::PERMANENT, "usage: tracelog [--user NAME]")),
+            _ => {
+                run::usage::no_options(PROGRAM, &arguments)?;
+                return Err(run::usage::misused(HELP));
+            }
         };
         let fatal = |text: String| Exit::new(run::TEMPORARY, text);
         let mut signals = Signals::collect(&[Signal::SIGTERM, Signal::SIGINT])
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
                 .assume()
                 .map_err(|error| fatal(error.to_string()))?;
         }
-        Sandbox::default().enter();
+        run::sandboxes::close(run::sandboxes::tracelog(), PROGRAM);
         collect(&socket, &senders, &mut signals).map_err(|error| fatal(error.to_string()))
     })
 }

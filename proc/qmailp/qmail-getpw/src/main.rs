@@ -26,17 +26,23 @@ const ALIAS: &str = "alias";
 
 const USAGE: &str = "usage: qmail-getpw local
 Prints the user a local part belongs to: user, uid, gid, home, dash, extension,
-each followed by a NUL byte.
+each followed by a NUL byte. Before a local part that may be --help, write --.
+Exit codes: 0 found, 115 a home cannot be looked at, 116 no alias account,
+118 the user database cannot be asked.
 ";
 
 fn main() -> ExitCode {
     run::process("qmail-getpw", || {
-        let argument = std::env::args_os().nth(1);
-        let local = argument.ok_or_else(|| Exit::new(run::PERMANENT, USAGE.trim_end()))?;
-        if local == "--help" {
-            print!("{USAGE}");
+        let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(USAGE, &arguments) {
             return Ok(());
         }
+        // Anybody can send mail to --help; qmail-lspawn asks with a -- before.
+        if 1 < arguments.len() && arguments[0] == "--" {
+            arguments.remove(0);
+        }
+        let mut arguments = arguments.into_iter();
+        let local = arguments.next().ok_or_else(|| run::usage::misused(USAGE))?;
         let users = System::new(&Home::find());
         let found = find(&users, &local.into_vec())?;
         let mut out = io::stdout().lock();

@@ -15,7 +15,6 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use os::sandbox::Sandbox;
 use queue::{Layout, Queues};
 use run::{Exit, Home, Settings};
 use settings::queue::OSSIFIED;
@@ -32,24 +31,23 @@ usage: qmail-clean
 
 Started by qmail-start. Reads foop/N and todo/N, each with a NUL, on
 descriptor 0 and answers one byte each on 1. QUEUEDIR names the queue.
+Exit codes: 0 end of input, 100 wrong use, 111 it cannot work.
 ";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<(), Exit> {
-        if std::env::args()
-            .nth(1)
-            .is_some_and(|argument| argument == "--help")
-        {
-            print!("{HELP}");
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(HELP, &arguments) {
             return Ok(());
         }
+        run::usage::no_options(PROGRAM, &arguments)?;
         let home = Home::find();
         let settings = Settings::of_process(&home);
         let fatal = |error: &dyn std::error::Error| Exit::new(run::TEMPORARY, error.to_string());
         let queues = Queues::configured(&home, &settings).map_err(|e| fatal(&e))?;
         let layout = Layout::detect(queues.first()).map_err(|e| fatal(&e))?;
         let seconds = settings.integer(&OSSIFIED).map_err(|e| fatal(&e))?;
-        Sandbox::default().write(layout.root()).enter();
+        run::sandboxes::queue(layout.root()).enter();
         let age_max = Duration::from_secs(seconds.max(0).unsigned_abs());
         let (Some(input), Some(output)) = (os::fd::inherit_file(0), os::fd::inherit_file(1)) else {
             return Err(Exit::new(

@@ -31,7 +31,8 @@ usage: qmail-queue < message 1< envelope
 
 Puts one message into the queue; qmail-inject and sendmail call it.
 Descriptor 0: the message. Descriptor 1, read after it: the envelope,
-F sender NUL { T recipient NUL } NUL. Exit 0: both are on disk.
+F sender NUL { T recipient NUL } NUL. Exit codes: 0 both are on
+disk, 11 to 40 never, others not now; qmail-queue(8) lists them.
 ";
 
 fn main() -> ExitCode {
@@ -40,10 +41,10 @@ fn main() -> ExitCode {
         os::account::set_umask(0o033);
         // A limit of the caller must be an error that is cleaned up after.
         os::signal::ignore_file_size();
-        if std::env::args()
-            .nth(1)
-            .is_some_and(|argument| argument == "--help")
-        {
+        // Descriptor 1 is for reading, so help goes to stderr. A label of the
+        // caller may be the first of several arguments.
+        let mut arguments = std::env::args_os().skip(1);
+        if arguments.next().is_some_and(|first| first == "--help") && arguments.next().is_none() {
             eprint!("{HELP}");
             return Ok(());
         }
@@ -57,8 +58,7 @@ fn main() -> ExitCode {
         })?;
         os::signal::exit_52_after(caller.seconds_max);
         let tracer = Tracer::connect(&home, PROGRAM);
-        let sandbox = os::sandbox::Sandbox::default().write(caller.layout.root());
-        sandbox.enter();
+        run::sandboxes::queue(caller.layout.root()).enter();
         accept::accept(&caller, trace, &tracer)
     })
 }

@@ -23,10 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use os::account::Identity;
-use os::sandbox::Sandbox;
 use os::signal::{Interest, Signal, Signals};
 use queue::{Error, Queues};
-use run::{Exit, Home, Settings};
+use run::{Exit, Home, Settings, sandboxes};
 
 use service::Service;
 
@@ -43,6 +42,7 @@ Takes messages on the socket run/queue of the installation and puts them into
 its queues. Variables: QMAILDIR, CONTROLDIR, QUEUEDIR or QUEUE_BASE,
 QUEUE_START and QUEUE_COUNT, MIN_FREE, USE_FSYNC, USE_SYNCDIR, EXTRAQUEUE,
 ENVHEADERS.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.
 ";
 
 fn main() -> ExitCode {
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         let listener = listen(&home)?;
         become_owner(&queues)?;
         let service = Service::open(&home, &settings, &queues).map_err(|e| fatal(&e))?;
-        close_sandbox(&home, &queues);
+        sandboxes::close(sandboxes::queued(queues.directories()), PROGRAM);
         accept_until_term(&listener, &mut signals, &Arc::new(service))
     })
 }
@@ -121,20 +121,6 @@ fn become_owner(queues: &Queues) -> Result<(), Exit> {
     owner
         .assume()
         .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))
-}
-
-fn close_sandbox(home: &Home, queues: &Queues) {
-    let sandbox = queues
-        .directories()
-        .iter()
-        .fold(Sandbox::default().read(home.run()), Sandbox::write);
-    let enforced = sandbox.enter();
-    if !(enforced.files && enforced.calls) {
-        run::info(
-            PROGRAM,
-            &format!("sandbox is incomplete on this kernel: {enforced:?}"),
-        );
-    }
 }
 
 fn accept_until_term(

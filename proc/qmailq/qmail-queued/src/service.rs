@@ -49,7 +49,7 @@ impl Service {
         let durability = Durability::configured(settings)?;
         let bytes_free_min = settings.integer(&MIN_FREE)?.max(0).unsigned_abs();
         let open = |path: &PathBuf| {
-            let writer = Writer::new(Layout::detect(path)?, Disk::new(), durability);
+            let writer = Writer::new(Layout::detect(path)?, disk(path)?, durability);
             Ok(writer.with_bytes_free_min(bytes_free_min))
         };
         let writers = queues
@@ -177,4 +177,12 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.service.leave(self.peer);
     }
+}
+
+/// The threads of all connections share their syncs.
+fn disk(queue: &Path) -> Result<Disk, Error> {
+    Disk::shared(queue).map_err(|source| Error::Write {
+        path: queue.to_owned(),
+        source,
+    })
 }

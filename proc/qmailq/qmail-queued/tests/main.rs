@@ -20,7 +20,7 @@ impl Daemon {
     fn start(variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::at(directory.path());
-        for path in [home.run(), home.control().to_owned()] {
+        for path in [home.run().join("queue"), home.control().to_owned()] {
             std::fs::create_dir_all(path).unwrap();
         }
         queue::create(&home.queues().join("queue1"), None).unwrap();

@@ -41,6 +41,7 @@ usage: qmail-remote host sender extra-headers size recipient...
 
 Delivers the message on standard input to the recipients at host and prints a
 report, records that end in NUL. qmail-rspawn starts it; see qmail-remote(8).
+Exit code: 0, the report says what happened; 111 it could not be written.
 ";
 
 fn main() -> ExitCode {
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
             .skip(1)
             .map(OsString::into_vec)
             .collect();
-        if arguments.first().is_some_and(|first| first == b"--help") {
+        if arguments.len() == 1 && arguments[0] == b"--help" {
             return std::io::stdout().write_all(USAGE.as_bytes());
         }
         let report = deliver(&arguments).unwrap_or_else(|failure| failure.report());

@@ -39,6 +39,11 @@ impl Security {
         let directories = vec![home.certs(), home.control().to_owned()];
         let mut never = Vec::new();
         for directory in &directories {
+            // A demand that cannot be read must not look like none.
+            let exhaustive = directory.join("tlshosts/exhaustivelist");
+            exhaustive
+                .try_exists()
+                .map_err(|_| Failure::Control(exhaustive.display().to_string()))?;
             let path = directory.join(NOTLSHOSTS.file);
             let unreadable = |_| Failure::Control(path.display().to_string());
             if path.is_dir() {
@@ -117,5 +122,19 @@ mod tests {
         std::fs::write(certs.join("tlshosts/exhaustivelist"), "").unwrap();
         assert_eq!(demand(25, "new.example"), Encryption::Never);
         assert_eq!(demand(25, "mx.example"), Encryption::Required);
+    }
+
+    #[test]
+    fn a_demand_that_cannot_be_read_is_not_taken_for_none() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("certs")).unwrap();
+        // What a directory without permission is to a user, a file is to root.
+        std::fs::write(directory.path().join("certs/tlshosts"), "").unwrap();
+        let home = Home::at(directory.path());
+        let settings = Settings::of_files(&home);
+        let words = ["b.example", "", "", "1", "ann@b.example"].map(|w| w.as_bytes().to_vec());
+        let job = Job::parse(&words).unwrap();
+        let read = Security::read(&home, &settings, &job, 25);
+        assert!(matches!(read, Err(Failure::Control(_))), "{read:?}");
     }
 }

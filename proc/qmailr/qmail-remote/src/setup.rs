@@ -85,11 +85,7 @@ impl Setup {
 pub fn close_sandbox(home: &Home) {
     // What a kernel cannot enforce is not worth losing mail for, and there
     // is nowhere to say so.
-    let _ = os::sandbox::Sandbox::default()
-        .read(home.certs())
-        .read(home.control().join("tlshosts"))
-        .internet()
-        .enter();
+    let _ = run::sandboxes::remote(home).enter();
 }
 
 fn credentials(

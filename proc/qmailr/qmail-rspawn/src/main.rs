@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use os::child::Ended;
@@ -23,14 +24,16 @@ const USAGE: &str = "usage: qmail-rspawn
 Started by qmail-start with the queue's mess as working directory.
 0: commands from qmail-send; 1: reports to it.
 QMAILREMOTE: program run instead of qmail-remote.
+Exit codes: 0 end of input, 100 wrong use, 111 it lost qmail-send.
 ";
 
 fn main() -> ExitCode {
     run::process("qmail-rspawn", || {
-        if run::is_asked_for_help() {
-            print!("{USAGE}");
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(USAGE, &arguments) {
             return Ok(());
         }
+        run::usage::no_options("qmail-rspawn", &arguments)?;
         let home = run::Home::find();
         let other = std::env::var_os(settings::sending::QMAILREMOTE.variable);
         let mut deliveries = Deliveries {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         if let Err(error) = forget_down_hosts() {
             run::warn("qmail-rspawn", &format!("cannot clear lock/tcpto: {error}"));
         }
+        close_sandbox();
         run::spawner::serve(&mut deliveries).map_err(|error| {
             run::Exit::new(
                 run::TEMPORARY,
@@ -48,6 +52,15 @@ fn main() -> ExitCode {
             )
         })
     })
+}
+
+/// A program of the site's own choice may need what a sandbox refuses, as
+/// set-uid programs or a spool.
+fn close_sandbox() {
+    let own = std::env::var_os(settings::sending::QMAILREMOTE.variable);
+    if own.is_none_or(|name| name.is_empty()) {
+        run::sandboxes::close(run::sandboxes::rspawn(Path::new("..")), "qmail-rspawn");
+    }
 }
 
 /// Zeroes the table in place: qmail-remote processes may have it open.

@@ -150,7 +150,11 @@ impl Daemon {
         while let Some(signal) = self.signals.take() {
             match signal {
                 Signal::SIGTERM => self.stop(log),
-                Signal::SIGALRM => self.scheduler.run_all(now),
+                Signal::SIGALRM => {
+                    self.scheduler.run_all(now);
+                    // Messages that qmail-todo left alone too.
+                    self.pipes.todo.send(&[Order::Reread.to_byte()]);
+                }
                 Signal::SIGHUP => self.reread(now, log),
                 _ => {}
             }

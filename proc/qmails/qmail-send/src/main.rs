@@ -27,7 +27,6 @@ mod sweep;
 use std::process::ExitCode;
 
 use os::file::Lock;
-use os::sandbox::Sandbox;
 use os::signal::{Signal, Signals};
 use queue::{Layout, Queues};
 use run::{Exit, Home, Settings, Tracer};
@@ -41,14 +40,17 @@ use crate::pipes::Pipes;
 const PROGRAM: &str = "qmail-send";
 const USAGE: &str = "usage: qmail-send
 Started by qmail-start, with its pipes on descriptors 0 to 8 and QUEUEDIR set.
+TERM ends it, ALRM tries everything now, HUP reads control files again.
+Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start, or lost a process.
 ";
 
 fn main() -> ExitCode {
-    if run::is_asked_for_help() {
-        print!("{USAGE}");
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if run::usage::help(USAGE, &arguments) {
         return ExitCode::SUCCESS;
     }
     run::process(PROGRAM, || {
+        run::usage::no_options(PROGRAM, &arguments)?;
         let quiet = |_| Exit::new(run::TEMPORARY, "");
         let (log, pipes) = pipes::take().map_err(quiet)?;
         let mut log = Log::new(log, Lines::of_single_queue());
@@ -88,10 +90,7 @@ fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
     .map_err(|error| format!("unable to collect signals: {error}"))?;
     let tracer = Tracer::connect(&home, PROGRAM);
     if !controls.starts_programs() {
-        Sandbox::default()
-            .read(home.control())
-            .write(layout.root())
-            .enter();
+        run::sandboxes::send(&home, layout.root()).enter();
     }
     Ok(Daemon::new(
         home, layout, controls, limits, pipes, signals, tracer, mutex,

@@ -20,7 +20,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use os::sandbox::Sandbox;
 use queue::{Durability, Layout, Queues};
 use run::{Exit, Home, Settings};
 
@@ -29,14 +28,16 @@ use crate::scan::{Pipes, Todo};
 const PROGRAM: &str = "qmail-todo";
 const USAGE: &str = "usage: qmail-todo
 Started by qmail-start, with its pipes on descriptors 0 to 3 and QUEUEDIR set.
+Exit codes: 0 qmail-send is done, 100 wrong use, 111 it cannot work.
 ";
 
 fn main() -> ExitCode {
-    if run::is_asked_for_help() {
-        print!("{USAGE}");
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if run::usage::help(USAGE, &arguments) {
         return ExitCode::SUCCESS;
     }
     run::process(PROGRAM, || {
+        run::usage::no_options(PROGRAM, &arguments)?;
         let temporary = |error: &dyn std::error::Error| {
             Exit::new(run::TEMPORARY, format!("cannot start: {error}"))
         };
@@ -48,10 +49,7 @@ fn main() -> ExitCode {
         let durability = Durability::configured(&settings).map_err(|error| temporary(&error))?;
         os::account::set_umask(0o077);
         let tracer = run::Tracer::connect(&home, PROGRAM);
-        Sandbox::default()
-            .read(home.control())
-            .write(layout.root())
-            .enter();
+        run::sandboxes::send(&home, layout.root()).enter();
         Todo::new(home, layout, durability, pipes, tracer)
             .map_err(|error| temporary(&error))?
             .run()

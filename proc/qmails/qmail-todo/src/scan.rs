@@ -180,7 +180,11 @@ impl Todo {
         self.flush()
     }
 
+    /// Reads the control files again; what made trouble is tried again too.
     fn reread(&mut self) {
+        let now = os::clock::unix_seconds();
+        let troubled = self.troubled.values_mut();
+        troubled.for_each(|troubled| troubled.until = now);
         let settings = Settings::of_process(&self.home);
         match controls::routing(&settings) {
             Ok(routing) => self.routing = routing,

@@ -63,7 +63,7 @@ fn parse(mut arguments: Vec<Vec<u8>>) -> Result<(Mode, Request), Exit> {
         match &first[..] {
             b"--help" => {
                 println!(
-                    "{USAGE}\n\nDelivers the message on descriptor 0 to local@domain.\n  -n  print what would be done\n  -N  deliver (the default)"
+                    "{USAGE}\n\nDelivers the message on descriptor 0 to local@domain.\n  -n  print what would be done\n  -N  deliver (the default)\nExit codes: 0 delivered, 100 never, 111 later."
                 );
                 return Err(Exit::new(0, ""));
             }

@@ -65,7 +65,9 @@ impl Children {
                     child.started = now;
                 }
                 Err(error) => {
-                    run::warn(PROGRAM, &format!("cannot start queue {queue}: {error}"));
+                    let program = self.program.display();
+                    let text = format!("cannot start {program} for queue {queue}: {error}");
+                    run::warn(PROGRAM, &text);
                     child.back_off(now);
                 }
             }

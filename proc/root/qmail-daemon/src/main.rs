@@ -23,16 +23,14 @@ const PROGRAM: &str = "qmail-daemon";
 const USAGE: &str = "usage: qmail-daemon [defaultdelivery [logger arg ...]]
 Runs one qmail-start with these arguments for each queue: QUEUEDIR, else
 QUEUE_COUNT queues from number QUEUE_START below QUEUE_BASE.
+TERM, ALRM and HUP are passed on.
+Exit codes: 0 after TERM, 111 it cannot start.
 ";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || {
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-        if arguments
-            .first()
-            .is_some_and(|argument| argument == "--help")
-        {
-            print!("{USAGE}");
+        if run::usage::help(USAGE, &arguments) {
             return Ok(());
         }
         let home = Home::find();

@@ -63,6 +63,11 @@ impl Users {
         let metadata = match fs::metadata(&self.path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A table that was lost is not a host without one: mail of
+                // virtual domains would bounce as that of unknown users.
+                if self.path.with_file_name("assign").exists() {
+                    return Err(error);
+                }
                 self.version = None;
                 return Ok(());
             }

@@ -80,6 +80,10 @@ impl Deliveries {
             return unable("Unable to run qmail-getpw.\n");
         };
         let mut command = Command::new(&self.getpw);
+        if self.getpw == self.local.with_file_name("qmail-getpw") {
+            // Ours has an option; the local part is what a stranger wrote.
+            command.arg("--");
+        }
         command.arg(OsStr::from_bytes(&delivery.local));
         command.current_dir("/");
         Next::Run(

@@ -21,19 +21,17 @@ const USAGE: &str = "usage: qmail-lspawn defaultdelivery
 Started by qmail-start with the queue's mess as working directory.
 0: commands from qmail-send; 1: reports to it.
 QMAILLOCAL: program run instead of qmail-local; QMAILGETPW: instead of qmail-getpw.
+Exit codes: 0 end of input, 100 wrong use, 111 it lost qmail-send.
 ";
 
 fn main() -> ExitCode {
     run::process("qmail-lspawn", || {
-        let mut arguments = std::env::args_os().skip(1);
-        let default_delivery = match arguments.next() {
-            Some(argument) if argument == "--help" => {
-                print!("{USAGE}");
-                return Ok(());
-            }
-            Some(argument) => argument,
-            None => return Err(run::Exit::new(run::PERMANENT, USAGE.trim_end())),
-        };
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if run::usage::help(USAGE, &arguments) {
+            return Ok(());
+        }
+        let default_delivery = arguments.into_iter().next();
+        let default_delivery = default_delivery.ok_or_else(|| run::usage::misused(USAGE))?;
         let home = run::Home::find();
         let mut deliveries = deliveries::Deliveries::new(&home, default_delivery);
         run::spawner::serve(&mut deliveries).map_err(|error| {

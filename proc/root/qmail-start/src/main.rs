@@ -16,18 +16,19 @@ const USAGE: &str = "usage: qmail-start [defaultdelivery [logger arg ...]]
 Runs one queue: QUEUEDIR, else the first of the collection. The log goes to
 standard output, or to the logger. TERM ends it when running deliveries have
 ended, ALRM tries everything now, HUP reads control files again.
+Exit codes: 0 after TERM, 111 something cannot be started.
 ";
 /// What happens to mail of users without a .qmail file.
 const DEFAULT_DELIVERY: &str = "./Mailbox";
 
 fn main() -> ExitCode {
     run::process("qmail-start", || {
-        let mut arguments = std::env::args_os().skip(1);
-        let default_delivery = arguments.next().unwrap_or_else(|| DEFAULT_DELIVERY.into());
-        if default_delivery == "--help" {
-            print!("{USAGE}");
+        let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+        if run::usage::help(USAGE, &arguments) {
             return Ok(());
         }
+        let mut arguments = arguments.into_iter();
+        let default_delivery = arguments.next().unwrap_or_else(|| DEFAULT_DELIVERY.into());
         let logger: Vec<OsString> = arguments.collect();
         Err::<(), _>(processes::start(&default_delivery, &logger))
     })

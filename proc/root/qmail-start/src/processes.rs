@@ -148,11 +148,11 @@ impl Starter {
         let setup = Setup {
             descriptors,
             identity: Some(ids.send),
-            new_session: false,
+            ..Setup::default()
         };
         let mut command = self.program("qmail-todo", &self.queue);
         prepare(&mut command, setup);
-        command.spawn()?;
+        spawn(&mut command)?;
 
         let mut descriptors: Vec<(RawFd, OwnedFd)> = vec![(0, self.log.try_clone()?)];
         for [write, read] in [local.ours, remote.ours, clean.ours, todo.ours] {
@@ -163,11 +163,12 @@ impl Starter {
         let setup = Setup {
             descriptors,
             identity: Some(ids.send),
-            new_session: false,
+            ..Setup::default()
         };
         let mut send = self.program("qmail-send", &self.queue);
         prepare(&mut send, setup);
-        Err(send.exec())
+        let error = send.exec();
+        Err(named(&send, error))
     }
 
     fn program(&self, name: &str, directory: &Path) -> Command {
@@ -190,11 +191,10 @@ impl Starter {
         let setup = Setup {
             descriptors,
             identity: Some(identity),
-            new_session: false,
+            ..Setup::default()
         };
         prepare(&mut command, setup);
-        command.spawn()?;
-        Ok(())
+        spawn(&mut command)
     }
 
     /// Starts the logger; where to write to it.
@@ -205,12 +205,25 @@ impl Starter {
         let setup = Setup {
             descriptors: vec![(0, read)],
             identity: Some(self.identities.log),
-            new_session: false,
+            ..Setup::default()
         };
         prepare(&mut command, setup);
-        command.spawn()?;
+        spawn(&mut command)?;
         Ok(write)
     }
+}
+
+fn spawn(command: &mut Command) -> io::Result<()> {
+    match command.spawn() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(named(command, error)),
+    }
+}
+
+/// Says which program it was.
+fn named(command: &Command, error: io::Error) -> io::Error {
+    let program = Path::new(command.get_program()).display();
+    io::Error::new(error.kind(), format!("cannot start {program}: {error}"))
 }
 
 fn standard([read, write]: [OwnedFd; 2]) -> Vec<(RawFd, OwnedFd)> {

@@ -191,6 +191,7 @@ impl Installation {
             descriptors: vec![(1, log().into()), (2, log().into())],
             identity: self.identity,
             new_session: true,
+            ..Default::default()
         };
         prepare(&mut command, setup);
         self.running.push(command.spawn().unwrap());

@@ -27,8 +27,7 @@ use directory::Directory;
 use service::{Flow, Service};
 
 const PROGRAM: &str = "supervise";
-const HELP: &str =
-    "usage: supervise DIRECTORY\n\nStarts DIRECTORY/run again whenever it ends. svc controls it.\n";
+const HELP: &str = "usage: supervise DIRECTORY\n\nStarts DIRECTORY/run again whenever it ends. svc controls it.\nExit codes: 0 after svc -x or TERM, 100 wrong use, 111 it cannot work there.\n";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || {
@@ -38,8 +37,11 @@ fn main() -> ExitCode {
                 print!("{HELP}");
                 return Ok(());
             }
-            (Some(directory), None) => directory,
-            _ => return Err(Exit::new(run::PERMANENT, "usage: supervise DIRECTORY")),
+            (Some(directory), None) => {
+                run::usage::no_options(PROGRAM, &[&directory])?;
+                directory
+            }
+            _ => return Err(run::usage::misused(HELP)),
         };
         let fatal = |text: String| Exit::new(run::TEMPORARY, text);
         let caught = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT];

@@ -34,7 +34,7 @@ const PROGRAM: &str = "svscan";
 /// How soon a supervise that died is started again when there are no
 /// periodic scans.
 const REVIVAL: Duration = Duration::from_secs(5);
-const HELP: &str = "usage: svscan [DIRECTORY]\n\nStarts a supervise for each subdirectory. SCANINTERVAL: seconds between scans\n(5; 0: only on HUP). TERM stops everything.\n";
+const HELP: &str = "usage: svscan [DIRECTORY]\n\nStarts a supervise for each subdirectory. SCANINTERVAL: seconds between scans\n(5; 0: only on HUP). TERM stops everything.\nExit codes: 0 after TERM, 100 wrong use, 111 it cannot work there.\n";
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || -> Result<(), Exit> {
@@ -45,8 +45,9 @@ fn main() -> ExitCode {
                 return Ok(());
             }
             (directory, None) => directory.unwrap_or_else(|| OsString::from(".")),
-            _ => return Err(Exit::new(run::PERMANENT, "usage: svscan [DIRECTORY]")),
+            _ => return Err(run::usage::misused(HELP)),
         };
+        run::usage::no_options(PROGRAM, &[&directory])?;
         let fatal = |text: String| Exit::new(run::TEMPORARY, text);
         os::fd::fill_standard().map_err(|e| fatal(format!("unable to open /dev/null: {e}")))?;
         let supervise = supervise_program();

@@ -127,7 +127,13 @@ impl Delivery<'_> {
             self.facts.extra_lines(),
         ]
         .concat();
-        match maildir::deliver::deliver(&path, &self.site.host, &prefix, self.message) {
+        match maildir::deliver::deliver(
+            &path,
+            &self.site.host,
+            &prefix,
+            self.message,
+            self.site.group.as_ref(),
+        ) {
             Ok(_) => Ok(()),
             Err(error) => Err(maildir_outcome(&error)),
         }

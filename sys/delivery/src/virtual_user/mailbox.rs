@@ -35,8 +35,14 @@ impl Job<'_> {
         if matches!(copy, Copy::Seen) {
             return Ok(Outcome::success());
         }
-        let done = maildir::deliver::deliver(maildir, &self.site.host, &prefix, self.message)
-            .map_err(|error| crate::outcome::maildir_outcome(&error))?;
+        let done = maildir::deliver::deliver(
+            maildir,
+            &self.site.host,
+            &prefix,
+            self.message,
+            self.site.group.as_ref(),
+        )
+        .map_err(|error| crate::outcome::maildir_outcome(&error))?;
         let change = Usage {
             bytes: i64::try_from(done.bytes).unwrap_or(i64::MAX),
             messages: 1,

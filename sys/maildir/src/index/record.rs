@@ -48,6 +48,8 @@ pub(crate) enum Record {
     WireSize { uid: u32, size: u64 },
     /// Expunges up to this modification sequence are forgotten.
     Forgotten { modseq: u64 },
+    /// Messages below this UID are recent for nobody who comes now.
+    Claimed { uid: u32 },
 }
 
 impl Record {
@@ -111,6 +113,10 @@ impl Record {
             Self::Forgotten { modseq } => {
                 out.push(7);
                 out.extend(modseq.to_le_bytes());
+            }
+            Self::Claimed { uid } => {
+                out.push(8);
+                out.extend(uid.to_le_bytes());
             }
         }
         // Nothing here is longer than a file name and a few numbers.
@@ -181,6 +187,7 @@ impl Record {
             7 => Self::Forgotten {
                 modseq: body.u64()?,
             },
+            8 => Self::Claimed { uid: body.u32()? },
             _ => return None,
         };
         body.rest().is_empty().then_some(record)

@@ -49,6 +49,8 @@ pub(crate) struct State {
     /// Expunges up to here are forgotten.
     pub(crate) forgotten: u64,
     pub(crate) stamp: Option<(i128, i128)>,
+    /// Messages below this UID were recent for some session already.
+    pub(crate) claimed: u32,
 }
 
 /// What a record did, as a session wants to know it.
@@ -151,6 +153,10 @@ impl State {
                 self.forgotten = self.forgotten.max(modseq);
                 Effect::None
             }
+            Record::Claimed { uid } => {
+                self.claimed = self.claimed.max(uid);
+                Effect::None
+            }
         }
     }
 
@@ -196,12 +202,22 @@ impl State {
             keywords: message.flags.keywords,
             name: message.name.clone(),
         });
+        let claimed = Record::Claimed { uid: self.claimed };
         let stamp = self.stamp.map(|(new, cur)| Record::Stamp { new, cur });
         keywords
             .chain([forgotten])
             .chain(expunged)
             .chain(messages)
+            .chain([claimed])
             .chain(stamp)
+    }
+
+    /// Messages that no session which may change the folder has seen.
+    pub(crate) fn unclaimed(&self) -> &[Message] {
+        let from = self
+            .messages
+            .partition_point(|message| message.uid < self.claimed);
+        &self.messages[from..]
     }
 
     /// The message with this UID.

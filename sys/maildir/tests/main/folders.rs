@@ -54,6 +54,26 @@ fn folders_are_made_listed_and_deleted() {
 }
 
 #[test]
+fn first_folders_come_once() {
+    let world = World::new();
+    let names = [name("Drafts"), name("Sent")];
+    world.account.furnish(&names).unwrap();
+    let all = ["INBOX", "Drafts", "Sent"];
+    assert_eq!(shown(&world.account.folders().unwrap()), all);
+    assert_eq!(shown(&world.account.subscriptions().unwrap()), all);
+    for name in &names {
+        world.account.delete(name).unwrap();
+        world.account.unsubscribe(name).unwrap();
+    }
+    world.account.furnish(&names).unwrap();
+    assert_eq!(shown(&world.account.folders().unwrap()), ["INBOX"]);
+    let other = World::new();
+    other.account.create(&name("Own")).unwrap();
+    other.account.furnish(&names).unwrap();
+    assert_eq!(shown(&other.account.folders().unwrap()), ["INBOX", "Own"]);
+}
+
+#[test]
 fn a_folder_made_again_has_another_uidvalidity() {
     let world = World::new();
     let mut seen = Vec::new();

@@ -44,6 +44,23 @@ fn a_message_is_recent_for_one_session() {
 }
 
 #[test]
+fn a_message_put_into_a_folder_is_recent_too() {
+    let world = World::new();
+    let mut writer = world.open(Access::ReadOnly);
+    let seen = FlagSet::from(System::SEEN);
+    writer.append_message(b"x\n", seen.clone(), None).unwrap();
+    let looking = world.open(Access::ReadOnly);
+    assert!(looking.is_recent(1));
+    let (mut first, mut second) = (world.inbox(), world.inbox());
+    assert!(first.is_recent(1) && !second.is_recent(1));
+    writer.append_message(b"y\n", seen, None).unwrap();
+    assert_eq!(second.refresh().unwrap().new, [2]);
+    assert_eq!(first.refresh().unwrap().new, [2]);
+    assert!(second.is_recent(2) && !first.is_recent(2));
+    assert!(!world.open(Access::ReadOnly).is_recent(2));
+}
+
+#[test]
 fn flags_and_keywords_are_in_the_file_name() {
     let world = World::new();
     world.deliver("1.a", "x");

@@ -199,7 +199,7 @@ fn at_every_operation(trouble: Trouble, check: impl Fn(&Layout, &Result<Queued, 
         for n in 0.. {
             let directory = tempfile::tempdir().unwrap();
             let layout = new_queue(&directory);
-            let spy = Spy::new(disk, Some((n, trouble)));
+            let spy = Spy::new(disk.clone(), Some((n, trouble)));
             let writer = Writer::new(layout.clone(), spy.clone(), Durability::default());
             let result = queue_one(&writer);
             assert_states(&layout);

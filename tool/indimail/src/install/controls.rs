@@ -13,7 +13,7 @@ use crate::site::{Mode, Site};
 pub fn create(site: &Site) -> Result<(), InstallError> {
     let (domain, hostname) = (&site.domain, &site.hostname);
     let control = site.home.control();
-    let files: [(&str, String); 9] = [
+    let files: [(&str, String); 10] = [
         ("me", format!("{hostname}\n")),
         ("locals", format!("localhost\n{hostname}\n")),
         ("rcpthosts", format!("localhost\n{hostname}\n")),
@@ -22,6 +22,9 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         ("defaultdelivery", "./Maildir/\n".to_owned()),
         ("bouncefrom", "MAILER-DAEMON\n".to_owned()),
         ("doublebounceto", format!("postmaster@{domain}\n")),
+        // The delivery worker needs no process for each, and most of a
+        // delivery is waiting for the disk: the guide's 10 would be too few.
+        ("concurrencylocal", "40\n".to_owned()),
         // Bytes; 0 would be unlimited.
         ("databytes", "52428800\n".to_owned()),
     ];
@@ -74,9 +77,8 @@ fn aliases(site: &Site) -> Result<(), InstallError> {
     let owner = accounts::identity(site.mode, "alias", "qmail")?;
     for name in ["root", "postmaster", "mailer-daemon", "abuse"] {
         let path = site.home.alias().join(format!(".qmail-{name}"));
-        if write_new(&path, &format!("&postmaster@{}\n", site.domain), 0o644)? {
-            give(&path, owner, site.mode)?;
-        }
+        write_new(&path, &format!("&postmaster@{}\n", site.domain), 0o644)?;
+        give(&path, owner, site.mode)?;
     }
     Ok(())
 }
@@ -89,11 +91,10 @@ fn give(path: &Path, owner: Identity, mode: Mode) -> Result<(), InstallError> {
         .map_err(file_error("give away", path))
 }
 
-/// Writes a file that is not there yet; says whether it did.
-fn write_new(path: &Path, content: &str, mode: u32) -> Result<bool, InstallError> {
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, content: &str, mode: u32) -> Result<(), InstallError> {
     if path.exists() {
-        return Ok(false);
+        return Ok(());
     }
-    os::file::replace(path, content.as_bytes(), mode).map_err(file_error("write", path))?;
-    Ok(true)
+    os::file::replace(path, content.as_bytes(), mode).map_err(file_error("write", path))
 }

@@ -39,7 +39,7 @@ pub fn dkim_path(certs: &Path, domain: &str) -> PathBuf {
 fn certificate(site: &Site) -> Result<(), InstallError> {
     let path = site.home.certs().join("servercert.pem");
     if path.exists() {
-        return Ok(());
+        return give(site, &path);
     }
     let names = [
         site.hostname.to_string(),
@@ -54,7 +54,13 @@ fn dkim(site: &Site) -> Result<String, InstallError> {
     let keys = |error: &dyn std::fmt::Display| InstallError::Keys(error.to_string());
     let path = dkim_path(&site.home.certs(), site.domain.as_str());
     let key = match fs::read_to_string(&path) {
-        Ok(pem) => RsaPrivateKey::from_pkcs8_pem(&pem).map_err(|error| keys(&error))?,
+        Ok(pem) => {
+            give(site, &path)?;
+            RsaPrivateKey::from_pkcs8_pem(&pem).map_err(|error| {
+                let path = path.display();
+                keys(&format_args!("{path} is no PKCS#8 RSA key in PEM: {error}"))
+            })?
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, DKIM_BITS)
                 .map_err(|error| keys(&error))?;
@@ -75,6 +81,12 @@ fn dkim(site: &Site) -> Result<String, InstallError> {
 /// Writes a file that only the signer's user may read.
 fn secret(site: &Site, path: &Path, content: &[u8]) -> Result<(), InstallError> {
     os::file::replace(path, content, 0o600).map_err(file_error("write", path))?;
+    give(site, path)
+}
+
+/// Gives a file to the signer's user; again, because an interrupted
+/// quickstart may have made it and not given it away.
+fn give(site: &Site, path: &Path) -> Result<(), InstallError> {
     if site.mode == Mode::SingleUser {
         return Ok(());
     }

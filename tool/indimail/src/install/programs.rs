@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{InstallError, accounts, file_error, tree};
@@ -111,13 +111,31 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
     ),
 ];
 
+fn binaries() -> impl Iterator<Item = &'static &'static str> {
+    PROGRAMS.iter().chain(FAMILIES.iter().map(|(name, _)| name))
+}
+
+/// Where the programs are copied from.
+fn source() -> Result<PathBuf, InstallError> {
+    let here = std::env::current_exe().map_err(file_error("find", "this program"))?;
+    Ok(here.parent().unwrap_or(Path::new(".")).to_owned())
+}
+
+/// Makes sure that all programs are there, before anything is changed.
+pub fn are_built() -> Result<(), InstallError> {
+    let source = source()?;
+    let missing = binaries()
+        .map(|name| source.join(name))
+        .find(|path| !path.exists());
+    missing.map_or(Ok(()), |path| Err(InstallError::NotBuilt(path)))
+}
+
 /// Copies all programs into `bin` and makes their names.
 pub fn install(site: &Site) -> Result<(), InstallError> {
-    let here = std::env::current_exe().map_err(file_error("find", "this program"))?;
-    let source = here.parent().unwrap_or(Path::new("."));
+    let source = source()?;
     let bin = site.home.bin();
     if source != bin {
-        for name in PROGRAMS.iter().chain(FAMILIES.iter().map(|(name, _)| name)) {
+        for name in binaries() {
             copy(&source.join(name), &bin.join(name))?;
         }
     }

@@ -47,7 +47,8 @@ pub const DIRECTORIES: &[Directory] = &[
     directory("mail", "indimail", "indimail", 0o755),
     directory("db", "indimail", "indimail", 0o700),
     directory("etc", "root", "indimail", 0o755),
-    directory("certs", "qcerts", "qcerts", 0o700),
+    // qmail-remote finds `tlshosts` in it by name; nobody else gets in.
+    directory("certs", "qcerts", "qmail", 0o710),
     directory("service", "root", "qmail", 0o755),
     directory("log", "root", "qmail", 0o755),
     directory("doc", "root", "qmail", 0o755),

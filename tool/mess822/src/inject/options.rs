@@ -12,6 +12,7 @@ Reads a message on standard input, repairs its header and queues it.
   -f sender  envelope sender; '' for none
   -n -N      print the message instead of queueing it; queue it
   -s         ignore Return-Path in the message
+Exit codes: 0 done, 100 never, 111 not now.
 ";
 
 /// Where recipients come from.

@@ -94,7 +94,9 @@ impl Arguments {
         };
         let quota = Quota::parse(&quota).map_err(|error| permanent(error.to_string()))?;
         // Before anybody types a password in vain.
-        refuse_existing(site, &self.domain)?;
+        if !is_aborted(site, &self.domain)? {
+            refuse_existing(site, &self.domain)?;
+        }
         let stored = match (&self.password, self.encrypted) {
             (Some(text), true) => PasswordOptions::encrypted(text)?,
             (None, true) => return Err(permanent("-e needs a password")),
@@ -133,6 +135,7 @@ fn add(site: &Site, work: &Work, arguments: &Arguments) -> Result<(), Exit> {
     make_parents(site)?;
     // The lock covers all control files: commands change them one by one.
     let table = assign::Assign::lock(&site.home.users()).map_err(|error| refused(&error))?;
+    take_back_aborted(site, &table, domain)?;
     refuse_existing(site, domain)?;
     let before = table.read().map_err(|error| refused(&error))?;
     let directory = site.home.domains().join(domain);
@@ -202,6 +205,26 @@ fn change<'a>(
     let before = Lines::read(control, name)?;
     undo.push(move || before.restore());
     body(&Lines::read(control, name)?)
+}
+
+/// Says whether an addition was cut off before mail was let in: the mark is
+/// there and `virtualdomains` does not have the domain. Once it has, the
+/// domain exists, whatever mark is left.
+fn is_aborted(site: &Site, domain: &str) -> Result<bool, Exit> {
+    let marker = site.home.domains().join(domain).join(ADDING);
+    let mapped = Lines::read(site.home.control(), "virtualdomains")?;
+    Ok(marker.exists() && !mapped.contains(&format!("{domain}:{domain}")))
+}
+
+/// Takes a cut-off addition out of users/assign; the caller holds its lock,
+/// so nobody is adding it now.
+fn take_back_aborted(site: &Site, table: &assign::Assign, domain: &str) -> Result<(), Exit> {
+    if is_aborted(site, domain)? {
+        table
+            .remove_domain(domain)
+            .map_err(|error| refused(&error))?;
+    }
+    Ok(())
 }
 
 /// The directories everything else is in; a bare ROOT is enough.

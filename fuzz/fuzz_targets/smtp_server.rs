@@ -1,0 +1,65 @@
+//! An SMTP client says anything; the server answers and never panics.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use policy::Hosts;
+use sasl::Mechanism;
+use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step, Tls};
+use wire::lookup::{Login, Reply};
+
+const NOW: Moment = Moment {
+    unix_seconds: 1_700_000_000,
+    random: [7; 16],
+};
+
+fn config() -> Arc<Config> {
+    Arc::new(Config {
+        host: "mx.test".into(),
+        greeting: vec![b"mx.test".to_vec()],
+        hops_max: 100,
+        message_bytes_max: 4096,
+        rcpthosts: Hosts::new(vec![b"local.test".to_vec()], None),
+        plaintext_auth: true,
+        complete_headers: true,
+        ..Config::default()
+    })
+}
+
+fuzz_target!(|input: &[u8]| {
+    let peer = Peer {
+        ip: "192.0.2.1".into(),
+        starttls: true,
+        mechanisms: vec![Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256],
+        ..Peer::default()
+    };
+    let mut session = Session::new(config(), peer, None);
+    let mut rest = input;
+    loop {
+        match session.step(&NOW) {
+            Step::Wait => {
+                // The first byte of each piece says how long it is.
+                let Some((&length, tail)) = rest.split_first() else {
+                    break;
+                };
+                let length = tail.len().min(usize::from(length)).min(session.room());
+                session.receive(&tail[..length]);
+                rest = &tail[length..];
+            }
+            Step::AskMailbox(_) => session.answer(Answer::Mailbox(Mailbox::Fine), &NOW),
+            Step::AskLogin(_) => {
+                session.answer(Answer::Login(Reply::Login(Login::Refused)), &NOW);
+            }
+            Step::AskPolicy(_) => session.answer(Answer::Policy(Some(config())), &NOW),
+            Step::Begin { .. } => session.answer(Answer::Begun, &NOW),
+            Step::Commit { .. } => session.answer(Answer::Queued { qp: 1 }, &NOW),
+            Step::StartTls => session.tls_started(Tls {
+                version: "TLSv1.3".into(),
+                cipher: "X".into(),
+            }),
+            Step::Close => break,
+            _ => {}
+        }
+    }
+});

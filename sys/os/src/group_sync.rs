@@ -1,0 +1,181 @@
+//! Making files of many threads durable together.
+//!
+//! A sync costs a commit of the file system's journal, whether it is for one
+//! file or for a hundred. Threads that need one at the same time share it:
+//! whoever comes while a sync runs waits for the next one, which one of them
+//! does for all. A thread that is alone syncs its own files only, so that a
+//! quiet system does not pay for what others left unwritten.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Failed syncs that are remembered for threads that have not asked yet.
+const FAILURES_MAX: usize = 64;
+
+/// Shares syncs of one file system between threads.
+#[derive(Debug)]
+pub struct GroupSync {
+    /// Opened once: the kernel tells each open file of an error once.
+    directory: File,
+    device: u64,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// A sync is running.
+    running: bool,
+    /// Syncs begun so far; the number of the newest.
+    begun: u64,
+    /// Number of the newest sync that ended.
+    ended: u64,
+    /// Threads that wait for a sync that has not begun.
+    waiting: usize,
+    /// The error numbers of shared syncs that failed.
+    failures: BTreeMap<u64, i32>,
+}
+
+impl GroupSync {
+    /// Shares syncs of the file system this directory is on.
+    pub fn on(directory: &Path) -> io::Result<Self> {
+        let directory = File::open(directory)?;
+        Ok(Self {
+            device: directory.metadata()?.dev(),
+            directory,
+            state: Mutex::default(),
+            ended: Condvar::new(),
+        })
+    }
+
+    /// Says whether a file is on that file system.
+    pub fn covers(&self, file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.dev() == self.device)
+    }
+
+    /// Makes everything durable that was written before the call. `alone`
+    /// does it for the caller's own files, when nobody else is about. An
+    /// error means that nobody knows what is on the disk: do not try again,
+    /// take back what was to be made durable.
+    ///
+    /// Content the kernel tried to write earlier and could not is told by
+    /// [`crate::file::check_written`], of each file, afterwards.
+    pub fn sync(&self, alone: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.running && state.waiting == 0 {
+            let number = begin(&mut state);
+            drop(state);
+            let result = alone();
+            self.end(&mut self.state(), number);
+            return result;
+        }
+        // The sync that runs may have begun before our last write.
+        let wanted = state.begun + 1;
+        state.waiting += 1;
+        while state.begun < wanted && state.running {
+            state = self
+                .ended
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.waiting -= 1;
+        if state.begun < wanted {
+            let number = begin(&mut state);
+            drop(state);
+            let result = crate::file::sync_file_system(&self.directory);
+            state = self.state();
+            if let Err(error) = &result {
+                let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
+                state.failures.insert(number, code);
+                if FAILURES_MAX < state.failures.len() {
+                    state.failures.pop_first();
+                }
+            }
+            self.end(&mut state, number);
+            return result;
+        }
+        while state.ended < wanted {
+            state = self
+                .ended
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        match state.failures.get(&wanted) {
+            Some(code) => Err(io::Error::from_raw_os_error(*code)),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&self, state: &mut State, number: u64) {
+        state.running = false;
+        state.ended = number;
+        self.ended.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The numbers stay true even when a thread panicked between them.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn begin(state: &mut State) -> u64 {
+    state.running = true;
+    state.begun += 1;
+    state.begun
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_during_a_sync_shares_the_next_one() {
+        const THREADS: usize = 16;
+        let directory = tempfile::tempdir().unwrap();
+        let group = GroupSync::on(directory.path()).unwrap();
+        let (runs, waits) = std::sync::mpsc::channel();
+        let shared = || panic!("nobody else is alone");
+        std::thread::scope(|scope| {
+            let group = &group;
+            scope.spawn(move || {
+                group.sync(|| {
+                    runs.send(()).unwrap();
+                    while group.state().waiting < THREADS {
+                        std::thread::yield_now();
+                    }
+                    Ok(())
+                })
+            });
+            waits.recv().unwrap();
+            for _ in 0..THREADS {
+                scope.spawn(move || group.sync(shared).unwrap());
+            }
+        });
+        let state = group.state();
+        assert_eq!((state.begun, state.ended, state.waiting), (2, 2, 0));
+    }
+
+    #[test]
+    fn a_thread_that_is_alone_syncs_its_own_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let group = GroupSync::on(directory.path()).unwrap();
+        let mut called = false;
+        group
+            .sync(|| {
+                called = true;
+                Ok(())
+            })
+            .unwrap();
+        assert!(called);
+        let refused = group.sync(|| Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(
+            group.sync(|| Ok(())).is_ok(),
+            "an error concerns its own call only"
+        );
+    }
+}
