@@ -140,3 +140,80 @@ impl Guest {
 async fn turn_away(mut stream: TcpStream, text: &[u8]) {
     let _ = tokio::time::timeout(REFUSAL_TIMEOUT, stream.write_all(text)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::open::bind_all;
+
+    fn house(places: usize, full: Full) -> House {
+        House {
+            program: "test",
+            places: Places::new(places),
+            full,
+            stop: watch::channel(false).0,
+            farewell: Duration::ZERO,
+        }
+    }
+
+    async fn said_to(address: SocketAddr) -> String {
+        let mut text = String::new();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn clients_of_both_families_get_in_one_after_the_other() {
+        let address = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
+        let mut sockets = bind_all("test", &[address("0.0.0.0", 0)]).unwrap();
+        let port = sockets[0].local_addr().unwrap().port();
+        let more = [address("0.0.0.0", 0), address("::", port)];
+        sockets.extend(bind_all("test", &more).unwrap());
+        // One place, three listeners: none keeps it while nobody comes.
+        let serving = tokio::spawn(house(1, Full::Wait).serve(sockets, |guest| async move {
+            let Guest {
+                mut stream,
+                peer,
+                place,
+                ..
+            } = guest;
+            let text = peer.ip().to_string();
+            let _ = stream.write_all(text.as_bytes()).await;
+            drop((stream, place));
+        }));
+        for _ in 0..3 {
+            assert_eq!(said_to(address("127.0.0.1", port)).await, "127.0.0.1");
+            // A host without IPv6 has one listener less.
+            if std::net::TcpStream::connect(("::1", port)).is_ok() {
+                assert_eq!(said_to(address("::1", port)).await, "::1");
+            }
+        }
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn one_too_many_is_told_so() {
+        let local = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0);
+        let sockets = bind_all("test", &[local]).unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        let house = house(1, Full::Refuse(b"no"));
+        let serving = tokio::spawn(house.serve(sockets, |guest| async move {
+            let Guest {
+                mut stream, place, ..
+            } = guest;
+            let _ = stream.write_all(b"yes").await;
+            // Until the client leaves.
+            let _ = stream.read(&mut [0]).await;
+            drop(place);
+        }));
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.read_exact(&mut [0; 3]).await.unwrap();
+        assert_eq!(said_to(address).await, "no");
+        serving.abort();
+    }
+}

@@ -19,6 +19,6 @@ pub use handshake::Handshakes;
 pub use house::{Full, Guest, House};
 pub use lookup::{Inlookup, Lookup, Pipe, Secrets};
 pub use open::{OpenError, open, raise_descriptor_limit};
-pub use options::{Options, TlsMode};
+pub use options::{Options, TlsMode, Value};
 pub use places::{Place, Places};
 pub use visit::{End, Visit};

@@ -37,14 +37,25 @@ impl run::Fatal for OpenError {}
 
 /// Binds what `--listen` names, raises the limit of descriptors and, when
 /// started as root, becomes `--user` for good.
-///
+pub fn open(program: &'static str, options: &Options) -> Result<Vec<TcpListener>, OpenError> {
+    let listeners = bind_all(program, &options.listen)?;
+    raise_descriptor_limit();
+    if is_root() {
+        Account::by_name(&options.user)?.identity.assume()?;
+    }
+    Ok(listeners)
+}
+
 /// A wildcard address of a family this kernel does not have is left out with a
 /// warning as long as another one is there: a host that lost IPv6 still takes
 /// mail.
-pub fn open(program: &'static str, options: &Options) -> Result<Vec<TcpListener>, OpenError> {
+pub(crate) fn bind_all(
+    program: &'static str,
+    addresses: &[SocketAddr],
+) -> Result<Vec<TcpListener>, OpenError> {
     let mut listeners = Vec::new();
     let mut missing = None;
-    for &address in &options.listen {
+    for &address in addresses {
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
             Err(Errno::EAFNOSUPPORT) if address.ip().is_unspecified() => missing = Some(address),
@@ -52,20 +63,14 @@ pub fn open(program: &'static str, options: &Options) -> Result<Vec<TcpListener>
         }
     }
     match missing {
-        Some(address) if listeners.is_empty() => {
-            return Err(failed(address, Errno::EAFNOSUPPORT));
+        Some(address) if listeners.is_empty() => Err(failed(address, Errno::EAFNOSUPPORT)),
+        Some(address) => {
+            let text = format!("not listening on {address}: this host has no such network");
+            run::warn(program, &text);
+            Ok(listeners)
         }
-        Some(address) => run::warn(
-            program,
-            &format!("not listening on {address}: no such network"),
-        ),
-        None => {}
+        None => Ok(listeners),
     }
-    raise_descriptor_limit();
-    if is_root() {
-        Account::by_name(&options.user)?.identity.assume()?;
-    }
-    Ok(listeners)
 }
 
 fn failed(address: SocketAddr, errno: Errno) -> OpenError {
@@ -123,10 +128,9 @@ mod tests {
     #[test]
     fn a_taken_port_is_named() {
         let taken = bind_one(address("127.0.0.1", 0)).unwrap();
-        let mut options = Options::new("nobody");
-        options.listen.push(taken.local_addr().unwrap());
-        let error = run::chain(&open("test", &options).unwrap_err());
-        assert!(error.contains(&options.listen[0].to_string()), "{error}");
+        let address = taken.local_addr().unwrap();
+        let error = run::chain(&bind_all("test", &[address]).unwrap_err());
+        assert!(error.contains(&address.to_string()), "{error}");
         assert!(error.contains("in use"), "{error}");
     }
 }

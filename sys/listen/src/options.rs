@@ -1,5 +1,6 @@
 //! The arguments that all network daemons have.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use run::{Exit, PERMANENT};
@@ -14,6 +15,9 @@ pub enum TlsMode {
     /// Never.
     None,
 }
+
+/// Where the value of an argument is to be had.
+pub type Value<'a> = &'a mut dyn FnMut() -> Result<String, Exit>;
 
 /// `--listen`, `--tls` and `--user`.
 #[derive(Debug, Eq, PartialEq)]
@@ -34,6 +38,33 @@ impl Options {
             tls: TlsMode::Starttls,
             user: user.to_owned(),
         }
+    }
+
+    /// Reads a whole command line. An argument that not every daemon has goes
+    /// to `own`, with a way to its value; it says whether it knows it. False
+    /// when help is asked for.
+    pub fn parse(
+        &mut self,
+        mut arguments: impl Iterator<Item = OsString>,
+        mut own: impl FnMut(&str, Value<'_>) -> Result<bool, Exit>,
+    ) -> Result<bool, Exit> {
+        while let Some(name) = arguments.next() {
+            let name = name.to_string_lossy().into_owned();
+            if name == "--help" || name == "-h" {
+                return Ok(false);
+            }
+            let mut value = || {
+                let value = arguments.next().and_then(|value| value.into_string().ok());
+                value.ok_or_else(|| wrong(format!("{name} needs a value")))
+            };
+            if !self.take(&name, &mut value)? && !own(&name, &mut value)? {
+                return Err(wrong(format!("unknown argument {name}")));
+            }
+        }
+        if self.listen.is_empty() {
+            return Err(wrong("nothing to listen on; give --listen".to_owned()));
+        }
+        Ok(true)
     }
 
     /// Takes one argument, for whose value it asks; says whether it was one
@@ -79,29 +110,35 @@ fn wrong(text: String) -> Exit {
 mod tests {
     use super::*;
 
-    fn take(name: &str, value: &str) -> Result<Options, Exit> {
+    fn parse(line: &str) -> Result<Option<Options>, Exit> {
         let mut options = Options::new("nobody");
-        let taken = options.take(name, || Ok(value.to_owned()))?;
-        assert_eq!(taken, name != "--frob");
-        Ok(options)
+        let words = line.split(' ').map(OsString::from);
+        let complete = options.parse(words, |name, value| match name {
+            "--size" => value().map(|size| size == "9"),
+            _ => Ok(false),
+        })?;
+        Ok(complete.then_some(options))
     }
 
     #[test]
     fn addresses_and_modes() {
-        let options = take("--listen", "[::1]:143").unwrap();
-        assert_eq!(options.listen, ["[::1]:143".parse().unwrap()]);
-        assert_eq!(take("--tls", "none").unwrap().tls, TlsMode::None);
-        assert_eq!(take("--user", "joe").unwrap().user, "joe");
-        assert_eq!(take("--frob", "x").unwrap(), Options::new("nobody"));
+        let line = "--listen 127.0.0.1:143 --size 9 --listen [::1]:143 --tls none --user joe";
+        let options = parse(line).unwrap().unwrap();
+        assert_eq!(options.listen.len(), 2);
+        assert_eq!((options.tls, &*options.user), (TlsMode::None, "joe"));
+        assert!(parse("--help").unwrap().is_none());
     }
 
     #[test]
     fn mistakes_are_named() {
-        for (name, value, word) in [
-            ("--listen", "143", "0.0.0.0:25"),
-            ("--tls", "maybe", "maybe"),
+        for (line, word) in [
+            ("--tls none", "--listen"),
+            ("--listen", "needs a value"),
+            ("--listen 143", "0.0.0.0:25"),
+            ("--tls maybe", "maybe"),
+            ("--frob", "--frob"),
         ] {
-            let error = take(name, value).unwrap_err();
+            let error = parse(line).unwrap_err();
             assert_eq!(error.code, PERMANENT);
             assert!(error.text.contains(word), "{}", error.text);
         }

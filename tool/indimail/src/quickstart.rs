@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
@@ -147,7 +147,12 @@ fn lock(site: &Site) -> Result<os::file::Lock, Box<dyn std::error::Error>> {
 fn ports_are_free(site: &Site) -> Result<(), Box<dyn std::error::Error>> {
     for port in SERVICES.iter().filter_map(services::Service::standard_port) {
         let port = site.port(port);
-        TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(|error| {
+        let four = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).map(drop);
+        let both = four.and_then(|()| match services::has_ipv6() {
+            true => TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).map(drop),
+            false => Ok(()),
+        });
+        both.map_err(|error| {
             let hint = match error.kind() {
                 std::io::ErrorKind::AddrInUse => {
                     "another program uses it; stop that, or choose other ports with --port-base"

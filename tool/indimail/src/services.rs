@@ -230,7 +230,7 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
 }
 
 /// Says whether this host knows IPv6.
-fn has_ipv6() -> bool {
+pub fn has_ipv6() -> bool {
     UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
