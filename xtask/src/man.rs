@@ -65,8 +65,14 @@ pub fn breaches(root: &Path) -> Result<Vec<String>, String> {
 /// The programs of the tables; the binaries behind the links have no page of
 /// their own.
 fn names(source: &str) -> BTreeSet<&str> {
-    let tables = source.split("/// Copies all programs").next();
-    let words = tables.unwrap_or_default().split('"').skip(1).step_by(2);
+    let table = |name: &str| {
+        let begin = source.find(&format!("const {name}:"));
+        let rest = begin.map_or("", |at| &source[at..]);
+        rest.split("];").next().unwrap_or_default()
+    };
+    let words = ["PROGRAMS", "FAMILIES"]
+        .into_iter()
+        .flat_map(|name| table(name).split('"').skip(1).step_by(2));
     words.filter(|name| !name.ends_with("-tools")).collect()
 }
 
@@ -76,8 +82,9 @@ mod tests {
 
     #[test]
     fn names_are_those_of_both_tables() {
-        let source = "PROGRAMS = &[\"signer\"]; (\"svc-tools\", &[\"svc\", \"svok\"])\n\
-                      /// Copies all programs into `bin`\n fn f() { \"x\" }";
+        let source = "const PROGRAMS: &[&str] = &[\"signer\"];\n\
+                      const FAMILIES: &[_] = &[(\"svc-tools\", &[\"svc\", \"svok\"])];\n\
+                      fn f() { \"x\" }";
         let found: Vec<&str> = names(source).into_iter().collect();
         assert_eq!(found, ["signer", "svc", "svok"]);
     }

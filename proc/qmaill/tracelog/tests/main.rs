@@ -10,7 +10,7 @@ use wire::trace::{Event, Kind, TraceId};
 fn events_become_lines_and_term_ends_it() {
     let directory = tempfile::tempdir().unwrap();
     let home = Home::at(directory.path());
-    std::fs::create_dir(home.run()).unwrap();
+    std::fs::create_dir_all(home.run().join("trace")).unwrap();
     // Root's collector becomes another user; `nobody` stands for qmaill here.
     let user: &[&str] = if os::account::is_root() {
         &["--user", "nobody"]
