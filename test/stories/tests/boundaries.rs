@@ -62,7 +62,8 @@ const PROGRAMS: &[(&str, Promise)] = &[
     ),
     (
         "qmail-queued",
-        promise("qmailq", "qmail", true, &["queue/queue1/lock/trigger"]),
+        // The queue's directory, to sync its file system.
+        promise("qmailq", "qmail", true, &["queue/queue1"]),
     ),
     ("qmail-rspawn", promise("qmailr", "qmail", true, &[])),
     (
@@ -80,7 +81,8 @@ const PROGRAMS: &[(&str, Promise)] = &[
     ("tracelog", promise("qmaill", "nofiles", true, &[])),
     (
         "vdeliverd",
-        promise("indimail", "indimail", true, &["db/", "users/cdb"]),
+        // The directory of all mail, to sync its file system.
+        promise("indimail", "indimail", true, &["db/", "users/cdb", "mail"]),
     ),
     (
         "vdeliverd --companion",

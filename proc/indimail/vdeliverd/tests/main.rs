@@ -281,8 +281,12 @@ fn without_its_companion_the_service_starts_anew() {
     let mut world = World::new(1);
     let service = world.service.as_mut().unwrap();
     let id = service.id();
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-    let companion = children.trim().parse().unwrap();
+    let children = || fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    // It listens before its companion runs.
+    while children().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let companion = children().trim().parse().unwrap();
     os::signal::send(companion, os::signal::Signal::SIGKILL).unwrap();
     assert_eq!(service.wait().unwrap().code(), Some(111));
 }
