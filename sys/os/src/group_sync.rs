@@ -21,6 +21,8 @@ const FAILURES_MAX: usize = 64;
 pub struct GroupSync {
     /// Opened once: the kernel tells each open file of an error once.
     directory: File,
+    /// Makes everything on the file system durable; tests let it fail.
+    together: fn(&File) -> io::Result<()>,
     device: u64,
     state: Mutex<State>,
     ended: Condvar,
@@ -47,6 +49,7 @@ impl GroupSync {
         Ok(Self {
             device: directory.metadata()?.dev(),
             directory,
+            together: crate::file::sync_file_system,
             state: Mutex::default(),
             ended: Condvar::new(),
         })
@@ -86,7 +89,7 @@ impl GroupSync {
         if state.begun < wanted {
             let number = begin(&mut state);
             drop(state);
-            let result = crate::file::sync_file_system(&self.directory);
+            let result = (self.together)(&self.directory);
             state = self.state();
             if let Err(error) = &result {
                 let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
@@ -132,16 +135,14 @@ fn begin(state: &mut State) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn whoever_comes_during_a_sync_shares_the_next_one() {
-        const THREADS: usize = 16;
-        let directory = tempfile::tempdir().unwrap();
-        let group = GroupSync::on(directory.path()).unwrap();
+    const THREADS: usize = 16;
+
+    /// Lets many threads come while one syncs alone; what each was told.
+    fn crowd(group: &GroupSync) -> Vec<io::Result<()>> {
         let (runs, waits) = std::sync::mpsc::channel();
         let shared = || panic!("nobody else is alone");
         std::thread::scope(|scope| {
-            let group = &group;
-            scope.spawn(move || {
+            let first = scope.spawn(move || {
                 group.sync(|| {
                     runs.send(()).unwrap();
                     while group.state().waiting < THREADS {
@@ -151,12 +152,42 @@ mod tests {
                 })
             });
             waits.recv().unwrap();
-            for _ in 0..THREADS {
-                scope.spawn(move || group.sync(shared).unwrap());
-            }
-        });
+            let others: Vec<_> = (0..THREADS)
+                .map(|_| scope.spawn(move || group.sync(shared)))
+                .collect();
+            first.join().unwrap().unwrap();
+            others
+                .into_iter()
+                .map(|other| other.join().unwrap())
+                .collect()
+        })
+    }
+
+    #[test]
+    fn whoever_comes_during_a_sync_shares_the_next_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let group = GroupSync::on(directory.path()).unwrap();
+        assert!(crowd(&group).iter().all(Result::is_ok));
         let state = group.state();
         assert_eq!((state.begun, state.ended, state.waiting), (2, 2, 0));
+    }
+
+    #[test]
+    fn a_shared_sync_that_fails_is_a_failure_for_everybody_who_shared_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut group = GroupSync::on(directory.path()).unwrap();
+        group.together = |_| Err(io::Error::from_raw_os_error(nix::libc::EIO));
+        let told = crowd(&group);
+        let failed = |result: &io::Result<()>| {
+            let code = result.as_ref().err().and_then(io::Error::raw_os_error);
+            code == Some(nix::libc::EIO)
+        };
+        assert!(told.len() == THREADS && told.iter().all(failed));
+        group.together = |_| Ok(());
+        assert!(
+            crowd(&group).iter().all(Result::is_ok),
+            "later ones are not to blame"
+        );
     }
 
     #[test]
