@@ -47,9 +47,11 @@ pub fn prepare(command: &mut Command, setup: Setup) {
     let descriptors = setup.descriptors;
     let new_session = setup.new_session;
     let last_signal = setup.signal_when_parent_ends;
-    let parent = nix::unistd::getpid();
+    // What the parent must be then: this process, or after an exec without a
+    // fork the parent it has now.
+    let (this, parent_of_this) = (nix::unistd::getpid(), nix::unistd::getppid());
     // SAFETY: between fork and exec only async-signal-safe calls are made:
-    // sigprocmask, setsid, prctl, getppid, fcntl and dup2 on numbers; nothing
+    // sigprocmask, setsid, prctl, getpid, getppid, fcntl and dup2 on numbers; nothing
     // allocates.
     unsafe {
         command.pre_exec(move || {
@@ -63,6 +65,10 @@ pub fn prepare(command: &mut Command, setup: Setup) {
                     return Err(io::Error::last_os_error());
                 }
                 // It may have ended before we asked to be told.
+                let parent = match nix::unistd::getpid() == this {
+                    true => parent_of_this,
+                    false => this,
+                };
                 if nix::unistd::getppid() != parent {
                     return Err(io::ErrorKind::NotConnected.into());
                 }
@@ -70,6 +76,18 @@ pub fn prepare(command: &mut Command, setup: Setup) {
             place(&descriptors)
         });
     }
+}
+
+/// What this process gets when its parent ends, if that was asked for. The
+/// kernel forgets it when a process changes its user.
+pub fn signal_when_parent_ends() -> Option<nix::sys::signal::Signal> {
+    let mut number: nix::libc::c_int = 0;
+    // SAFETY: the kernel writes one int to where it is told.
+    let result = unsafe { nix::libc::prctl(nix::libc::PR_GET_PDEATHSIG, &raw mut number) };
+    if result == -1 {
+        return None;
+    }
+    nix::sys::signal::Signal::try_from(number).ok()
 }
 
 /// Puts each descriptor on its number, in an order-independent way: first all

@@ -56,7 +56,13 @@ impl Children {
             }
             let mut command = Command::new(&self.program);
             command.args(&self.arguments).env("QUEUEDIR", &child.queue);
-            prepare(&mut command, Setup::default());
+            // A qmail-send whose qmail-daemon was killed holds the queue's
+            // lock, and the next one could not start.
+            let setup = Setup {
+                signal_when_parent_ends: Some(Signal::SIGTERM),
+                ..Setup::default()
+            };
+            prepare(&mut command, setup);
             let queue = child.queue.display();
             match command.spawn() {
                 Ok(process) => {

@@ -163,6 +163,8 @@ impl Starter {
         let setup = Setup {
             descriptors,
             identity: Some(ids.send),
+            // Changing the user takes away what qmail-daemon asked for.
+            signal_when_parent_ends: os::child::signal_when_parent_ends(),
             ..Setup::default()
         };
         let mut send = self.program("qmail-send", &self.queue);

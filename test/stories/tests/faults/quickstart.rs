@@ -258,3 +258,23 @@ fn a_tree_that_somebody_else_runs_is_named_by_quickstart() {
     assert!(ran.code != 0 && said, "{}", ran.err);
     svscan.stop(SOON);
 }
+
+#[test]
+fn a_killed_qmail_daemon_leaves_no_qmail_send_behind() {
+    let server = Installation::start("example.org");
+    let status = server.root().join("service/qmail-send.25/supervise/status");
+    let daemon = || u32::from_le_bytes(fs::read(&status).unwrap()[12..16].try_into().unwrap());
+    let of_daemon = |pid: u32| run(Command::new("pgrep").args(["-P", &pid.to_string()]), b"").out;
+    wait_for("qmail-send", SOON, || !of_daemon(daemon()).is_empty());
+    let (before, send) = (daemon(), of_daemon(daemon()));
+    kill(&before.to_string());
+    let left = format!("/proc/{}/exe", send.trim());
+    wait_for("the old qmail-send to end", SOON, || {
+        fs::read_link(&left).is_err()
+    });
+    accepted(&self::send(&server, "after"));
+    server.wait_for_messages("ann", 1);
+    wait_for("a new one", SOON, || {
+        !matches!(daemon(), 0) && daemon() != before && !of_daemon(daemon()).is_empty()
+    });
+}
