@@ -108,7 +108,7 @@ fn test() -> Outcome {
     ]))?;
     // The stories start the programs themselves, so all must be there.
     run(&mut cargo(&["build", "--workspace", "--bins"]))?;
-    run(&mut cargo(&["test", "--workspace"]))
+    run(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
 fn bench(arguments: &[String]) -> Outcome {

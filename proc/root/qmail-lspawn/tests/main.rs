@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use os::account::Identity;
@@ -59,6 +59,13 @@ fn installation() -> tempfile::TempDir {
     own(root);
     fs::write(root.join("mess/7/30"), "hello\n").unwrap();
     own(&root.join("mess/7/30"));
+    // Nobody may not reach where cargo builds. Another process copies: what
+    // this one has open for writing, a child of another test may keep open.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_qmail-lspawn"))
+        .arg(root.join("bin"))
+        .status();
+    assert!(copied.unwrap().success());
     let local = root.join("bin/qmail-local");
     fs::write(&local, LOCAL).unwrap();
     fs::set_permissions(&local, fs::Permissions::from_mode(0o755)).unwrap();
@@ -81,8 +88,7 @@ fn installation() -> tempfile::TempDir {
 
 impl Spawner {
     fn start(directory: tempfile::TempDir) -> Self {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_qmail-lspawn"));
-        let mut command = Command::new(program);
+        let mut command = Command::new(directory.path().join("bin/qmail-lspawn"));
         command
             .arg("./Maildir/")
             .current_dir(directory.path().join("mess"))
