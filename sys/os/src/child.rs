@@ -37,8 +37,22 @@ pub struct Setup {
     pub signal_when_parent_ends: Option<nix::sys::signal::Signal>,
 }
 
+/// What a program started by `nohup`, or from a shell's background, may have
+/// inherited as ignored.
+const SIGNALS_RESET: [nix::libc::c_int; 8] = [
+    nix::libc::SIGHUP,
+    nix::libc::SIGINT,
+    nix::libc::SIGQUIT,
+    nix::libc::SIGTERM,
+    nix::libc::SIGALRM,
+    nix::libc::SIGCHLD,
+    nix::libc::SIGUSR1,
+    nix::libc::SIGUSR2,
+];
+
 /// Prepares a command: after this, `spawn` or `exec` on it does what
-/// [`Setup`] says. All signals are unblocked in the child.
+/// [`Setup`] says. In the child no signal is blocked, and those that programs
+/// are told things with are not ignored.
 pub fn prepare(command: &mut Command, setup: Setup) {
     if let Some(identity) = setup.identity.filter(|_| crate::account::is_root()) {
         // The standard library drops supplementary groups before the user.
@@ -51,10 +65,13 @@ pub fn prepare(command: &mut Command, setup: Setup) {
     // fork the parent it has now.
     let (this, parent_of_this) = (nix::unistd::getpid(), nix::unistd::getppid());
     // SAFETY: between fork and exec only async-signal-safe calls are made:
-    // sigprocmask, setsid, prctl, getpid, getppid, fcntl and dup2 on numbers; nothing
-    // allocates.
+    // sigprocmask, signal, setsid, prctl, getpid, getppid, fcntl and dup2 on
+    // numbers; nothing allocates.
     unsafe {
         command.pre_exec(move || {
+            for signal in SIGNALS_RESET {
+                nix::libc::signal(signal, nix::libc::SIG_DFL);
+            }
             SigSet::empty().thread_set_mask()?;
             if new_session {
                 nix::libc::setsid();

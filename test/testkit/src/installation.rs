@@ -72,6 +72,9 @@ impl Builder {
             domain: domain.to_owned(),
             unprivileged,
         };
+        if unprivileged {
+            setup.copy_programs();
+        }
         run(setup.quickstart().arg("--no-start"), b"").good();
         setup
     }
@@ -138,8 +141,31 @@ impl Builder {
         command
     }
 
+    /// Where quickstart and what it installs are taken from.
+    fn programs(&self) -> PathBuf {
+        if self.unprivileged {
+            self.directory.path().join("programs")
+        } else {
+            crate::built_programs()
+        }
+    }
+
+    /// An ordinary user may not reach where cargo builds.
+    fn copy_programs(&self) {
+        fs::create_dir(self.programs()).expect("a directory");
+        let built = fs::read_dir(crate::built_programs()).expect("programs");
+        for entry in built.map(|entry| entry.expect("an entry")) {
+            let is_program = entry.file_type().is_ok_and(|kind| kind.is_file())
+                && !entry.file_name().to_string_lossy().contains('.');
+            let to = self.programs().join(entry.file_name());
+            if is_program && fs::hard_link(entry.path(), &to).is_err() {
+                run(Command::new("cp").arg(entry.path()).arg(to), b"").good();
+            }
+        }
+    }
+
     fn quickstart(&self) -> Command {
-        let mut command = self.as_user(crate::built_programs().join("indimail"));
+        let mut command = self.as_user(self.programs().join("indimail"));
         command
             .arg("quickstart")
             .arg(&self.domain)

@@ -22,7 +22,10 @@ impl Supervised {
         for (name, content) in files.iter().chain(&[("run", run)]) {
             script(&directory.path().join(name), content);
         }
-        let child = Command::new(env!("CARGO_BIN_EXE_supervise"))
+        // As nohup starts it: services must get their signals all the same.
+        let child = Command::new("sh")
+            .args(["-c", "trap '' HUP; exec \"$0\" \"$1\""])
+            .arg(env!("CARGO_BIN_EXE_supervise"))
             .arg(directory.path())
             .stderr(Stdio::null())
             .spawn()
