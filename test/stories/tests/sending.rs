@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use testkit::{Installation, USER_PASSWORD, run};
+use testkit::{Builder, Installation, USER_PASSWORD, run};
 
 use crate::talk::Talk;
 
@@ -47,6 +47,41 @@ fn a_user_sends_with_every_mechanism_over_tls() {
         server.wait_for_messages("postmaster", n + 1);
     }
 }
+
+/// It needs passwords that can be read back, so it takes two decisions of the
+/// administrator: the control file, and `-C` for each user.
+#[test]
+fn cram_md5_works_for_those_who_asked_for_it() {
+    let setup = Builder::new("example.org");
+    setup.add_user("bob").control("cram_md5", "1\n");
+    let add = ["-C", "ann@example.org", USER_PASSWORD];
+    run(setup.tool("vadduser").args(add), b"").good();
+    let server = setup.start();
+    let send = |user| {
+        let mut options = vec!["--tls", "--auth", "CRAM-MD5", "--from", user];
+        options.extend(["--auth-user", user, "--auth-password", USER_PASSWORD]);
+        swaks(&server, 587, &options)
+    };
+    let ran = send("ann@example.org").good();
+    assert!(ran.out.contains("AUTH CRAM-MD5"), "{}", ran.out);
+    server.wait_for_messages("postmaster", 1);
+    let ran = send("bob@example.org");
+    assert!(ran.out.contains("535"), "{}", ran.out);
+
+    let mut python = Command::new("python3");
+    python.arg("-c").arg(READ_WITH_CRAM_MD5);
+    python.args([&server.port(993).to_string(), USER_PASSWORD]);
+    assert_eq!(run(&mut python, b"").good().out, "OK\n");
+}
+
+const READ_WITH_CRAM_MD5: &str = "
+import imaplib, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+box = imaplib.IMAP4_SSL('127.0.0.1', int(sys.argv[1]), ssl_context=context)
+code, _ = box.login_cram_md5('ann@example.org', sys.argv[2])
+print(code)
+";
 
 #[test]
 fn a_wrong_password_is_refused_and_the_message_too() {
