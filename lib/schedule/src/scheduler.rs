@@ -71,6 +71,12 @@ pub enum JobEnd {
         /// Until then.
         next: i64,
     },
+    /// Some are left; when the message is due is for the driver to remember
+    /// ([`Scheduler::hand_over`]).
+    HandedOver {
+        /// Unix time of the next try.
+        next: i64,
+    },
 }
 
 /// A delivery that runs.
@@ -152,6 +158,8 @@ struct Job {
     is_last_attempt: bool,
     /// Some recipient has to be tried again.
     leaves_some: bool,
+    /// What is left does not go back into the due queue.
+    is_handed_over: bool,
     /// The pass, while it reads, and each running delivery.
     references: usize,
 }
@@ -254,11 +262,19 @@ impl Scheduler {
                 next: next_attempt(channel, birth, now),
                 is_last_attempt: is_expired(birth, now, lifetime_seconds),
                 leaves_some: false,
+                is_handed_over: false,
                 references: 1,
             },
         );
         self.lane(channel).pass = Some(job);
         job
+    }
+
+    /// What a job leaves is the driver's: it will add the message again.
+    pub fn hand_over(&mut self, job: JobId) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.is_handed_over = true;
+        }
     }
 
     /// The recipients of the message cannot be opened now.
@@ -438,11 +454,14 @@ impl Scheduler {
     fn close(&mut self, job: JobId) -> Option<Step> {
         let state = self.jobs.remove(&job)?;
         let (channel, id) = (state.channel, state.id);
-        let end = if state.leaves_some {
-            self.add(channel, id, state.next);
-            JobEnd::Requeued { next: state.next }
-        } else {
-            JobEnd::Done
+        let next = state.next;
+        let end = match (state.leaves_some, state.is_handed_over) {
+            (false, _) => JobEnd::Done,
+            (true, true) => JobEnd::HandedOver { next },
+            (true, false) => {
+                self.add(channel, id, next);
+                JobEnd::Requeued { next }
+            }
         };
         Some(Step::Close {
             job,

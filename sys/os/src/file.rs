@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::Mode;
+use nix::sys::time::TimeSpec;
 
 /// Makes the entries of a directory durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
@@ -77,6 +78,12 @@ fn sync_range(file: &File, flags: nix::libc::c_uint) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Sets when a file was last changed, Unix time.
+pub fn set_mtime(file: &File, time: i64) -> io::Result<()> {
+    let time = TimeSpec::new(time, 0);
+    Ok(nix::sys::stat::futimens(file, &TimeSpec::UTIME_OMIT, &time)?)
 }
 
 /// Bytes a user other than root can still write to the file system of `path`.

@@ -10,24 +10,41 @@ use crate::pipes::Pipe;
 
 /// Commands on their way.
 #[derive(Debug, Default)]
-pub struct Cleaner(VecDeque<u64>);
+pub struct Cleaner(VecDeque<Command>);
 
 impl Cleaner {
     /// Asks for a message's text to be removed.
     pub fn remove(&mut self, pipe: &mut Pipe, id: u64) {
-        self.0.push_back(id);
-        pipe.send(&Command::Message(id).to_bytes());
+        self.ask(pipe, Command::Message(id));
     }
 
-    /// Takes the answers that arrived.
-    pub fn answers(&mut self, pipe: &mut Pipe, log: &mut Log) {
+    /// Asks for a message's envelope to be removed.
+    pub fn remove_envelope(&mut self, pipe: &mut Pipe, id: u64) {
+        self.ask(pipe, Command::Todo(id));
+    }
+
+    fn ask(&mut self, pipe: &mut Pipe, command: Command) {
+        self.0.push_back(command);
+        pipe.send(&command.to_bytes());
+    }
+
+    /// Takes the answers that arrived; the envelopes that are gone (`true`)
+    /// or could not be removed (`false`).
+    pub fn answers(&mut self, pipe: &mut Pipe, log: &mut Log) -> Vec<(u64, bool)> {
+        let mut envelopes = Vec::new();
         for byte in pipe.take_all(|input| Some((*input.first()?, 1))) {
-            let Some(id) = self.0.pop_front() else { return };
-            if Answer::from_byte(byte) != Answer::Done {
+            let is_done = Answer::from_byte(byte) == Answer::Done;
+            match self.0.pop_front() {
+                Some(Command::Todo(id)) => envelopes.push((id, is_done)),
                 // The sweep meets it again.
-                log.warning(&format!("qmail-clean unable to clean up mess/{id}"));
+                Some(Command::Message(id)) if !is_done => {
+                    log.warning(&format!("qmail-clean unable to clean up mess/{id}"));
+                }
+                Some(Command::Message(_)) => {}
+                None => break,
             }
         }
+        envelopes
     }
 
     /// Nothing is on its way.

@@ -3,9 +3,10 @@
 
 mod finish;
 mod listen;
+mod singles;
 mod steps;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use os::file::Lock;
@@ -13,7 +14,7 @@ use os::signal::{Signal, Signals};
 use queue::Layout;
 use run::{Home, Settings, Tracer};
 use schedule::{Channel, JobId, Scheduler};
-use wire::todo::Order;
+use wire::todo::{Order, Single};
 
 use crate::PROGRAM;
 use crate::cleaner::Cleaner;
@@ -46,6 +47,10 @@ pub struct Daemon {
     _mutex: Lock,
     scheduler: Scheduler,
     open: BTreeMap<JobId, OpenMessage>,
+    /// Messages with one recipient that wait for their first try.
+    singles: BTreeMap<u64, Single>,
+    /// Such messages, delivered, whose envelopes could not be removed.
+    delivered: BTreeSet<u64>,
     cleaner: Cleaner,
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
@@ -79,6 +84,8 @@ impl Daemon {
             signals,
             _mutex: mutex,
             open: BTreeMap::new(),
+            singles: BTreeMap::new(),
+            delivered: BTreeSet::new(),
             cleaner: Cleaner::default(),
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
@@ -99,7 +106,7 @@ impl Daemon {
             let held = self.controls.held[channel.index()];
             self.scheduler.hold(channel, held, now);
         }
-        self.pipes.todo.send(&[Order::Start.to_byte()]);
+        self.order(Order::Start);
         self.status(&mut log);
         loop {
             let now = os::clock::unix_seconds();
@@ -153,7 +160,7 @@ impl Daemon {
                 Signal::SIGALRM => {
                     self.scheduler.run_all(now);
                     // Messages that qmail-todo left alone too.
-                    self.pipes.todo.send(&[Order::Reread.to_byte()]);
+                    self.order(Order::Reread);
                 }
                 Signal::SIGHUP => self.reread(now, log),
                 _ => {}
@@ -171,7 +178,7 @@ impl Daemon {
         if !self.stopping {
             self.stopping = true;
             self.scheduler.stop();
-            self.pipes.todo.send(&[Order::Exit.to_byte()]);
+            self.order(Order::Exit);
             self.status(log);
         }
     }
@@ -190,7 +197,7 @@ impl Daemon {
                 log.line(|lines| lines.other(&format!("{channel} deliveries {what}")));
             }
         }
-        self.pipes.todo.send(&[Order::Reread.to_byte()]);
+        self.order(Order::Reread);
         self.status(log);
     }
 

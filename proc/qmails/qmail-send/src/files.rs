@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
-use queue::{Info, Layout, RecordReader};
+use queue::{Info, Layout, OwnedRecord, RecordReader};
 use schedule::{Channel, Scheduler};
+use wire::todo::Single;
 use wire::trace::TraceId;
 
 /// A message on a channel while its job lasts.
@@ -20,7 +21,43 @@ pub struct OpenMessage {
     /// Its trace, if it has one.
     pub trace: Option<TraceId>,
     /// Its recipients; closed when they are all read.
-    pub recipients: Option<RecordReader>,
+    pub recipients: Recipients,
+    /// It has no files but its envelope in `todo`.
+    pub is_single: bool,
+    /// Its single recipient failed, and that is noted.
+    pub has_failed: bool,
+}
+
+/// Where the recipients of a job come from.
+#[derive(Debug)]
+pub enum Recipients {
+    /// The file of a channel.
+    File(RecordReader),
+    /// The only one.
+    One(Vec<u8>),
+    /// They are all read.
+    End,
+}
+
+impl Recipients {
+    /// The next one that is not done.
+    pub fn next(&mut self) -> io::Result<Option<OwnedRecord>> {
+        match std::mem::replace(self, Self::End) {
+            Self::File(mut reader) => {
+                let next = reader.next_recipient();
+                if let Ok(Some(_)) = next {
+                    *self = Self::File(reader);
+                }
+                next
+            }
+            Self::One(data) => Ok(Some(OwnedRecord {
+                kind: b'T',
+                data,
+                offset: 0,
+            })),
+            Self::End => Ok(None),
+        }
+    }
 }
 
 impl OpenMessage {
@@ -35,8 +72,26 @@ impl OpenMessage {
         Ok(Some(Self {
             trace: TraceId::from_headers(&info.env_headers),
             info,
-            recipients: Some(recipients),
+            recipients: Recipients::File(recipients),
+            is_single: false,
+            has_failed: false,
         }))
+    }
+
+    /// A message that qmail-todo told in full.
+    pub fn single(single: Single) -> Self {
+        Self {
+            trace: TraceId::from_headers(&single.env_headers),
+            info: Info {
+                sender: single.sender,
+                extra_headers: single.extra_headers,
+                env_headers: single.env_headers,
+                birth: single.birth,
+            },
+            recipients: Recipients::One(single.recipient),
+            is_single: true,
+            has_failed: false,
+        }
     }
 }
 

@@ -8,11 +8,13 @@
 //!
 //! Differs from the original in that it preprocesses all messages it finds in
 //! batches, with one sync a batch, so that the disk and not the number of
-//! messages decides how fast it is. Exits 0 when qmail-send says so or goes.
+//! messages decides how fast it is; and that a message with one recipient
+//! gets its files only when its first try fails. Exits 0 when qmail-send says so or goes.
 
 mod batch;
 mod controls;
 mod scan;
+mod singles;
 mod sort;
 
 use std::fs::File;

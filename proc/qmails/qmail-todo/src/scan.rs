@@ -4,6 +4,9 @@
 //! Order within a batch: write the files, sync them, have `todo` removed,
 //! tell qmail-send. Whatever crash comes between two of these, the next scan
 //! or the next start of qmail-send finds every message.
+//!
+//! A message with one recipient is told to qmail-send and stays in `todo`
+//! until qmail-send says how its first try ended.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,12 +22,13 @@ use run::{Home, Settings, Tracer};
 use schedule::Lines;
 use text::log::safe;
 use wire::clean::{Answer, Command};
-use wire::todo::{Channels, Message, Order, append};
+use wire::todo::{Channels, Message, Order, PutBack, append};
 use wire::trace::{Kind, TraceId};
 
 use crate::batch::{self, Disks};
 use crate::controls;
-use crate::sort::{self, Sorted};
+use crate::singles::{Room, Singles};
+use crate::sort::{self, How, Sorted};
 
 /// Messages preprocessed together. The more wait, the more share a sync.
 const BATCH_MESSAGES_MAX: usize = 512;
@@ -35,6 +39,8 @@ const TROUBLE_SECONDS: i64 = 123;
 const TROUBLE_SECONDS_MAX: i64 = 86_400;
 /// How many such messages are remembered.
 const TROUBLED_MAX: usize = 10_000;
+/// Longest order that is not complete.
+const ORDER_BYTES_MAX: usize = 100;
 
 /// The other processes.
 #[derive(Debug)]
@@ -52,6 +58,7 @@ pub struct Pipes {
 struct Troubled {
     until: i64,
     seconds: i64,
+    put_back: Option<PutBack>,
 }
 
 /// Everything qmail-todo knows.
@@ -67,6 +74,10 @@ pub struct Todo {
     tracer: Tracer,
     trigger: Option<File>,
     troubled: HashMap<u64, Troubled>,
+    singles: Singles,
+    /// What is in `todo` may be left from another process.
+    is_first_scan: bool,
+    orders: Vec<u8>,
     output: Vec<u8>,
     is_exiting: bool,
 }
@@ -97,6 +108,9 @@ impl Todo {
             tracer,
             trigger: None,
             troubled: HashMap::new(),
+            singles: Singles::default(),
+            is_first_scan: true,
+            orders: Vec::new(),
             output: Vec::new(),
             is_exiting: false,
         })
@@ -144,9 +158,9 @@ impl Todo {
             if self.pipes.from_send.read(&mut byte)? == 0 {
                 return Ok(false);
             }
-            match Order::from_byte(byte[0]) {
-                Some(Order::Start) => return Ok(true),
-                Some(Order::Exit) => return Ok(false),
+            match Order::take(&byte) {
+                Some((Some(Order::Start), _)) => return Ok(true),
+                Some((Some(Order::Exit), _)) => return Ok(false),
                 _ => {}
             }
         }
@@ -163,21 +177,43 @@ impl Todo {
         Ok((ready[0], ready.get(1) == Some(&true)))
     }
 
+    /// Takes the orders that are there.
     fn take_orders(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 64];
+        let mut buffer = [0; 16 * 1024];
         let length = self.pipes.from_send.read(&mut buffer)?;
         if length == 0 {
             self.is_exiting = true;
         }
-        for byte in &buffer[..length] {
-            match Order::from_byte(*byte) {
+        self.orders.extend_from_slice(&buffer[..length]);
+        let (mut used, mut put_back) = (0, Vec::new());
+        while let Some((order, length)) = Order::take(&self.orders[used..]) {
+            used += length;
+            match order {
                 Some(Order::Exit) => self.is_exiting = true,
                 Some(Order::Reread) => self.reread(),
                 Some(Order::Start) => {}
-                None => self.log(&self.lines.warning("qmail-send speaks an obscure dialect")),
+                Some(Order::Ended(id)) => self.singles.end(id),
+                Some(Order::PutBack(message)) => {
+                    self.singles.end(message.id);
+                    let how = How {
+                        put_back: Some(message),
+                        ..How::default()
+                    };
+                    put_back.push((message.id, how));
+                }
+                None => self.obscure(),
             }
         }
-        self.flush()
+        self.orders.drain(..used);
+        if ORDER_BYTES_MAX < self.orders.len() {
+            self.orders.clear();
+            self.obscure();
+        }
+        self.preprocess(put_back)
+    }
+
+    fn obscure(&mut self) {
+        self.log(&self.lines.warning("qmail-send speaks an obscure dialect"));
     }
 
     /// Reads the control files again; what made trouble is tried again too.
@@ -226,8 +262,8 @@ impl Todo {
         };
         let mut batch = Vec::new();
         for directory in self.layout.directories("todo") {
-            let entries = match std::fs::read_dir(&directory) {
-                Ok(entries) => entries,
+            let found = match list(&directory) {
+                Ok(found) => found,
                 Err(error) => {
                     let directory = directory.display();
                     self.log(
@@ -238,27 +274,27 @@ impl Todo {
                     continue;
                 }
             };
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
-                    continue;
-                };
-                if self.is_to_be_left(id, &entry.path()) {
+            // A single message that ended since the listing is known to have
+            // ended before its number is looked at: the order came before
+            // the number could be given to another message.
+            if !found.is_empty() && self.wait(Duration::ZERO, false)?.0 {
+                self.take_orders()?;
+            }
+            for id in found {
+                if self.is_exiting {
+                    return Ok(());
+                }
+                if self.is_to_be_left(id, &directory) {
                     continue;
                 }
-                batch.push(id);
+                batch.push((id, self.how(id)));
                 if batch.len() == BATCH_MESSAGES_MAX {
                     self.preprocess(std::mem::take(&mut batch))?;
-                    if self.wait(Duration::ZERO, false)?.0 {
-                        self.take_orders()?;
-                    }
-                    if self.is_exiting {
-                        return Ok(());
-                    }
                 }
             }
         }
         self.preprocess(batch)?;
+        self.is_first_scan = false;
         // What was not met again is gone or done.
         let now = os::clock::unix_seconds();
         self.troubled.retain(|_, troubled| now < troubled.until);
@@ -266,7 +302,10 @@ impl Todo {
     }
 
     /// Says whether a file of `todo` is not for now.
-    fn is_to_be_left(&mut self, id: u64, path: &Path) -> bool {
+    fn is_to_be_left(&mut self, id: u64, directory: &Path) -> bool {
+        if self.singles.contains(id) {
+            return true;
+        }
         let now = os::clock::unix_seconds();
         if self
             .troubled
@@ -275,28 +314,53 @@ impl Todo {
         {
             return true;
         }
-        if path != self.layout.todo(id) {
+        let path = self.layout.todo(id);
+        if path.parent() != Some(directory) {
+            let path = directory.join(id.to_string());
             let text = format!("{} is in the wrong place; run queue-fix", path.display());
-            self.trouble(id, &text);
+            self.trouble(id, &text, None);
             return true;
         }
         false
     }
 
-    fn preprocess(&mut self, ids: Vec<u64>) -> io::Result<()> {
+    fn how(&self, id: u64) -> How {
+        let troubled = self.troubled.get(&id);
+        let put_back = troubled.and_then(|troubled| troubled.put_back);
+        How {
+            is_again: self.is_first_scan || troubled.is_some(),
+            room: Room::default(),
+            put_back,
+        }
+    }
+
+    fn preprocess(&mut self, messages: Vec<(u64, How)>) -> io::Result<()> {
         let mut batch: Vec<Sorted> = Vec::new();
-        for id in ids {
-            let line = self.lines.new_message(id);
-            self.log(&line);
-            match sort::sort(&self.layout, &self.routing, id) {
-                Ok(sorted) => {
-                    let Sorted { bytes, qp, uid, .. } = sorted;
-                    let line = self.lines.info(id, bytes, &sorted.info.sender, qp, uid);
-                    self.log(&line);
-                    batch.push(sorted);
-                    batch::close_what_one_sync_covers(&mut batch);
+        for (id, mut how) in messages {
+            if how.put_back.is_none() {
+                how.room = self.singles.room();
+            }
+            match sort::sort(&self.layout, &self.routing, id, how) {
+                Ok(Some(mut sorted)) => {
+                    // It was told, and logged, before.
+                    if how.put_back.is_none() {
+                        self.introduce(&sorted);
+                    }
+                    match sorted.single.take() {
+                        Some(single) => {
+                            self.troubled.remove(&id);
+                            self.singles.begin(&single);
+                            self.trace(&sorted);
+                            append(&mut self.output, &Message::Single(single));
+                        }
+                        None => {
+                            batch.push(sorted);
+                            batch::close_what_one_sync_covers(&mut batch);
+                        }
+                    }
                 }
-                Err(error) => self.trouble(id, &error.to_string()),
+                Ok(None) => {}
+                Err(error) => self.trouble(id, &error.to_string(), how.put_back),
             }
         }
         if batch.is_empty() {
@@ -310,11 +374,23 @@ impl Todo {
                 self.trouble(
                     sorted.id,
                     &format!("trouble fsyncing info/{}: {error}", sorted.id),
+                    sorted.put_back,
                 );
             }
             return self.flush();
         }
         self.commit(batch)
+    }
+
+    fn introduce(&mut self, sorted: &Sorted) {
+        let Sorted {
+            id, bytes, qp, uid, ..
+        } = *sorted;
+        let lines = [
+            self.lines.new_message(id),
+            self.lines.info(id, bytes, &sorted.info.sender, qp, uid),
+        ];
+        lines.iter().for_each(|line| self.log(line));
     }
 
     /// Has the envelopes removed and tells qmail-send.
@@ -330,11 +406,15 @@ impl Todo {
             let id = sorted.id;
             if Answer::from_byte(answer) == Answer::Done {
                 self.troubled.remove(&id);
-                self.trace(&sorted);
+                if sorted.put_back.is_none() {
+                    self.trace(&sorted);
+                }
                 let channels = sorted.channels;
-                append(&mut self.output, &Message::New { channels, id });
+                let due = sorted.put_back.map(|put_back| put_back.due);
+                append(&mut self.output, &Message::New { channels, id, due });
             } else {
-                self.trouble(id, &format!("qmail-clean unable to clean up todo/{id}"));
+                let text = format!("qmail-clean unable to clean up todo/{id}");
+                self.trouble(id, &text, sorted.put_back);
             }
         }
         self.flush()
@@ -361,7 +441,7 @@ impl Todo {
 
     /// Logs trouble with a message and leaves it alone for a while, longer
     /// each time.
-    fn trouble(&mut self, id: u64, text: &str) {
+    fn trouble(&mut self, id: u64, text: &str, put_back: Option<PutBack>) {
         let text = format!("{text}; will try again later");
         self.log(&self.lines.warning(&text));
         let before = self
@@ -371,7 +451,12 @@ impl Todo {
         let seconds = (before * 2).clamp(TROUBLE_SECONDS, TROUBLE_SECONDS_MAX);
         let until = os::clock::unix_seconds() + seconds;
         if self.troubled.len() < TROUBLED_MAX {
-            self.troubled.insert(id, Troubled { until, seconds });
+            let troubled = Troubled {
+                until,
+                seconds,
+                put_back,
+            };
+            self.troubled.insert(id, troubled);
         }
     }
 
@@ -394,4 +479,14 @@ impl Todo {
         let output = std::mem::take(&mut self.output);
         self.pipes.to_send.write_all(&output)
     }
+}
+
+/// The numbers in a directory of `todo`.
+fn list(directory: &Path) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+    }
+    Ok(found)
 }

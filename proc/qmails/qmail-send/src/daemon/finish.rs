@@ -14,6 +14,9 @@ use crate::{bounce, files};
 
 impl Daemon {
     pub(super) fn finish(&mut self, id: u64, now: i64, log: &mut Log) {
+        if self.finishes_delivered(id) {
+            return;
+        }
         if let Err(error) = self.try_finish(id, now, log) {
             log.warning(&format!(
                 "trouble finishing {id}; will try again later: {error}"

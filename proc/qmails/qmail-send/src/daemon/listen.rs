@@ -81,7 +81,8 @@ impl Daemon {
                 self.report(channel, &report, log);
             }
         }
-        self.cleaner.answers(&mut self.pipes.clean, log);
+        let envelopes = self.cleaner.answers(&mut self.pipes.clean, log);
+        self.envelopes_removed(envelopes, log);
         for message in self.pipes.todo.take_all(wire::todo::take) {
             self.todo_says(message, log);
         }
@@ -174,6 +175,13 @@ impl Daemon {
                 return self.scheduler.leave_some(delivery.job);
             }
         }
+        if let Some(open) = self.open.get_mut(&delivery.job)
+            && open.is_single
+        {
+            // It has no file to be marked in.
+            open.has_failed = verdict == Verdict::Failure;
+            return;
+        }
         if !reported.ends_channel {
             let path = files::recipients(&self.layout, channel, id);
             if let Err(error) = queue::mark_done(&path, delivery.offset) {
@@ -188,15 +196,19 @@ impl Daemon {
     pub(super) fn todo_says(&mut self, message: Option<Message>, log: &mut Log) {
         let now = os::clock::unix_seconds();
         match message {
-            Some(Message::New { channels, id }) => match channels {
-                Channels::Local => self.scheduler.add(Channel::Local, id, now),
-                Channels::Remote => self.scheduler.add(Channel::Remote, id, now),
-                Channels::Both => {
-                    self.scheduler.add(Channel::Local, id, now);
-                    self.scheduler.add(Channel::Remote, id, now);
+            Some(Message::New { channels, id, due }) => {
+                let due = due.unwrap_or(now);
+                match channels {
+                    Channels::Local => self.scheduler.add(Channel::Local, id, due),
+                    Channels::Remote => self.scheduler.add(Channel::Remote, id, due),
+                    Channels::Both => {
+                        self.scheduler.add(Channel::Local, id, due);
+                        self.scheduler.add(Channel::Remote, id, due);
+                    }
+                    Channels::Neither => self.scheduler.finish(id, now),
                 }
-                Channels::Neither => self.scheduler.finish(id, now),
-            },
+            }
+            Some(Message::Single(single)) => self.add_single(single, now),
             Some(Message::Log(text)) => log.raw(&text),
             Some(Message::Exiting) => self.todo_exited = true,
             None => log.warning("qmail-todo speaks an obscure dialect"),

@@ -27,9 +27,15 @@ impl Daemon {
                     id,
                     end,
                 }) => {
-                    self.open.remove(&job);
-                    if end == JobEnd::Done {
-                        self.close_channel(channel, id, now, log);
+                    let open = self.open.remove(&job);
+                    match (end, open.filter(|open| open.is_single)) {
+                        (JobEnd::HandedOver { next }, _) => self.put_back(id, next, false),
+                        (JobEnd::Done, Some(single)) if single.has_failed => {
+                            self.put_back(id, now, true);
+                        }
+                        (JobEnd::Done, Some(single)) => self.single_delivered(id, &single, log),
+                        (JobEnd::Done, None) => self.close_channel(channel, id, now, log),
+                        (JobEnd::Requeued { .. }, _) => {}
                     }
                 }
                 Some(Step::Finish { id }) => self.finish(id, now, log),
@@ -38,11 +44,18 @@ impl Daemon {
     }
 
     pub(super) fn open_message(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
-        match OpenMessage::open(&self.layout, channel, id) {
+        let opened = match self.open_single(id) {
+            Some(message) => Ok(Some(message)),
+            None => OpenMessage::open(&self.layout, channel, id),
+        };
+        match opened {
             Ok(Some(message)) => {
                 let lifetime = self.controls.lifetime_of(&message.info.sender);
                 let birth = message.info.birth;
                 let job = self.scheduler.opened(channel, id, birth, lifetime, now);
+                if message.is_single {
+                    self.scheduler.hand_over(job);
+                }
                 self.open.insert(job, message);
             }
             // Somebody removed the file, or a crash came after that.
@@ -56,18 +69,10 @@ impl Daemon {
     }
 
     pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, log: &mut Log) {
-        let reader = self
-            .open
-            .get_mut(&job)
-            .and_then(|open| open.recipients.as_mut());
-        match reader.map_or(Ok(None), |reader| reader.next_recipient()) {
+        let open = self.open.get_mut(&job);
+        match open.map_or(Ok(None), |open| open.recipients.next()) {
             Ok(Some(record)) => self.start(channel, job, record, log),
-            Ok(None) => {
-                if let Some(open) = self.open.get_mut(&job) {
-                    open.recipients = None;
-                }
-                self.scheduler.exhausted(channel);
-            }
+            Ok(None) => self.scheduler.exhausted(channel),
             Err(error) => {
                 log.warning(&format!(
                     "trouble reading {channel}; will try again later: {error}"

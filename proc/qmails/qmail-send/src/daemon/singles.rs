@@ -1,0 +1,80 @@
+//! Messages with a single recipient, as qmail-todo tells them: they are in
+//! memory and in `todo`, and have no other file.
+//!
+//! Delivered, the envelope is removed, then the text. Not delivered, they go
+//! back to qmail-todo, which preprocesses them as any other message; whatever
+//! crash comes before that leaves them in `todo`, to be tried again.
+
+use schedule::Channel;
+use wire::todo::{Order, PutBack, Single};
+use wire::trace::Kind;
+
+use super::Daemon;
+use crate::files::OpenMessage;
+use crate::log::Log;
+
+impl Daemon {
+    pub(super) fn add_single(&mut self, single: Single, now: i64) {
+        let channel = if single.is_remote {
+            Channel::Remote
+        } else {
+            Channel::Local
+        };
+        let id = single.id;
+        self.singles.insert(id, single);
+        self.scheduler.add(channel, id, now);
+    }
+
+    /// The single message that a channel is to open, if it is one.
+    pub(super) fn open_single(&mut self, id: u64) -> Option<OpenMessage> {
+        self.singles.remove(&id).map(OpenMessage::single)
+    }
+
+    /// The first try is over.
+    pub(super) fn single_delivered(&mut self, id: u64, message: &OpenMessage, log: &mut Log) {
+        log.line(|lines| lines.end_message(id));
+        self.events.tell(message.trace, id, Kind::Ended, |_| {});
+        self.cleaner.remove_envelope(&mut self.pipes.clean, id);
+    }
+
+    /// The first try is over and something is left to do: tries until `due`,
+    /// or a bounce.
+    pub(super) fn put_back(&mut self, id: u64, due: i64, is_done: bool) {
+        self.order(Order::PutBack(PutBack { id, due, is_done }));
+    }
+
+    /// qmail-clean answered for the envelopes of delivered messages.
+    pub(super) fn envelopes_removed(&mut self, answers: Vec<(u64, bool)>, log: &mut Log) {
+        for (id, is_done) in answers {
+            if is_done {
+                // In this order: when the number is free to be given away,
+                // qmail-todo knows.
+                self.order(Order::Ended(id));
+                self.cleaner.remove(&mut self.pipes.clean, id);
+            } else {
+                log.warning(&format!(
+                    "qmail-clean unable to clean up todo/{id}; will try again later"
+                ));
+                let now = os::clock::unix_seconds();
+                self.scheduler.finish_later(id, now);
+                self.delivered.insert(id);
+            }
+        }
+    }
+
+    /// Says whether the message was delivered and only its envelope could not
+    /// be removed; tries that again.
+    pub(super) fn finishes_delivered(&mut self, id: u64) -> bool {
+        let is_delivered = self.delivered.remove(&id);
+        if is_delivered {
+            self.cleaner.remove_envelope(&mut self.pipes.clean, id);
+        }
+        is_delivered
+    }
+
+    pub(super) fn order(&mut self, order: Order) {
+        let mut wire = Vec::new();
+        order.append(&mut wire);
+        self.pipes.todo.send(&wire);
+    }
+}
