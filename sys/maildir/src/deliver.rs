@@ -26,6 +26,8 @@ use os::group_sync::GroupSync;
 
 use opened::Opened;
 
+/// Bytes of a message that are read at first: most have no more.
+const FIRST_CHUNK_BYTES: usize = 16 * 1024;
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Names tried in `tmp`; each contains the microsecond it was made in.
@@ -198,11 +200,12 @@ pub(crate) enum CopyError {
 fn copy(to: &mut impl Write, prefix: &[u8], message: &impl FileExt) -> Result<u64, CopyError> {
     let mut buffer = prefix.to_vec();
     let (mut offset, mut written) = (0, 0);
+    let mut chunk = FIRST_CHUNK_BYTES;
     loop {
         // The prefix shares its first write with the start of the message,
         // so that a small message is one write.
         let kept = buffer.len();
-        buffer.resize(kept + CHUNK_BYTES, 0);
+        buffer.resize(kept + chunk, 0);
         let got = match message.read_at(&mut buffer[kept..], offset) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 buffer.truncate(kept);
@@ -216,7 +219,11 @@ fn copy(to: &mut impl Write, prefix: &[u8], message: &impl FileExt) -> Result<u6
         if got == 0 {
             return Ok(written);
         }
+        if got < chunk {
+            return Ok(written);
+        }
         offset += got as u64;
+        chunk = CHUNK_BYTES;
         buffer.clear();
     }
 }

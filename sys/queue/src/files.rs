@@ -53,13 +53,6 @@ pub trait FileSystem {
     /// Removes a name; one that does not exist is an error.
     fn unlink(&self, name: &Path) -> io::Result<()>;
 
-    /// Starts writing the content to the disk, without waiting and without a
-    /// promise: a later sync finds less to do.
-    fn start_sync(&self, file: &Self::File);
-
-    /// Waits for what [`FileSystem::start_sync`] started, as another hint.
-    fn finish_start(&self, file: &Self::File);
-
     /// Makes the content durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
 
@@ -275,14 +268,6 @@ impl FileSystem for Disk {
         std::fs::remove_file(name)
     }
 
-    fn start_sync(&self, file: &DiskFile) {
-        os::file::start_writeback(&file.file);
-    }
-
-    fn finish_start(&self, file: &DiskFile) {
-        os::file::finish_writeback(&file.file);
-    }
-
     fn sync_file(&self, file: &DiskFile) -> io::Result<()> {
         file.file.sync_all()
     }
@@ -299,10 +284,8 @@ impl FileSystem for Disk {
         let Some(group) = &self.group else {
             return one_by_one();
         };
-        group.sync(one_by_one)?;
-        files
-            .iter()
-            .try_for_each(|file| os::file::check_written(&file.file))
+        let of_message: Vec<&File> = files.iter().map(|file| &file.file).collect();
+        group.sync(&of_message, one_by_one)
     }
 
     fn pull_trigger(&self, fifo: &Path) {

@@ -33,6 +33,11 @@ impl RecordReader {
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::open_on(&Disk::with_names(), path)
     }
+
+    /// The file itself, for its times and size.
+    pub fn file(&self) -> &File {
+        self.input.get_ref()
+    }
 }
 
 impl<I: Read> RecordReader<BufReader<I>> {

@@ -60,9 +60,7 @@ impl Place for Opened<'_> {
         let Some(group) = self.group_of(file)? else {
             return file.sync_all();
         };
-        os::file::start_writeback(file);
-        group.sync(|| file.sync_all())?;
-        os::file::check_written(file)
+        group.sync(&[file], || file.sync_all())
     }
 
     fn link(&self, temporary: &str, name: &str) -> io::Result<()> {
@@ -74,7 +72,7 @@ impl Place for Opened<'_> {
     fn sync_new(&self, file: &File) -> io::Result<()> {
         let alone = || nix::unistd::fsync(&self.new).map_err(io::Error::from);
         match self.group_of(file)? {
-            Some(group) => group.sync(alone),
+            Some(group) => group.sync(&[], alone),
             None => alone(),
         }
     }

@@ -123,10 +123,6 @@ impl FileSystem for Spy {
         self.disk.unlink(name)
     }
 
-    fn start_sync(&self, _: &SpyFile) {}
-
-    fn finish_start(&self, _: &SpyFile) {}
-
     fn sync_file(&self, file: &SpyFile) -> io::Result<()> {
         self.operation(format!("sync {}", file.name))?;
         self.disk.sync_file(&file.file)
