@@ -75,6 +75,9 @@ pub trait FileSystem {
     /// Opens a file to write at its end, and creates it when there is none.
     fn append(&self, name: &Path) -> io::Result<Self::File>;
 
+    /// Cuts a file off.
+    fn truncate(&self, file: &Self::File, bytes: u64) -> io::Result<()>;
+
     /// Writes in place, into a file that exists.
     fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
@@ -311,6 +314,10 @@ impl FileSystem for Disk {
             file: options.open(name)?,
             first_name: None,
         })
+    }
+
+    fn truncate(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
+        file.file.set_len(bytes)
     }
 
     fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
