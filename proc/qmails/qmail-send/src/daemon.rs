@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use os::file::Lock;
 use os::signal::{Signal, Signals};
-use queue::Layout;
+use queue::{Disk, Layout};
 use run::{Home, Settings, Tracer};
 use schedule::{Channel, JobId, Scheduler};
 use wire::todo::{Order, Single};
@@ -38,6 +38,7 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// Everything qmail-send knows.
 pub struct Daemon {
     home: Home,
+    disk: Disk,
     layout: Layout,
     controls: Controls,
     spawn_limits: [usize; 2],
@@ -80,6 +81,7 @@ impl Daemon {
             scheduler: Scheduler::new(capped(controls.limits, spawn_limits)),
             events: Events::new(tracer, layout.name()),
             home,
+            disk: Disk::new(),
             layout,
             controls,
             spawn_limits,
@@ -103,7 +105,7 @@ impl Daemon {
     /// Works until TERM or until another process is lost; the exit code.
     pub fn run(mut self, mut log: Log) -> u8 {
         let now = os::clock::unix_seconds();
-        for problem in files::load(&self.layout, &mut self.scheduler, now) {
+        for problem in queue::load(&self.disk, &self.layout, &mut self.scheduler, now) {
             log.warning(&problem);
         }
         for channel in Channel::ALL {

@@ -14,7 +14,6 @@ use super::{Daemon, INJECTIONS_MAX, SWEEP_PAUSE, WAIT_SECONDS_MAX};
 use crate::events;
 use crate::injection::Progress;
 use crate::log::Log;
-use crate::{bounce, files};
 
 /// A descriptor that became ready.
 pub(super) enum Ready {
@@ -166,7 +165,7 @@ impl Daemon {
                 .virtual_domains
                 .without_prepend(&delivery.recipient);
             let paragraph = schedule::paragraph(recipient, text);
-            if let Err(error) = bounce::record(&self.layout, id, &paragraph) {
+            if let Err(error) = queue::note_failure(&self.disk, &self.layout, id, &paragraph) {
                 // Without the note the sender would never know: better to
                 // fail the delivery again.
                 log.alert(&format!(
@@ -183,8 +182,9 @@ impl Daemon {
             return;
         }
         if !reported.ends_channel {
-            let path = files::recipients(&self.layout, channel, id);
-            if let Err(error) = queue::mark_done(&path, delivery.offset) {
+            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, delivery.offset);
+            if let Err(error) = marked {
+                let path = queue::recipients(&self.layout, channel, id);
                 let path = path.display();
                 log.warning(&format!(
                     "trouble marking {path}; message will be delivered twice! {error}"
