@@ -9,13 +9,15 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use queue::{Info, Layout, OwnedRecord, RecordReader};
-use schedule::{Channel, Scheduler};
+use schedule::{Backlog, Channel, Scheduler};
 use wire::todo::Single;
 use wire::trace::TraceId;
 
 /// A message on a channel while its job lasts.
 #[derive(Debug)]
 pub struct OpenMessage {
+    /// Its number.
+    pub id: u64,
     /// What `info` says.
     pub info: Info,
     /// Its trace, if it has one.
@@ -24,8 +26,6 @@ pub struct OpenMessage {
     pub recipients: Recipients,
     /// It has no files but its envelope in `todo`.
     pub is_single: bool,
-    /// Its single recipient failed, and that is noted.
-    pub has_failed: bool,
 }
 
 /// Where the recipients of a job come from.
@@ -70,17 +70,18 @@ impl OpenMessage {
         };
         let info = Info::read(&layout.info(id))?;
         Ok(Some(Self {
+            id,
             trace: TraceId::from_headers(&info.env_headers),
             info,
             recipients: Recipients::File(recipients),
             is_single: false,
-            has_failed: false,
         }))
     }
 
     /// A message that qmail-todo told in full.
     pub fn single(single: Single) -> Self {
         Self {
+            id: single.id,
             trace: TraceId::from_headers(&single.env_headers),
             info: Info {
                 sender: single.sender,
@@ -90,7 +91,6 @@ impl OpenMessage {
             },
             recipients: Recipients::One(single.recipient),
             is_single: true,
-            has_failed: false,
         }
     }
 }
@@ -101,6 +101,11 @@ pub fn recipients(layout: &Layout, channel: Channel, id: u64) -> PathBuf {
         Channel::Local => layout.local(id),
         Channel::Remote => layout.remote(id),
     }
+}
+
+/// The name of that file as the log has it.
+pub fn name(layout: &Layout, channel: Channel, id: u64) -> String {
+    format!("{channel}/{}", layout.mess_relative(id))
 }
 
 /// Says whether a file exists; an error is neither yes nor no.
@@ -124,40 +129,42 @@ fn mtime(path: &Path) -> io::Result<Option<i64>> {
     }
 }
 
-/// Gives every preprocessed message to the scheduler: due when the mtimes of
-/// its files say. Messages still in `todo` come through qmail-todo.
-pub fn load(layout: &Layout, scheduler: &mut Scheduler, now: i64) -> Vec<String> {
+/// Lists every preprocessed message; the directories that cannot be read, when
+/// there are any.
+pub fn backlog(layout: &Layout) -> Result<Backlog, Vec<String>> {
     let mut problems = Vec::new();
-    for directory in layout.directories("info") {
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) => {
-                problems.push(format!(
-                    "unable to opendir {}: {error}",
-                    directory.display()
-                ));
-                continue;
-            }
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.parse().ok())
-                && let Err(error) = load_message(layout, scheduler, id, now)
-            {
-                problems.push(format!(
-                    "unable to stat files of {id}; will try again later: {error}"
-                ));
-                scheduler.finish_later(id, now);
+    let mut list = |name| {
+        let mut ids = Vec::new();
+        for directory in layout.directories(name) {
+            if let Err(error) = list_into(&mut ids, &directory) {
+                problems.push(format!("{}: {error}", directory.display()));
             }
         }
+        ids
+    };
+    let (todo, info) = (list("todo"), list("info"));
+    match problems.is_empty() {
+        true => Ok(Backlog::new(info, todo)),
+        false => Err(problems),
     }
-    problems
 }
 
-fn load_message(layout: &Layout, scheduler: &mut Scheduler, id: u64, now: i64) -> io::Result<()> {
-    if exists(&layout.todo(id))? {
-        return Ok(());
+fn list_into(ids: &mut Vec<u64>, directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        ids.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
     }
+    Ok(())
+}
+
+/// Gives a message to the scheduler: due when the mtimes of its files say.
+pub fn load(
+    layout: &Layout,
+    backlog: &Backlog,
+    scheduler: &mut Scheduler,
+    id: u64,
+    now: i64,
+) -> io::Result<()> {
     let mut found = Vec::new();
     for channel in Channel::ALL {
         found.extend(mtime(&recipients(layout, channel, id))?.map(|due| (channel, due)));
@@ -166,7 +173,7 @@ fn load_message(layout: &Layout, scheduler: &mut Scheduler, id: u64, now: i64) -
         scheduler.finish(id, now);
     }
     for (channel, due) in found {
-        scheduler.add(channel, id, due);
+        scheduler.add(channel, id, backlog.due(channel, due));
     }
     Ok(())
 }
@@ -204,7 +211,10 @@ mod tests {
         remember_due(&layout, Channel::Remote, 1, 5_000).unwrap();
         remember_due(&layout, Channel::Local, 1, 5_000).unwrap();
         let mut scheduler = Scheduler::new([1, 1]);
-        assert_eq!(load(&layout, &mut scheduler, 4_000), Vec::<String>::new());
+        let mut backlog = backlog(&layout).unwrap();
+        while let Some(id) = backlog.take() {
+            load(&layout, &backlog, &mut scheduler, id, 4_000).unwrap();
+        }
         assert_eq!(
             scheduler.waiting(Channel::Remote).collect::<Vec<_>>(),
             [(1, 5_000)]

@@ -2,4 +2,5 @@
 //! qmail-local and qmail-remote.
 
 mod deliveries;
+mod depth;
 mod installation;

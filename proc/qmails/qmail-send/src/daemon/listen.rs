@@ -55,6 +55,9 @@ impl Daemon {
         let deadline = self.injections.iter().map(|i| i.deadline + 1).min();
         let until = wake.min(deadline.unwrap_or(i64::MAX));
         let seconds = until.saturating_sub(now).clamp(0, WAIT_SECONDS_MAX);
+        if !self.backlog.is_empty() && !self.stopping {
+            return Duration::ZERO;
+        }
         let wait = Duration::from_secs(seconds.unsigned_abs());
         match self.sweep.next_turn() {
             Ok(()) if !self.stopping => wait.min(SWEEP_PAUSE),
@@ -175,17 +178,12 @@ impl Daemon {
                 return self.scheduler.leave_some(delivery.job);
             }
         }
-        if let Some(open) = self.open.get_mut(&delivery.job)
-            && open.is_single
-        {
-            // It has no file to be marked in.
-            open.has_failed = verdict == Verdict::Failure;
-            return;
-        }
-        if !reported.ends_channel {
+        let open = self.open.get(&delivery.job);
+        // A single recipient has no file to be marked in.
+        if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
             let path = files::recipients(&self.layout, channel, id);
             if let Err(error) = queue::mark_done(&path, delivery.offset) {
-                let path = path.display();
+                let path = files::name(&self.layout, channel, id);
                 log.warning(&format!(
                     "trouble marking {path}; message will be delivered twice! {error}"
                 ));
@@ -197,15 +195,20 @@ impl Daemon {
         let now = os::clock::unix_seconds();
         match message {
             Some(Message::New { channels, id, due }) => {
-                let due = due.unwrap_or(now);
-                match channels {
-                    Channels::Local => self.scheduler.add(Channel::Local, id, due),
-                    Channels::Remote => self.scheduler.add(Channel::Remote, id, due),
-                    Channels::Both => {
-                        self.scheduler.add(Channel::Local, id, due);
-                        self.scheduler.add(Channel::Remote, id, due);
+                let channels: &[Channel] = match channels {
+                    Channels::Local => &[Channel::Local],
+                    Channels::Remote => &[Channel::Remote],
+                    Channels::Both => &Channel::ALL,
+                    Channels::Neither => &[],
+                };
+                if channels.is_empty() {
+                    self.scheduler.finish(id, now);
+                }
+                for channel in channels {
+                    match due {
+                        Some(due) => self.scheduler.add(*channel, id, due),
+                        None => self.scheduler.add_new(*channel, id, now),
                     }
-                    Channels::Neither => self.scheduler.finish(id, now),
                 }
             }
             Some(Message::Single(single)) => self.add_single(single, now),
