@@ -16,7 +16,7 @@ use crate::talk::Talk;
 
 const SENDERS: usize = 4;
 const KILLS: usize = 300;
-const PAUSE_MAX_MILLISECONDS: u64 = 300;
+const PAUSE_MAX_MILLISECONDS: u64 = 200;
 /// How often, in a hundred, it is the parent of the queue's processes: it
 /// starts those that die young later and later, and forgets that itself.
 const PARENT_PERCENT: u64 = 12;

@@ -43,7 +43,7 @@ impl Sink {
 
 fn serve(stream: TcpStream, taken: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    let mut say = |line: &str| (&stream).write_all(format!("{line}\r\n").as_bytes());
+    let say = |line: &str| (&stream).write_all(format!("{line}\r\n").as_bytes());
     say("220 sink.example")?;
     let mut line = String::new();
     loop {
