@@ -56,6 +56,9 @@ pub struct Daemon {
     open: BTreeMap<JobId, OpenMessage>,
     /// Messages with one recipient that wait for their first try.
     singles: BTreeMap<u64, Single>,
+    /// Such messages on their way back to qmail-todo; the ones to be tried
+    /// at once when they return.
+    returning: BTreeMap<u64, bool>,
     /// Such messages, delivered, whose envelopes could not be removed.
     delivered: BTreeSet<u64>,
     cleaner: Cleaner,
@@ -96,6 +99,7 @@ impl Daemon {
             _mutex: mutex,
             open: BTreeMap::new(),
             singles: BTreeMap::new(),
+            returning: BTreeMap::new(),
             delivered: BTreeSet::new(),
             cleaner: Cleaner::default(),
             injections: Vec::new(),
@@ -125,6 +129,7 @@ impl Daemon {
             self.end_todo();
             self.sweep(now);
             log.flush();
+            self.events.flush();
             if self.may_exit() {
                 break;
             }
@@ -214,6 +219,7 @@ impl Daemon {
                     for channel in Channel::ALL {
                         self.backlog.all_due(channel, now);
                     }
+                    self.hurry_returning();
                     // Messages that qmail-todo left alone too.
                     self.order(Order::Reread);
                 }
@@ -272,6 +278,7 @@ impl Daemon {
             if self.scheduler.hold(channel, held, now) {
                 if !held {
                     self.backlog.all_due(channel, now);
+                    self.hurry_returning();
                 }
                 let what = if held { "temporarily held" } else { "resumed" };
                 log.line(|lines| lines.other(&format!("{channel} deliveries {what}")));

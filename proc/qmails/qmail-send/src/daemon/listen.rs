@@ -195,6 +195,7 @@ impl Daemon {
         let now = os::clock::unix_seconds();
         match message {
             Some(Message::New { channels, id, due }) => {
+                let due = self.due(id, due, now);
                 let channels: &[Channel] = match channels {
                     Channels::Local => &[Channel::Local],
                     Channels::Remote => &[Channel::Remote],
