@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use os::file::Lock;
 use os::signal::{Interest, Signal, Signals};
-use queue::Layout;
+use queue::{Disk, Layout};
 use run::{Home, Settings, Tracer};
 use schedule::{Backlog, Channel, JobId, Scheduler};
 use wire::todo::{Order, Single};
@@ -43,6 +43,7 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// Everything qmail-send knows.
 pub struct Daemon {
     home: Home,
+    disk: Disk,
     layout: Layout,
     controls: Controls,
     spawn_limits: [usize; 2],
@@ -91,6 +92,7 @@ impl Daemon {
             backlog: Backlog::default(),
             events: Events::new(tracer, layout.name()),
             home,
+            disk: Disk::new(),
             layout,
             controls,
             spawn_limits,
@@ -148,15 +150,16 @@ impl Daemon {
     /// none of it. What cannot be listed cannot be left out.
     fn find_backlog(&mut self, log: &mut Log) {
         while !self.stopping {
-            let problems = match files::backlog(&self.layout) {
-                Ok(backlog) => {
-                    self.backlog = backlog;
+            let unlisted = match queue::backlog(&self.disk, &self.layout) {
+                Ok(found) => {
+                    found.log.iter().for_each(|text| log.warning(text));
+                    self.backlog = found.backlog;
                     return;
                 }
-                Err(problems) => problems,
+                Err(unlisted) => unlisted,
             };
-            for problem in problems {
-                log.alert(&format!("unable to opendir {problem}, sleeping..."));
+            for text in unlisted {
+                log.alert(&format!("{text}, sleeping..."));
             }
             log.flush();
             let waits = [(self.signals.as_fd(), Interest::Read)];
@@ -175,7 +178,8 @@ impl Daemon {
                 return;
             };
             let (layout, scheduler) = (&self.layout, &mut self.scheduler);
-            if let Err(error) = files::load(layout, &self.backlog, scheduler, id, now) {
+            let loaded = queue::load_message(&self.disk, layout, &self.backlog, scheduler, id, now);
+            if let Err(error) = loaded {
                 log.warning(&format!(
                     "unable to stat files of {id}; will try again later: {error}"
                 ));

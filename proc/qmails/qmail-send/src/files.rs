@@ -1,15 +1,13 @@
-//! The queue's files as qmail-send sees them: what waits at the start, what
-//! is open, when things are due.
+//! The queue's files as qmail-send sees them: what is open, when things are
+//! due.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
-use queue::{Info, Layout, OwnedRecord, RecordReader};
-use schedule::{Backlog, Channel, Scheduler};
+use queue::{Info, Layout, OwnedRecord, RecordReader, recipients};
+use schedule::Channel;
 use wire::todo::Single;
 use wire::trace::TraceId;
 
@@ -95,87 +93,9 @@ impl OpenMessage {
     }
 }
 
-/// The file of recipients on a channel.
-pub fn recipients(layout: &Layout, channel: Channel, id: u64) -> PathBuf {
-    match channel {
-        Channel::Local => layout.local(id),
-        Channel::Remote => layout.remote(id),
-    }
-}
-
-/// The name of that file as the log has it.
+/// The name of the file of recipients on a channel, as the log has it.
 pub fn name(layout: &Layout, channel: Channel, id: u64) -> String {
     format!("{channel}/{}", layout.mess_relative(id))
-}
-
-/// Says whether a file exists; an error is neither yes nor no.
-pub fn exists(path: &Path) -> io::Result<bool> {
-    Ok(mtime(path)?.is_some())
-}
-
-/// Removes a file that may be gone already.
-pub fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn mtime(path: &Path) -> io::Result<Option<i64>> {
-    match std::fs::metadata(path) {
-        Ok(metadata) => Ok(Some(metadata.mtime())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Lists every preprocessed message; the directories that cannot be read, when
-/// there are any.
-pub fn backlog(layout: &Layout) -> Result<Backlog, Vec<String>> {
-    let mut problems = Vec::new();
-    let mut list = |name| {
-        let mut ids = Vec::new();
-        for directory in layout.directories(name) {
-            if let Err(error) = list_into(&mut ids, &directory) {
-                problems.push(format!("{}: {error}", directory.display()));
-            }
-        }
-        ids
-    };
-    let (todo, info) = (list("todo"), list("info"));
-    match problems.is_empty() {
-        true => Ok(Backlog::new(info, todo)),
-        false => Err(problems),
-    }
-}
-
-fn list_into(ids: &mut Vec<u64>, directory: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        ids.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
-    }
-    Ok(())
-}
-
-/// Gives a message to the scheduler: due when the mtimes of its files say.
-pub fn load(
-    layout: &Layout,
-    backlog: &Backlog,
-    scheduler: &mut Scheduler,
-    id: u64,
-    now: i64,
-) -> io::Result<()> {
-    let mut found = Vec::new();
-    for channel in Channel::ALL {
-        found.extend(mtime(&recipients(layout, channel, id))?.map(|due| (channel, due)));
-    }
-    if found.is_empty() {
-        scheduler.finish(id, now);
-    }
-    for (channel, due) in found {
-        scheduler.add(channel, id, backlog.due(channel, due));
-    }
-    Ok(())
 }
 
 /// Writes down when a message is due, for the next start.
@@ -191,7 +111,6 @@ pub fn remember_due(layout: &Layout, channel: Channel, id: u64, due: i64) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schedule::Step;
 
     fn queue() -> (tempfile::TempDir, Layout) {
         let directory = tempfile::tempdir().unwrap();
@@ -201,26 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_finds_what_waits_and_when_it_is_due() {
+    fn the_due_time_is_that_of_the_file() {
         let (_directory, layout) = queue();
-        for id in [1, 2, 3] {
-            std::fs::write(layout.info(id), b"Fann@x\0").unwrap();
-        }
         std::fs::write(layout.remote(1), b"Tb@y\0").unwrap();
-        std::fs::write(layout.todo(3), b"").unwrap();
         remember_due(&layout, Channel::Remote, 1, 5_000).unwrap();
         remember_due(&layout, Channel::Local, 1, 5_000).unwrap();
-        let mut scheduler = Scheduler::new([1, 1]);
-        let mut backlog = backlog(&layout).unwrap();
-        while let Some(id) = backlog.take() {
-            load(&layout, &backlog, &mut scheduler, id, 4_000).unwrap();
-        }
+        let file = std::fs::metadata(layout.remote(1)).unwrap();
         assert_eq!(
-            scheduler.waiting(Channel::Remote).collect::<Vec<_>>(),
-            [(1, 5_000)]
+            file.modified().unwrap(),
+            std::time::UNIX_EPOCH + std::time::Duration::from_secs(5_000)
         );
-        assert_eq!(scheduler.step(4_000), Some(Step::Finish { id: 2 }));
-        assert_eq!(scheduler.step(4_000), None);
     }
 
     #[test]

@@ -12,9 +12,9 @@ use wire::trace::Kind;
 
 use super::{Daemon, INJECTIONS_MAX, SWEEP_PAUSE, WAIT_SECONDS_MAX};
 use crate::events;
+use crate::files;
 use crate::injection::Progress;
 use crate::log::Log;
-use crate::{bounce, files};
 
 /// A descriptor that became ready.
 pub(super) enum Ready {
@@ -169,7 +169,7 @@ impl Daemon {
                 .virtual_domains
                 .without_prepend(&delivery.recipient);
             let paragraph = schedule::paragraph(recipient, text);
-            if let Err(error) = bounce::record(&self.layout, id, &paragraph) {
+            if let Err(error) = queue::note_failure(&self.disk, &self.layout, id, &paragraph) {
                 // Without the note the sender would never know: better to
                 // fail the delivery again.
                 log.alert(&format!(
@@ -181,8 +181,8 @@ impl Daemon {
         let open = self.open.get(&delivery.job);
         // A single recipient has no file to be marked in.
         if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
-            let path = files::recipients(&self.layout, channel, id);
-            if let Err(error) = queue::mark_done(&path, delivery.offset) {
+            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, delivery.offset);
+            if let Err(error) = marked {
                 let path = files::name(&self.layout, channel, id);
                 log.warning(&format!(
                     "trouble marking {path}; message will be delivered twice! {error}"

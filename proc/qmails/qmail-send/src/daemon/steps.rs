@@ -9,7 +9,7 @@ use wire::trace::Kind;
 
 use super::{Daemon, STEPS_PER_TURN};
 use crate::events;
-use crate::files::{self, OpenMessage};
+use crate::files::OpenMessage;
 use crate::log::Log;
 
 impl Daemon {
@@ -122,15 +122,15 @@ impl Daemon {
 
     /// No recipient of a message is left on a channel.
     pub(super) fn close_channel(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
-        let path = files::recipients(&self.layout, channel, id);
-        if let Err(error) = files::remove(&path) {
+        if let Err(error) = queue::close_channel(&self.disk, &self.layout, channel, id) {
+            let path = queue::recipients(&self.layout, channel, id);
             let path = path.display();
             log.warning(&format!(
                 "unable to unlink {path}; will try again later: {error}"
             ));
             return self.scheduler.unavailable(channel, id, now);
         }
-        match files::exists(&files::recipients(&self.layout, channel.other(), id)) {
+        match queue::has_recipients(&self.disk, &self.layout, channel.other(), id) {
             Ok(true) => {}
             Ok(false) => self.scheduler.finish(id, now),
             Err(error) => {
