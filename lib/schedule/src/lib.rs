@@ -9,6 +9,7 @@
 mod bounce;
 mod channel;
 mod due;
+mod holds;
 mod line;
 mod retry;
 mod scheduler;
@@ -17,9 +18,10 @@ pub use bounce::{
     Bounce, Notice, Report, Wording, break_line, delivery_status, final_report, paragraph,
 };
 pub use channel::Channel;
+pub use holds::Holds;
 pub use line::{Lines, Verdict};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};
 pub use scheduler::{
-    Delivery, Finding, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Reported, Scheduler, Started, Step,
-    Unknown,
+    Delivery, Finding, Forgotten, JobEnd, JobId, Place, RETRY_TROUBLE_SECONDS, Reported, Scheduler,
+    Started, Step, Unknown,
 };

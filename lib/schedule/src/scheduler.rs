@@ -9,10 +9,15 @@
 //! Invariant: a message is on a channel either in the due queue or as a job,
 //! never both, so it is never tried twice at once.
 
-use std::collections::{BTreeMap, VecDeque};
+mod operator;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use operator::{Forgotten, Place};
 
 use crate::channel::Channel;
 use crate::due::DueQueue;
+use crate::holds::Holds;
 use crate::retry::{is_expired, next_attempt};
 
 /// After trouble with a file a message is looked at again this much later.
@@ -146,8 +151,16 @@ struct Lane {
     slots: Vec<Option<Delivery>>,
     limit: usize,
     running: usize,
+    /// By the control files.
     held: bool,
+    /// By an operator.
+    held_by_operator: bool,
     congested: bool,
+    /// Since when the message that is being opened was due.
+    opening: i64,
+    /// When something held was last let go: what was due by then may be old
+    /// only because it was held.
+    released: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -171,6 +184,13 @@ pub struct Scheduler {
     finishing: DueQueue,
     jobs: BTreeMap<JobId, Job>,
     closing: VecDeque<JobId>,
+    holds: Holds,
+    /// Messages that are due and held, and since when they are due.
+    parked: BTreeMap<(Channel, u64), i64>,
+    /// Messages with recipients that were passed over, being held.
+    skipped: BTreeSet<(Channel, u64)>,
+    /// Messages in a job that are to be due as soon as it ends.
+    hurried: BTreeSet<(Channel, u64)>,
     jobs_started: u64,
     deliveries_started: u64,
     stopping: bool,
@@ -205,6 +225,7 @@ impl Scheduler {
         lane.held = held;
         if changed && !held {
             lane.due.all_due(now);
+            lane.released = Some(now);
         }
         changed
     }
@@ -254,13 +275,16 @@ impl Scheduler {
     ) -> JobId {
         self.jobs_started += 1;
         let job = JobId(self.jobs_started);
+        let lane = &self.lanes[channel.index()];
+        // What became too old on hold is not given up for that.
+        let was_held = lane.released.is_some_and(|time| lane.opening <= time);
         self.jobs.insert(
             job,
             Job {
                 id,
                 channel,
                 next: next_attempt(channel, birth, now),
-                is_last_attempt: is_expired(birth, now, lifetime_seconds),
+                is_last_attempt: !was_held && is_expired(birth, now, lifetime_seconds),
                 leaves_some: false,
                 is_handed_over: false,
                 references: 1,
@@ -381,13 +405,13 @@ impl Scheduler {
     /// something happens.
     pub fn step(&mut self, now: i64) -> Option<Step> {
         if let Some(job) = self.closing.pop_front() {
-            return self.close(job);
+            return self.close(job, now);
         }
         if self.stopping {
             return None;
         }
         // First, so that a backlog of starts does not keep what is done.
-        if let Some(id) = self.finishing.pop_due(now) {
+        if let Some((id, _)) = self.finishing.pop_due(now) {
             return Some(Step::Finish { id });
         }
         for channel in Channel::ALL {
@@ -398,7 +422,12 @@ impl Scheduler {
             if let Some(job) = lane.pass {
                 return Some(Step::Next { channel, job });
             }
-            if let Some(id) = lane.due.pop_due(now) {
+            while let Some((id, due)) = lane.due.pop_due(now) {
+                if self.holds.messages.contains(&id) {
+                    self.parked.insert((channel, id), due);
+                    continue;
+                }
+                lane.opening = due;
                 return Some(Step::Open { channel, id });
             }
         }
@@ -429,7 +458,10 @@ impl Scheduler {
     /// Messages that wait on a channel and until when, to be remembered over
     /// a restart.
     pub fn waiting(&self, channel: Channel) -> impl Iterator<Item = (u64, i64)> {
-        self.lanes[channel.index()].due.iter()
+        let parked = self.parked.iter();
+        let parked = parked.filter(move |((on, _), _)| *on == channel);
+        let waiting = self.lanes[channel.index()].due.iter();
+        waiting.chain(parked.map(|((_, id), due)| (*id, *due)))
     }
 
     /// How many messages wait on a channel.
@@ -442,7 +474,7 @@ impl Scheduler {
         let mut line = "status:".to_owned();
         for channel in Channel::ALL {
             let lane = &self.lanes[channel.index()];
-            let held = if lane.held { " (held)" } else { "" };
+            let held = if lane.is_held() { " (held)" } else { "" };
             line += &format!(" {channel} {}/{}{held}", lane.running, lane.limit);
         }
         if self.stopping {
@@ -451,10 +483,13 @@ impl Scheduler {
         line
     }
 
-    fn close(&mut self, job: JobId) -> Option<Step> {
+    fn close(&mut self, job: JobId, now: i64) -> Option<Step> {
         let state = self.jobs.remove(&job)?;
         let (channel, id) = (state.channel, state.id);
-        let next = state.next;
+        let next = match self.hurried.remove(&(channel, id)) {
+            true => now,
+            false => state.next,
+        };
         let end = match (state.leaves_some, state.is_handed_over) {
             (false, _) => JobEnd::Done,
             (true, true) => JobEnd::HandedOver { next },
@@ -487,7 +522,14 @@ impl Scheduler {
 
 impl Lane {
     fn may_start(&self) -> bool {
-        !self.held && !self.congested && self.running < self.limit && self.free_slot().is_some()
+        !self.is_held()
+            && !self.congested
+            && self.running < self.limit
+            && self.free_slot().is_some()
+    }
+
+    fn is_held(&self) -> bool {
+        self.held || self.held_by_operator
     }
 
     fn free_slot(&self) -> Option<u16> {

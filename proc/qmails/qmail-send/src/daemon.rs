@@ -3,6 +3,7 @@
 
 mod finish;
 mod listen;
+mod operator;
 mod singles;
 mod steps;
 
@@ -23,6 +24,7 @@ use crate::events::Events;
 use crate::files::{self, OpenMessage};
 use crate::injection::Injection;
 use crate::log::Log;
+use crate::operators::Operators;
 use crate::pipes::Pipes;
 use crate::sweep::Sweep;
 
@@ -55,6 +57,7 @@ pub struct Daemon {
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
     sweep: Sweep,
+    operators: Operators,
     stopping: bool,
     todo_exited: bool,
     lost_process: bool,
@@ -72,6 +75,7 @@ impl Daemon {
         signals: Signals,
         tracer: Tracer,
         mutex: Lock,
+        operators: Operators,
     ) -> Self {
         Self {
             scheduler: Scheduler::new(capped(controls.limits, spawn_limits)),
@@ -90,6 +94,7 @@ impl Daemon {
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
             sweep: Sweep::default(),
+            operators,
             stopping: false,
             todo_exited: false,
             lost_process: false,
@@ -106,6 +111,7 @@ impl Daemon {
             let held = self.controls.held[channel.index()];
             self.scheduler.hold(channel, held, now);
         }
+        self.read_holds(now, &mut log);
         self.order(Order::Start);
         self.status(&mut log);
         loop {

@@ -69,8 +69,15 @@ impl Daemon {
     }
 
     pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, log: &mut Log) {
+        if self.scheduler.holds_job(job) {
+            // It was put on hold while its pass was under way.
+            return self.scheduler.broken(channel);
+        }
         let open = self.open.get_mut(&job);
         match open.map_or(Ok(None), |open| open.recipients.next()) {
+            Ok(Some(record)) if self.scheduler.holds().recipient(&record.data) => {
+                self.scheduler.skip(channel);
+            }
             Ok(Some(record)) => self.start(channel, job, record, log),
             Ok(None) => self.scheduler.exhausted(channel),
             Err(error) => {
