@@ -204,10 +204,8 @@ impl FileSystem for Disk {
         let Some(group) = &self.group else {
             return one_by_one();
         };
-        group.sync(one_by_one)?;
-        files
-            .iter()
-            .try_for_each(|file| os::file::check_written(&file.file))
+        let of_message: Vec<&File> = files.iter().map(|file| &file.file).collect();
+        group.sync(&of_message, one_by_one)
     }
 
     fn pull_trigger(&self, fifo: &Path) {
