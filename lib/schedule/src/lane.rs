@@ -44,11 +44,17 @@ pub(crate) struct Lane {
     pub(crate) due: [DueQueue; 2],
     pub(crate) passes: [Option<JobId>; 2],
     pub(crate) running: [usize; 2],
-    /// Turn of the message that is being opened.
-    pub(crate) opening: Turn,
+    /// Turn of the message that is being opened, and since when it was due.
+    pub(crate) opening: (Turn, i64),
     pub(crate) slots: Vec<Option<Delivery>>,
     pub(crate) limit: usize,
+    /// By the control files.
     pub(crate) held: bool,
+    /// By an operator.
+    pub(crate) held_by_operator: bool,
+    /// When something held was last let go: what was due by then may be old
+    /// only because it was held.
+    pub(crate) released: Option<i64>,
     pub(crate) congested: bool,
 }
 
@@ -65,6 +71,10 @@ impl Lane {
         self.running.iter().sum()
     }
 
+    pub(crate) fn is_held(&self) -> bool {
+        self.held || self.held_by_operator
+    }
+
     /// Slots that are kept for each turn.
     fn guaranteed(&self) -> usize {
         self.limit / SHARE_GUARANTEED
@@ -78,7 +88,7 @@ impl Lane {
             Turn::First => 0,
             Turn::Again => self.guaranteed(),
         };
-        !self.held
+        !self.is_held()
             && !self.congested
             && self.running() < self.limit
             && self.running[turn.index()] + kept < self.limit
@@ -118,7 +128,7 @@ impl Lane {
 
     /// Its part of the status line.
     pub(crate) fn status(&self, channel: Channel) -> String {
-        let held = if self.held { " (held)" } else { "" };
+        let held = if self.is_held() { " (held)" } else { "" };
         format!(" {channel} {}/{}{held}", self.running(), self.limit)
     }
 }

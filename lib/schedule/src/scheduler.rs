@@ -13,10 +13,15 @@
 //! while one of them grows), and the jobs, of which there are no more than
 //! slots and passes.
 
-use std::collections::{BTreeMap, VecDeque};
+mod operator;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use operator::{Forgotten, Place};
 
 use crate::channel::Channel;
 use crate::due::DueQueue;
+use crate::holds::Holds;
 use crate::lane::{Lane, Turn};
 use crate::retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 
@@ -175,6 +180,13 @@ pub struct Scheduler {
     finishing: DueQueue,
     jobs: BTreeMap<JobId, Job>,
     closing: VecDeque<JobId>,
+    holds: Holds,
+    /// Messages that are due and held, and since when they are due.
+    parked: BTreeMap<(Channel, u64), i64>,
+    /// Messages with recipients that were passed over, being held.
+    skipped: BTreeSet<(Channel, u64)>,
+    /// Messages in a job that are to be due as soon as it ends.
+    hurried: BTreeSet<(Channel, u64)>,
     jobs_started: u64,
     deliveries_started: u64,
     stopping: bool,
@@ -216,6 +228,7 @@ impl Scheduler {
         lane.held = held;
         if changed && !held {
             lane.all_due(now);
+            lane.released = Some(now);
         }
         changed
     }
@@ -297,14 +310,17 @@ impl Scheduler {
     ) -> JobId {
         self.jobs_started += 1;
         let job = JobId(self.jobs_started);
-        let turn = self.lane(channel).opening;
+        let lane = &self.lanes[channel.index()];
+        let (turn, since) = lane.opening;
+        // What became too old on hold is not given up for that.
+        let was_held = lane.released.is_some_and(|time| since <= time);
         self.jobs.insert(
             job,
             Job {
                 id,
                 channel,
                 next: next_attempt(channel, birth, now),
-                is_last_attempt: is_expired(birth, now, lifetime_seconds),
+                is_last_attempt: !was_held && is_expired(birth, now, lifetime_seconds),
                 turn,
                 leaves_some: false,
                 has_failed: false,
@@ -437,7 +453,7 @@ impl Scheduler {
             return None;
         }
         // First, so that a backlog of starts does not keep what is done.
-        if let Some(id) = self.finishing.pop_due(now) {
+        if let Some((id, _)) = self.finishing.pop_due(now) {
             return Some(Step::Finish { id });
         }
         let first_tries = !self.detached;
@@ -449,8 +465,12 @@ impl Scheduler {
             if let Some(job) = lane.passes[turn.index()] {
                 return Some(Step::Next { channel, job });
             }
-            if let Some(id) = lane.due[turn.index()].pop_due(now) {
-                lane.opening = turn;
+            while let Some((id, due)) = lane.due[turn.index()].pop_due(now) {
+                if self.holds.messages.contains(&id) {
+                    self.parked.insert((channel, id), due);
+                    continue;
+                }
+                lane.opening = (turn, due);
                 return Some(Step::Open { channel, id });
             }
         }
@@ -483,10 +503,11 @@ impl Scheduler {
     /// Messages that wait on a channel and until when, to be remembered over
     /// a restart.
     pub fn waiting(&self, channel: Channel) -> impl Iterator<Item = (u64, i64)> {
-        self.lanes[channel.index()]
-            .due
-            .iter()
-            .flat_map(DueQueue::iter)
+        let parked = self.parked.iter();
+        let parked = parked.filter(move |((on, _), _)| *on == channel);
+        let due = &self.lanes[channel.index()].due;
+        let waiting = due.iter().flat_map(DueQueue::iter);
+        waiting.chain(parked.map(|((_, id), due)| (*id, *due)))
     }
 
     /// How many messages wait on a channel.
@@ -510,7 +531,10 @@ impl Scheduler {
     fn close(&mut self, job: JobId, now: i64) -> Option<Step> {
         let state = self.jobs.remove(&job)?;
         let (channel, id) = (state.channel, state.id);
-        let next = state.next;
+        let next = match self.hurried.remove(&(channel, id)) {
+            true => now,
+            false => state.next,
+        };
         let end = match (state.leaves_some, state.is_single) {
             (false, false) => JobEnd::Done,
             (false, true) if state.has_failed => JobEnd::PutBack {

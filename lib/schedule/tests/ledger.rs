@@ -22,11 +22,11 @@ impl Waiting {
 
     /// A message is opened: it waited, and it is due.
     #[track_caller]
-    pub fn open(&mut self, channel: Channel, id: u64, now: i64) -> bool {
+    pub fn open(&mut self, channel: Channel, id: u64, now: i64) -> (i64, bool) {
         let (due, is_new) = self.due.remove(&(channel, id)).expect("it waits");
         assert!(due <= now, "{channel}/{id} is tried at {now}, due {due}");
         self.order[channel.index()][usize::from(is_new)].remove(&(due, id));
-        is_new
+        (due, is_new)
     }
 
     pub fn first(&self, channel: Channel, is_new: bool) -> Option<i64> {

@@ -82,6 +82,7 @@ struct Open {
     /// Not read yet.
     left: Vec<usize>,
     started: i64,
+    is_last: bool,
     is_single: bool,
     is_new: bool,
 }
@@ -100,6 +101,7 @@ struct Process {
     waiting: Waiting,
     limits: [usize; 2],
     held: [bool; 2],
+    released: [Option<i64>; 2],
     congested: [bool; 2],
     is_detached: bool,
     is_stopping: bool,
@@ -350,6 +352,7 @@ impl World {
             waiting: Waiting::default(),
             limits,
             held: [false; 2],
+            released: [None; 2],
             congested: [false; 2],
             is_detached: false,
             is_stopping: false,
@@ -473,7 +476,10 @@ impl World {
         let Some(process) = &mut self.process else {
             return;
         };
-        let is_new = process.waiting.open(channel, id, clock);
+        let (due, is_new) = process.waiting.open(channel, id, clock);
+        // What was on hold is tried once more, however old it became.
+        let released = process.released[channel.index()];
+        let was_held = released.is_some_and(|time| due <= time);
         self.outcome.note(1, id, clock);
         let is_single = process.singles.remove(&id);
         if trouble && !is_single {
@@ -502,6 +508,7 @@ impl World {
             channel,
             left: left.collect(),
             started: clock,
+            is_last: !was_held && message.birth + lifetime < clock,
             is_single,
             is_new,
         };
@@ -558,11 +565,7 @@ impl World {
         let job = reported.delivery.job;
         let open = &process.open[&job];
         let message = self.messages.get_mut(&running.id).expect("a message");
-        let lifetime = match message.sender {
-            Sender::Nobody => BOUNCE_LIFETIME,
-            _ => LIFETIME,
-        };
-        let is_last = message.birth + lifetime < open.started;
+        let is_last = open.is_last;
         let recipient = &mut message.recipients[running.recipient];
         self.outcome.note(3, running.id, clock);
         match reported.finding {
@@ -783,6 +786,7 @@ impl Process {
             if self.scheduler.hold(channel, held[at], clock) && !held[at] {
                 self.backlog.all_due(channel, clock);
                 self.waiting.change(channel, |due| due.min(clock));
+                self.released[at] = Some(clock);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod finish;
 mod listen;
+mod operator;
 mod singles;
 mod steps;
 
@@ -24,6 +25,7 @@ use crate::events::Events;
 use crate::files::{self, OpenMessage};
 use crate::injection::Injection;
 use crate::log::Log;
+use crate::operators::Operators;
 use crate::pipes::Pipes;
 use crate::sweep::Sweep;
 
@@ -66,6 +68,7 @@ pub struct Daemon {
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
     sweep: Sweep,
+    operators: Operators,
     stopping: bool,
     is_todo_told: bool,
     todo_exited: bool,
@@ -84,6 +87,7 @@ impl Daemon {
         signals: Signals,
         tracer: Tracer,
         mutex: Lock,
+        operators: Operators,
     ) -> Self {
         let mut scheduler = Scheduler::new(capped(controls.limits, spawn_limits));
         scheduler.set_lifetime(controls.lifetime_seconds);
@@ -107,6 +111,7 @@ impl Daemon {
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
             sweep: Sweep::default(),
+            operators,
             stopping: false,
             is_todo_told: false,
             todo_exited: false,
@@ -122,11 +127,12 @@ impl Daemon {
             let held = self.controls.held[channel.index()];
             self.scheduler.hold(channel, held, now);
         }
+        self.read_holds(now, &mut log);
         self.order(Order::Start);
         self.status(&mut log);
         loop {
             let now = os::clock::unix_seconds();
-            self.load(now, &mut log);
+            self.load(now, BACKLOG_PER_TURN, &mut log);
             self.steps(now, &mut log);
             self.end_todo();
             self.sweep(now);
@@ -169,8 +175,8 @@ impl Daemon {
     }
 
     /// Reads when some of the backlog is due.
-    fn load(&mut self, now: i64, log: &mut Log) {
-        for _ in 0..BACKLOG_PER_TURN {
+    fn load(&mut self, now: i64, messages_max: usize, log: &mut Log) {
+        for _ in 0..messages_max {
             if self.stopping {
                 return;
             }

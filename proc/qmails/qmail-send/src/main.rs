@@ -2,7 +2,8 @@
 //!
 //! Starts as `qmails`, from qmail-start. Descriptors: 0 log; 1/2 to and from
 //! qmail-lspawn; 3/4 qmail-rspawn; 5/6 qmail-clean; 7/8 qmail-todo. Writes
-//! `info`, `local`, `remote` and `bounce` of its queue, reads `mess` only to
+//! `info`, `local`, `remote`, `bounce` and `hold` of its queue, answers
+//! operators on `hold/socket`, reads `mess` only to
 //! quote it in bounces, and opens no network. One thread; the decisions are
 //! in the crate `schedule`.
 //!
@@ -22,6 +23,7 @@ mod events;
 mod files;
 mod injection;
 mod log;
+mod operators;
 mod pipes;
 mod sweep;
 
@@ -36,6 +38,7 @@ use schedule::Lines;
 use crate::controls::Controls;
 use crate::daemon::Daemon;
 use crate::log::Log;
+use crate::operators::Operators;
 use crate::pipes::Pipes;
 
 const PROGRAM: &str = "qmail-send";
@@ -93,11 +96,17 @@ fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
     ])
     .map_err(|error| format!("unable to collect signals: {error}"))?;
     let tracer = Tracer::connect(&home, PROGRAM);
+    let operators = Operators::listen().unwrap_or_else(|error| {
+        log.warning(&format!(
+            "unable to listen on hold/socket: {error}; run queue-fix"
+        ));
+        Operators::default()
+    });
     if !controls.starts_programs() {
         run::sandboxes::send(&home, layout.root()).enter();
     }
     Ok(Daemon::new(
-        home, layout, controls, limits, pipes, signals, tracer, mutex,
+        home, layout, controls, limits, pipes, signals, tracer, mutex, operators,
     ))
 }
 

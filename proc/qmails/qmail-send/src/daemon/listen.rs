@@ -23,6 +23,8 @@ pub(super) enum Ready {
     Pipe(usize),
     /// The bounce of a message.
     Injection(u64),
+    /// A tool connects, asks or reads an answer.
+    Operators,
 }
 
 impl Daemon {
@@ -42,6 +44,10 @@ impl Daemon {
                 waits.push(wait);
                 what.push(Ready::Injection(injection.id));
             }
+        }
+        for wait in self.operators.waits() {
+            waits.push(wait);
+            what.push(Ready::Operators);
         }
         let ready = os::signal::poll(&waits, Some(self.time_to_wait(now)))?;
         let pairs = what.into_iter().zip(ready);
@@ -75,7 +81,7 @@ impl Daemon {
                         pipe.read_on();
                     }
                 }
-                Ready::Injection(_) => {}
+                Ready::Injection(_) | Ready::Operators => {}
             }
         }
         for channel in Channel::ALL {
@@ -88,6 +94,9 @@ impl Daemon {
         self.envelopes_removed(envelopes, log);
         for message in self.pipes.todo.take_all(wire::todo::take) {
             self.todo_says(message, log);
+        }
+        if ready.iter().any(|ready| matches!(ready, Ready::Operators)) {
+            self.answer_operators(log);
         }
         self.notice_losses(log);
         self.go_on_injecting(ready, log);

@@ -33,6 +33,7 @@ impl Daemon {
     /// The first try is over.
     pub(super) fn single_delivered(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) {
         log.line(|lines| lines.end_message(id));
+        self.forget_hold(id);
         self.events.tell(trace, id, Kind::Ended, |_| {});
         self.cleaner.remove_envelope(&mut self.pipes.clean, id);
     }

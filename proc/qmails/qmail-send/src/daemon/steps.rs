@@ -9,7 +9,7 @@ use wire::trace::Kind;
 
 use super::{Daemon, STEPS_PER_TURN};
 use crate::events;
-use crate::files::OpenMessage;
+use crate::files::{self, OpenMessage};
 use crate::log::Log;
 
 impl Daemon {
@@ -68,11 +68,18 @@ impl Daemon {
     }
 
     pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, log: &mut Log) {
+        if self.scheduler.holds_job(job) {
+            // It was put on hold while its pass was under way.
+            return self.scheduler.broken(job);
+        }
         let mut open = self.open.get_mut(&job);
         match open
             .as_mut()
             .map_or(Ok(None), |open| open.recipients.next())
         {
+            Ok(Some(record)) if self.scheduler.holds().recipient(&record.data) => {
+                self.scheduler.skip(job);
+            }
             Ok(Some(record)) => self.start(channel, job, record, log),
             Ok(None) => self.scheduler.exhausted(job),
             Err(error) => {
