@@ -26,14 +26,14 @@ const SETTLED_MAX: Duration = Duration::from_secs(180);
 
 /// Where a message must be found in the end.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Place {
+pub enum Place {
     Ann,
     Bob,
     Sink,
 }
 
 /// What kinds of recipients a message has, and where it must arrive.
-const KINDS: [(&[&str], &[Place]); 4] = [
+pub const KINDS: [(&[&str], &[Place]); 4] = [
     (&["ann@example.org"], &[Place::Ann]),
     (&["carol@sink.example"], &[Place::Sink]),
     // An alias that forwards to both.
@@ -45,7 +45,7 @@ const KINDS: [(&[&str], &[Place]); 4] = [
 ];
 
 /// Sends one message; true when it was answered 250.
-fn send(port: u16, name: &str, recipients: &[&str]) -> bool {
+pub fn send(port: u16, name: &str, recipients: &[&str]) -> bool {
     let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else {
         return false;
     };
@@ -72,7 +72,7 @@ fn send(port: u16, name: &str, recipients: &[&str]) -> bool {
 }
 
 /// The processes of one installation that may be killed, by name.
-fn processes(server: &Installation) -> BTreeMap<String, Vec<i32>> {
+pub fn processes(server: &Installation) -> BTreeMap<String, Vec<i32>> {
     let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
@@ -101,7 +101,7 @@ fn kill_one(server: &Installation, random: &mut impl FnMut(u64) -> u64) -> Optio
     Some(name.to_owned())
 }
 
-fn installation(sink: &Sink) -> Installation {
+pub fn installation(sink: &Sink) -> Installation {
     let setup = Builder::new("example.org");
     setup.add_user("ann").add_user("bob");
     let hosts = setup.root().join("control/rcpthosts");
@@ -116,7 +116,7 @@ fn installation(sink: &Sink) -> Installation {
 }
 
 /// How often each name is found where.
-fn copies(server: &Installation, sink: &Sink) -> BTreeMap<(String, Place), usize> {
+pub fn copies(server: &Installation, sink: &Sink) -> BTreeMap<(String, Place), usize> {
     let mut copies = BTreeMap::new();
     for (place, messages) in [
         (Place::Ann, server.messages("ann")),
