@@ -68,8 +68,12 @@ impl Daemon {
         log: &mut Log,
     ) -> io::Result<()> {
         log.line(|lines| lines.discarding(degree, id));
+        let trace = TraceId::from_headers(&info.env_headers);
+        self.events.tell(trace, id, Kind::Discarded, |event| {
+            event.text = Some(format!("{degree} bounce"));
+        });
         queue::forget_failures(&self.disk, &self.layout, id)?;
-        self.end(id, TraceId::from_headers(&info.env_headers), log)
+        self.end(id, trace, log)
     }
 
     pub(super) fn ask(
@@ -154,8 +158,12 @@ impl Daemon {
     pub(super) fn drop_bounce(&mut self, id: u64, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.other(&format!("bounce processor: discarding bounce/{id}")));
         let info = queue::Info::read(&self.layout.info(id))?;
+        let trace = TraceId::from_headers(&info.env_headers);
+        self.events.tell(trace, id, Kind::Discarded, |event| {
+            event.text = Some("bounce, by BOUNCEPROCESSOR".to_owned());
+        });
         queue::forget_failures(&self.disk, &self.layout, id)?;
-        self.end(id, TraceId::from_headers(&info.env_headers), log)
+        self.end(id, trace, log)
     }
 
     pub(super) fn bounced(
@@ -180,6 +188,7 @@ impl Daemon {
     pub(super) fn end(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.end_message(id));
         queue::end(&self.disk, &self.layout, id)?;
+        self.forget_hold(id);
         self.events.tell(trace, id, Kind::Ended, |_| {});
         self.cleaner.remove(&mut self.pipes.clean, id);
         Ok(())
