@@ -10,11 +10,14 @@
 
 mod conditional;
 mod dot_forward;
+mod fastforward;
 mod forward;
 mod maildirmake;
 mod message;
 mod preline;
+mod program;
 mod qreceipt;
+mod tables;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -54,6 +57,11 @@ const TOOLS: &[Tool] = &[
         run: conditional::except,
     },
     Tool {
+        name: "fastforward",
+        usage: "fastforward [-nNpPdD] TABLE\n\nSends the message on as TABLE, made by setforward or newaliases, says of its\nrecipient. -n prints what would be done; -p leaves unknown recipients to the\nnext line and ends the list for the others; -d takes DEFAULT@HOST (or EXT@HOST)\nfor the recipient.",
+        run: fastforward::main,
+    },
+    Tool {
         name: "forward",
         usage: "forward ADDRESS...\n\nForwards the message to the addresses.",
         run: forward::main,
@@ -64,9 +72,29 @@ const TOOLS: &[Tool] = &[
         run: maildirmake::main,
     },
     Tool {
+        name: "newaliases",
+        usage: "newaliases [FILE]\n\nCompiles aliases in sendmail's format, /etc/aliases or FILE, to FILE.cdb for\nfastforward.",
+        run: tables::newaliases,
+    },
+    Tool {
+        name: "newinclude",
+        usage: "newinclude LIST\n\nCompiles a file that aliases name with :include: to LIST.bin.",
+        run: tables::newinclude,
+    },
+    Tool {
         name: "preline",
         usage: "preline [-frde] PROGRAM ARGUMENTS...\n\nRuns PROGRAM on the message with a From line, Return-Path, Delivered-To and the\nheader lines of the queue in front; -f, -r, -d and -e leave them out.",
         run: preline::main,
+    },
+    Tool {
+        name: "printforward",
+        usage: "printforward < TABLE\n\nPrints a forwarding table as setforward reads it.",
+        run: tables::printforward,
+    },
+    Tool {
+        name: "printmaillist",
+        usage: "printmaillist < LIST\n\nPrints a compiled list as setmaillist reads it.",
+        run: tables::printmaillist,
     },
     Tool {
         name: "qmaildirmake",
@@ -77,6 +105,16 @@ const TOOLS: &[Tool] = &[
         name: "qreceipt",
         usage: "qreceipt ADDRESS\n\nTells the sender that the message arrived, if it asked for that with a field\nNotice-Requested-Upon-Delivery-To that names ADDRESS.",
         run: qreceipt::main,
+    },
+    Tool {
+        name: "setforward",
+        usage: "setforward TABLE TEMPORARY < SOURCE\n\nCompiles \"target: command, command;\" to TABLE for fastforward, by way of\nTEMPORARY in the same directory.",
+        run: tables::setforward,
+    },
+    Tool {
+        name: "setmaillist",
+        usage: "setmaillist LIST TEMPORARY < SOURCE\n\nCompiles the members of a list, one a line, for fastforward, by way of TEMPORARY\nin the same directory.",
+        run: tables::setmaillist,
     },
 ];
 
