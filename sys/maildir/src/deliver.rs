@@ -24,6 +24,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use os::group_sync::GroupSync;
 
+/// Bytes of a message that are read at first: most have no more.
+const FIRST_CHUNK_BYTES: usize = 16 * 1024;
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Names tried in `tmp`; each contains the microsecond it was made in.
@@ -150,11 +152,7 @@ fn deliver_in_steps(
 /// Step 2, alone or with others.
 fn sync_file(file: &File, group: Option<&GroupSync>) -> io::Result<()> {
     match group {
-        Some(group) if group.covers(file)? => {
-            os::file::start_writeback(file);
-            group.sync(|| file.sync_all())?;
-            os::file::check_written(file)
-        }
+        Some(group) if group.covers(file)? => group.sync(&[file], || file.sync_all()),
         _ => file.sync_all(),
     }
 }
@@ -164,7 +162,7 @@ fn sync_file(file: &File, group: Option<&GroupSync>) -> io::Result<()> {
 fn sync_names(directory: &OwnedFd, file: &File, group: Option<&GroupSync>) -> io::Result<()> {
     let alone = || nix::unistd::fsync(directory).map_err(io::Error::from);
     match group {
-        Some(group) if group.covers(file)? => group.sync(alone),
+        Some(group) if group.covers(file)? => group.sync(&[], alone),
         _ => alone(),
     }
 }
@@ -228,11 +226,12 @@ pub(crate) enum CopyError {
 fn copy(to: &mut impl Write, prefix: &[u8], message: &File) -> Result<u64, CopyError> {
     let mut buffer = prefix.to_vec();
     let (mut offset, mut written) = (0, 0);
+    let mut chunk = FIRST_CHUNK_BYTES;
     loop {
         // The prefix shares its first write with the start of the message,
         // so that a small message is one write.
         let kept = buffer.len();
-        buffer.resize(kept + CHUNK_BYTES, 0);
+        buffer.resize(kept + chunk, 0);
         let got = match message.read_at(&mut buffer[kept..], offset) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 buffer.truncate(kept);
@@ -246,7 +245,11 @@ fn copy(to: &mut impl Write, prefix: &[u8], message: &File) -> Result<u64, CopyE
         if got == 0 {
             return Ok(written);
         }
+        if got < chunk {
+            return Ok(written);
+        }
         offset += got as u64;
+        chunk = CHUNK_BYTES;
         buffer.clear();
     }
 }

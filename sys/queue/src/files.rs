@@ -1,5 +1,6 @@
 //! The operations the queue's order is written in, and the real ones.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc;
 use os::group_sync::GroupSync;
+
+use crate::spare::{Spare, Spares};
 
 /// Mode of the text and of envelopes; readers are other users of the group.
 const FILE_MODE: u32 = 0o644;
@@ -66,6 +69,8 @@ pub struct Disk {
     unnamed: bool,
     /// Shares syncs with other threads.
     group: Option<Arc<GroupSync>>,
+    /// Files to be written again.
+    spares: Option<Arc<Spares>>,
 }
 
 /// A file of [`Disk`].
@@ -73,6 +78,18 @@ pub struct Disk {
 pub struct DiskFile {
     file: File,
     first_name: Option<PathBuf>,
+    former: Option<Former>,
+}
+
+/// What is left of another life of a file.
+#[derive(Debug)]
+struct Former {
+    /// How long it is.
+    bytes: Cell<u64>,
+    /// Where the end is now.
+    written: u64,
+    /// Keeps it from being given to somebody else.
+    _spare: Spare,
 }
 
 impl Disk {
@@ -81,14 +98,18 @@ impl Disk {
         Self {
             unnamed: Path::new("/proc/self/fd").is_dir(),
             group: None,
+            spares: None,
         }
     }
 
     /// As [`Disk::new`], for programs whose threads write many messages to a
-    /// queue at once: they share syncs of its file system.
+    /// queue at once: they share syncs of its file system, and write into
+    /// files of finished messages.
     pub fn shared(queue: &Path) -> io::Result<Self> {
         Ok(Self {
             group: Some(Arc::new(GroupSync::on(queue)?)),
+            // Without them it is only slower.
+            spares: Spares::of(queue).ok().flatten().map(Arc::new),
             ..Self::new()
         })
     }
@@ -98,6 +119,7 @@ impl Disk {
         Self {
             unnamed: false,
             group: None,
+            spares: None,
         }
     }
 
@@ -120,12 +142,24 @@ impl FileSystem for Disk {
     type File = DiskFile;
 
     fn create(&self, name: &Path) -> io::Result<DiskFile> {
+        if let Some((file, spare)) = self.spares.as_ref().and_then(Spares::take) {
+            return Ok(DiskFile {
+                file,
+                first_name: Some(spare.path.clone()),
+                former: Some(Former {
+                    bytes: Cell::new(spare.bytes),
+                    written: 0,
+                    _spare: spare,
+                }),
+            });
+        }
         if self.unnamed {
             match Self::create_unnamed(name) {
                 Ok(file) => {
                     return Ok(DiskFile {
                         file,
                         first_name: None,
+                        former: None,
                     });
                 }
                 // The file system has no such files.
@@ -145,6 +179,7 @@ impl FileSystem for Disk {
         Ok(DiskFile {
             file,
             first_name: Some(name.to_owned()),
+            former: None,
         })
     }
 
@@ -153,7 +188,10 @@ impl FileSystem for Disk {
     }
 
     fn link(&self, file: &DiskFile, name: &Path) -> io::Result<()> {
+        file.cut()?;
         match &file.first_name {
+            // One step instead of a link now and an unlink later.
+            Some(first) if file.former.is_some() => os::file::rename_new(first, name),
             Some(first) => std::fs::hard_link(first, name),
             None => {
                 let number = file.file.as_raw_fd();
@@ -171,9 +209,12 @@ impl FileSystem for Disk {
     }
 
     fn drop_first_name(&self, file: &DiskFile) -> io::Result<()> {
-        file.first_name
-            .as_ref()
-            .map_or(Ok(()), std::fs::remove_file)
+        match &file.first_name {
+            // A link took it, or it stays a spare file.
+            Some(_) if file.former.is_some() => Ok(()),
+            Some(first) => std::fs::remove_file(first),
+            None => Ok(()),
+        }
     }
 
     fn unlink(&self, name: &Path) -> io::Result<()> {
@@ -189,6 +230,7 @@ impl FileSystem for Disk {
     }
 
     fn sync_file(&self, file: &DiskFile) -> io::Result<()> {
+        file.cut()?;
         file.file.sync_all()
     }
 
@@ -204,10 +246,9 @@ impl FileSystem for Disk {
         let Some(group) = &self.group else {
             return one_by_one();
         };
-        group.sync(one_by_one)?;
-        files
-            .iter()
-            .try_for_each(|file| os::file::check_written(&file.file))
+        files.iter().try_for_each(|file| file.cut())?;
+        let of_message: Vec<&File> = files.iter().map(|file| &file.file).collect();
+        group.sync(&of_message, one_by_one)
     }
 
     fn pull_trigger(&self, fifo: &Path) {
@@ -218,9 +259,26 @@ impl FileSystem for Disk {
     }
 }
 
+impl DiskFile {
+    /// Takes away what a former life left behind the end.
+    fn cut(&self) -> io::Result<()> {
+        if let Some(former) = &self.former
+            && former.written < former.bytes.get()
+        {
+            self.file.set_len(former.written)?;
+            former.bytes.set(former.written);
+        }
+        Ok(())
+    }
+}
+
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let length = self.file.write(bytes)?;
+        if let Some(former) = &mut self.former {
+            former.written += length as u64;
+        }
+        Ok(length)
     }
 
     fn flush(&mut self) -> io::Result<()> {

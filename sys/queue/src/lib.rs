@@ -16,6 +16,7 @@ mod layout;
 mod origins;
 mod queues;
 mod records;
+mod spare;
 mod writer;
 
 pub use additions::Additions;
@@ -27,4 +28,5 @@ pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
 pub use origins::Origins;
 pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
+pub use spare::{Finished, Spare, Spares};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use queue::Layout;
+use queue::{Finished, Layout};
 use wire::clean::{Answer, Command};
 
 use crate::PROGRAM;
@@ -12,6 +12,7 @@ use crate::PROGRAM;
 /// Removes files of one queue.
 #[derive(Debug)]
 pub struct Cleaner {
+    finished: Finished,
     layout: Layout,
     age_max: Duration,
 }
@@ -19,17 +20,22 @@ pub struct Cleaner {
 impl Cleaner {
     /// Files in `pid` older than this belong to nobody.
     pub fn new(layout: Layout, age_max: Duration) -> Self {
-        Self { layout, age_max }
+        Self {
+            finished: Finished::of(layout.root()),
+            layout,
+            age_max,
+        }
     }
 
     /// Removes what a command names; `intd` goes first, because an envelope
     /// must never be without its text.
-    pub fn run(&self, command: Command) -> Answer {
+    pub fn run(&mut self, command: Command) -> Answer {
         let (id, last) = match command {
             Command::Message(id) => (id, self.layout.mess(id)),
             Command::Todo(id) => (id, self.layout.todo(id)),
         };
-        let removed = remove(&self.layout.intd(id)).and_then(|()| remove(&last));
+        let removed = tell(&self.layout.intd(id), |path| std::fs::remove_file(path))
+            .and_then(|()| tell(&last, |path| self.finished.take(path)));
         match removed {
             Ok(()) => Answer::Done,
             Err(_) => Answer::Failed,
@@ -66,9 +72,9 @@ impl Cleaner {
     }
 }
 
-/// A file that is gone is removed.
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
+/// A file that is gone is removed; trouble with one that is not is told.
+fn tell(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    match remove(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => {
             run::warn(
@@ -91,7 +97,7 @@ mod tests {
         let root = directory.path().join("queue1");
         queue::create(&root, None).unwrap();
         let layout = Layout::detect(&root).unwrap();
-        let cleaner = Cleaner::new(layout.clone(), Duration::ZERO);
+        let mut cleaner = Cleaner::new(layout.clone(), Duration::ZERO);
         for path in [layout.mess(24), layout.intd(24), layout.todo(24)] {
             std::fs::write(path, "x").unwrap();
         }

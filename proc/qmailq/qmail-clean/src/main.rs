@@ -55,12 +55,12 @@ fn main() -> ExitCode {
                 "descriptors 0 and 1 are not open",
             ));
         };
-        answer_all(&Cleaner::new(layout, age_max), input, output)
+        answer_all(Cleaner::new(layout, age_max), input, output)
             .map_err(|error| Exit::new(run::TEMPORARY, format!("cannot talk: {error}")))
     })
 }
 
-fn answer_all(cleaner: &Cleaner, mut input: File, mut output: File) -> std::io::Result<()> {
+fn answer_all(mut cleaner: Cleaner, mut input: File, mut output: File) -> std::io::Result<()> {
     let mut commands: u32 = 0;
     let mut command = Arriving::default();
     let mut buffer = [0; 4096];

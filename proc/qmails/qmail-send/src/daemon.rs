@@ -49,6 +49,9 @@ pub struct Daemon {
     open: BTreeMap<JobId, OpenMessage>,
     /// Messages with one recipient that wait for their first try.
     singles: BTreeMap<u64, Single>,
+    /// Such messages on their way back to qmail-todo; the ones to be tried
+    /// at once when they return.
+    returning: BTreeMap<u64, bool>,
     /// Such messages, delivered, whose envelopes could not be removed.
     delivered: BTreeSet<u64>,
     cleaner: Cleaner,
@@ -85,6 +88,7 @@ impl Daemon {
             _mutex: mutex,
             open: BTreeMap::new(),
             singles: BTreeMap::new(),
+            returning: BTreeMap::new(),
             delivered: BTreeSet::new(),
             cleaner: Cleaner::default(),
             injections: Vec::new(),
@@ -113,6 +117,7 @@ impl Daemon {
             self.steps(now, &mut log);
             self.sweep(now);
             log.flush();
+            self.events.flush();
             if self.may_exit() {
                 break;
             }
@@ -159,6 +164,7 @@ impl Daemon {
                 Signal::SIGTERM => self.stop(log),
                 Signal::SIGALRM => {
                     self.scheduler.run_all(now);
+                    self.hurry_returning();
                     // Messages that qmail-todo left alone too.
                     self.order(Order::Reread);
                 }
@@ -193,6 +199,9 @@ impl Daemon {
             self.scheduler.set_limit(channel, limits[channel.index()]);
             let held = self.controls.held[channel.index()];
             if self.scheduler.hold(channel, held, now) {
+                if !held {
+                    self.hurry_returning();
+                }
                 let what = if held { "temporarily held" } else { "resumed" };
                 log.line(|lines| lines.other(&format!("{channel} deliveries {what}")));
             }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use address::Routing;
 use os::signal::Interest;
 use queue::{Durability, Layout};
-use run::{Home, Settings, Tracer};
+use run::{Batch, Home, Settings, Tracer};
 use schedule::Lines;
 use text::log::safe;
 use wire::clean::{Answer, Command};
@@ -71,7 +71,7 @@ pub struct Todo {
     interval: Option<i64>,
     lines: Lines,
     pipes: Pipes,
-    tracer: Tracer,
+    events: Batch,
     trigger: Option<File>,
     troubled: HashMap<u64, Troubled>,
     singles: Singles,
@@ -105,7 +105,7 @@ impl Todo {
             layout,
             durability,
             pipes,
-            tracer,
+            events: Batch::new(tracer),
             trigger: None,
             troubled: HashMap::new(),
             singles: Singles::default(),
@@ -420,11 +420,11 @@ impl Todo {
         self.flush()
     }
 
-    fn trace(&self, sorted: &Sorted) {
+    fn trace(&mut self, sorted: &Sorted) {
         let Some(trace) = TraceId::from_headers(&sorted.info.env_headers) else {
             return;
         };
-        let mut event = self.tracer.event(trace, Kind::Preprocessed);
+        let mut event = self.events.event(trace, Kind::Preprocessed);
         event.queue = Some(self.layout.name());
         event.message = Some(sorted.id);
         event.sender = Some(safe(&sorted.info.sender));
@@ -436,7 +436,7 @@ impl Todo {
             Channels::Both => Some("both".to_owned()),
             Channels::Neither => None,
         };
-        self.tracer.send(&event);
+        self.events.add(&event);
     }
 
     /// Logs trouble with a message and leaves it alone for a while, longer
@@ -476,6 +476,7 @@ impl Todo {
     /// qmail-send reads all the time, so waiting for it here bounds what it
     /// has not read yet.
     fn flush(&mut self) -> io::Result<()> {
+        self.events.flush();
         let output = std::mem::take(&mut self.output);
         self.pipes.to_send.write_all(&output)
     }

@@ -342,8 +342,12 @@ fn every_event_of_a_message_has_its_trace() {
     collector.set_nonblocking(true).unwrap();
     let mut kinds = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
+    let mut datagrams = Vec::new();
     while let Ok(length) = collector.recv(&mut buffer) {
-        let event: wire::trace::Event = serde_json::from_slice(&buffer[..length]).unwrap();
+        datagrams.push(buffer[..length].to_vec());
+    }
+    for line in datagrams.join(&b'\n').split(|&b| b == b'\n') {
+        let event: wire::trace::Event = serde_json::from_slice(line).unwrap();
         if event.trace.to_string() == "0123456789abcdef" {
             assert_eq!(event.queue.as_deref(), Some("queue1"));
             assert!(event.kind != wire::trace::Kind::Bounced || event.other.is_some());

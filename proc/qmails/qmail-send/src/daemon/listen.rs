@@ -197,7 +197,7 @@ impl Daemon {
         let now = os::clock::unix_seconds();
         match message {
             Some(Message::New { channels, id, due }) => {
-                let due = due.unwrap_or(now);
+                let due = self.due(id, due, now);
                 match channels {
                     Channels::Local => self.scheduler.add(Channel::Local, id, due),
                     Channels::Remote => self.scheduler.add(Channel::Remote, id, due),

@@ -40,7 +40,21 @@ impl Daemon {
     /// The first try is over and something is left to do: tries until `due`,
     /// or a bounce.
     pub(super) fn put_back(&mut self, id: u64, due: i64, is_done: bool) {
+        self.returning.insert(id, false);
         self.order(Order::PutBack(PutBack { id, due, is_done }));
+    }
+
+    /// Everything is due now; so is what qmail-todo has at the moment.
+    pub(super) fn hurry_returning(&mut self) {
+        self.returning.values_mut().for_each(|hurry| *hurry = true);
+    }
+
+    /// When a message that qmail-todo preprocessed is due.
+    pub(super) fn due(&mut self, id: u64, due: Option<i64>, now: i64) -> i64 {
+        match self.returning.remove(&id) {
+            Some(true) => now,
+            _ => due.unwrap_or(now),
+        }
     }
 
     /// qmail-clean answered for the envelopes of delivered messages.
