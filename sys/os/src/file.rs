@@ -83,7 +83,11 @@ fn sync_range(file: &File, flags: nix::libc::c_uint) -> io::Result<()> {
 /// Sets when a file was last changed, Unix time.
 pub fn set_mtime(file: &File, time: i64) -> io::Result<()> {
     let time = TimeSpec::new(time, 0);
-    Ok(nix::sys::stat::futimens(file, &TimeSpec::UTIME_OMIT, &time)?)
+    Ok(nix::sys::stat::futimens(
+        file,
+        &TimeSpec::UTIME_OMIT,
+        &time,
+    )?)
 }
 
 /// Bytes a user other than root can still write to the file system of `path`.

@@ -8,6 +8,7 @@
 //! Invariant: the number of a message is the inode number of its text.
 
 mod additions;
+mod archive;
 mod create;
 mod error;
 mod files;
@@ -16,6 +17,7 @@ mod layout;
 mod origins;
 mod queues;
 mod records;
+mod space;
 mod writer;
 
 pub use additions::Additions;
@@ -27,4 +29,5 @@ pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
 pub use origins::Origins;
 pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
+pub use space::{bytes_free_min, check_free};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -116,12 +116,7 @@ fn remove(path: &Path) -> Result<(), Trouble> {
     }
 }
 
-fn write(
-    layout: &Layout,
-    routing: &Routing,
-    id: u64,
-    how: How,
-) -> Result<Option<Sorted>, Trouble> {
+fn write(layout: &Layout, routing: &Routing, id: u64, how: How) -> Result<Option<Sorted>, Trouble> {
     let (mess, todo) = (layout.mess(id), layout.todo(id));
     let mut envelope = match RecordReader::open(&todo) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
