@@ -10,6 +10,7 @@
 mod additions;
 mod archive;
 mod create;
+mod envelope;
 mod error;
 mod files;
 mod intake;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use additions::Additions;
 pub use create::{Owners, TCPTO_BYTES, create};
+pub use envelope::Envelope;
 pub use error::{Error, report};
 pub use files::{Disk, FileSystem};
 pub use intake::{Addressing, Intake};

@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Write};
 
 use message::Received;
-use queue::{Disk, EnvelopeHead, Error, Intake, Writer};
+use queue::{Disk, Envelope, EnvelopeHead, Error, Intake, Writer};
 use run::Tracer;
 use wire::trace::{Kind, TraceId};
 
 use crate::caller::Caller;
-use crate::envelope::Envelope;
 
 const READ_BYTES: usize = 64 * 1024;
 

@@ -19,7 +19,6 @@
 
 mod accept;
 mod caller;
-mod envelope;
 
 use std::process::ExitCode;
 
