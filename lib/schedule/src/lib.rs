@@ -11,6 +11,7 @@ mod channel;
 mod due;
 mod holds;
 mod line;
+mod parse;
 mod retry;
 mod scheduler;
 
@@ -20,6 +21,7 @@ pub use bounce::{
 pub use channel::Channel;
 pub use holds::Holds;
 pub use line::{Lines, Verdict};
+pub use parse::{Fact, LogLine};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};
 pub use scheduler::{
     Delivery, Finding, Forgotten, JobEnd, JobId, Place, RETRY_TROUBLE_SECONDS, Reported, Scheduler,

@@ -37,6 +37,8 @@ pub struct Addressing<'a> {
     sender: String,
     /// Those of the caller, as far as the trace names them.
     traced: Vec<String>,
+    /// How many there are.
+    total: u64,
     /// Those of the caller, when they do not get the message.
     replaced: Vec<u8>,
 }
@@ -92,12 +94,15 @@ impl<'a> Intake<'a> {
             text.write(kept)
         })?;
         let mut recipients = text.envelope(head)?;
+        let mut total = 0;
         for recipient in additions.recipients() {
             recipients.add(recipient)?;
+            total += 1;
         }
         let mut replaced = Vec::new();
         if let Some(address) = additions.quarantine() {
             recipients.add(address)?;
+            total += 1;
             replaced.extend_from_slice(QUARANTINE_HEADER);
             replaced.extend_from_slice(address);
         }
@@ -110,6 +115,7 @@ impl<'a> Intake<'a> {
             bytes,
             sender: printable(head.sender),
             traced: Vec::new(),
+            total,
             replaced,
         })
     }
@@ -122,6 +128,7 @@ impl Addressing<'_> {
             self.traced.push(printable(recipient));
         }
         if self.replaced.is_empty() {
+            self.total += 1;
             return self.recipients.add(recipient);
         }
         if self.replaced.len() + recipient.len() < EXTRA_HEADER_BYTES_MAX {
@@ -145,6 +152,7 @@ impl Addressing<'_> {
         event.message = Some(queued.id);
         event.sender = Some(self.sender);
         event.recipients = self.traced;
+        event.total = Some(self.total);
         event.message_id = message_id(&self.collected);
         event.bytes = Some(self.bytes);
         Ok(queued)
@@ -225,6 +233,7 @@ mod tests {
             mess.ends_with("\nSubject: s\nTo: ann\n\nBcc: body\n"),
             "{mess}"
         );
+        assert_eq!(event.total, Some(2), "not those of the caller");
         assert_eq!(event.bytes, Some(mess.len() as u64));
         let envelope = std::fs::read_to_string(layout.todo(queued.id)).unwrap();
         let expected = "u1\0p7\0F\0Tlog@example.org\0Tjail@example.org\0\

@@ -19,6 +19,7 @@ mod origins;
 mod queues;
 mod records;
 mod survey;
+mod tcpto;
 mod writer;
 
 pub use additions::Additions;
@@ -33,4 +34,5 @@ pub use origins::Origins;
 pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
 pub use survey::{List, Stored, StoredRecipient, numbers, read_stored, stored_numbers};
+pub use tcpto::{DownHost, Tcpto};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -70,7 +70,9 @@ impl Daemon {
                 Answer::Held
             }
             Question::Retry(ids) => {
-                let found = self.scheduler.retry(&ids.into_iter().collect(), now);
+                let returning = ids.iter().filter(|id| self.hurry_one(**id)).count();
+                let ids: BTreeSet<u64> = ids.into_iter().collect();
+                let found = self.scheduler.retry(&ids, now) + returning;
                 Answer::Retried(found as u64)
             }
             Question::Delete(id) => self.delete(id, connection.uid, log),
@@ -179,7 +181,7 @@ impl Daemon {
         self.end(id, trace, log)
     }
 
-    fn discarded(&self, id: u64, trace: Option<TraceId>, why: &str) {
+    fn discarded(&mut self, id: u64, trace: Option<TraceId>, why: &str) {
         self.events.tell(trace, id, Kind::Discarded, |event| {
             event.text = Some(why.to_owned());
         });
