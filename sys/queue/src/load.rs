@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::Path;
 
-use schedule::{Channel, Scheduler};
+use schedule::{Backlog, Channel, Scheduler};
 
 use crate::files::{mtime, remove};
 use crate::progress::whole_failures;
@@ -18,55 +18,96 @@ struct Numbered {
     texts: HashSet<u64>,
 }
 
-/// Gives every preprocessed message to the scheduler: due when the mtimes of
-/// its files say. Messages still in `todo` come through qmail-todo.
+/// What waits, and what is to be logged about it.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// What [`load_message`] is to be called for, a few at a time: nothing
+    /// else has to wait until it is done.
+    pub backlog: Backlog,
+    /// What was mended.
+    pub log: Vec<String>,
+}
+
+/// Lists every preprocessed message. Call it before qmail-todo starts:
+/// messages still in `todo` come through it, and so does everything new.
 ///
 /// A message's text is removed last. What is there without one belongs to a
 /// message that ended before a crash, which kept some removals and not
 /// others; it is removed, so that nothing is delivered, or bounced, for ever.
 ///
-/// Returns what is to be logged.
+/// The error says which directories could not be listed.
+pub fn backlog<F: FileSystem>(files: &F, layout: &Layout) -> Result<Waiting, Vec<String>> {
+    let (mut info, mut log, mut unlisted) = (Vec::new(), Vec::new(), Vec::new());
+    let todo = list_all(files, &layout.directories("todo")).map_err(|unlisted| vec![unlisted])?;
+    let split = ["info", "local", "remote", "mess"].map(|name| layout.directories(name));
+    for at in 0..split[0].len() {
+        match Numbered::list(files, split.each_ref().map(|paths| &*paths[at])) {
+            Ok(numbered) => {
+                for (id, error) in numbered.remove_ended(files, layout, &todo, &mut log) {
+                    log.push(format!("unable to remove what is left of {id}: {error}"));
+                }
+                let with_text = |id: &u64| numbered.texts.contains(id);
+                info.extend(numbered.info.iter().copied().filter(with_text));
+            }
+            Err(text) => unlisted.push(text),
+        }
+    }
+    log.extend(mend_failures(files, layout).err());
+    if !unlisted.is_empty() {
+        return Err(unlisted);
+    }
+    let backlog = Backlog::new(info, todo.into_iter().collect());
+    Ok(Waiting { backlog, log })
+}
+
+/// Gives a message of the backlog to the scheduler: due when the mtimes of its
+/// files say.
+pub fn load_message<F: FileSystem>(
+    files: &F,
+    layout: &Layout,
+    backlog: &Backlog,
+    scheduler: &mut Scheduler,
+    id: u64,
+    now: i64,
+) -> io::Result<()> {
+    let mut found = Vec::new();
+    for channel in Channel::ALL {
+        let due = mtime(files, &recipients(layout, channel, id))?;
+        found.extend(due.map(|due| (channel, due)));
+    }
+    if found.is_empty() {
+        scheduler.finish(id, now);
+    }
+    for (channel, due) in found {
+        scheduler.add(channel, id, backlog.due(channel, due));
+    }
+    Ok(())
+}
+
+/// Gives every preprocessed message to the scheduler at once. Returns what is
+/// to be logged.
 pub fn load<F: FileSystem>(
     files: &F,
     layout: &Layout,
     scheduler: &mut Scheduler,
     now: i64,
 ) -> Vec<String> {
-    let mut problems = Vec::new();
-    let todo = match list_all(files, &layout.directories("todo")) {
-        Ok(todo) => todo,
-        Err(text) => return vec![text],
+    let Waiting {
+        mut backlog,
+        mut log,
+    } = match backlog(files, layout) {
+        Ok(found) => found,
+        Err(unlisted) => return unlisted,
     };
-    let split = ["info", "local", "remote", "mess"].map(|name| layout.directories(name));
-    for at in 0..split[0].len() {
-        let numbered = match Numbered::list(files, split.each_ref().map(|paths| &*paths[at])) {
-            Ok(numbered) => numbered,
-            Err(text) => {
-                problems.push(text);
-                continue;
-            }
-        };
-        for (id, error) in numbered.remove_ended(files, layout, &todo, &mut problems) {
-            problems.push(format!("unable to remove what is left of {id}: {error}"));
-        }
-        for &id in numbered
-            .info
-            .iter()
-            .filter(|id| numbered.texts.contains(id))
-        {
-            if todo.contains(&id) {
-                continue;
-            }
-            if let Err(error) = numbered.load(files, layout, id, scheduler, now) {
-                problems.push(format!(
-                    "unable to stat files of {id}; will try again later: {error}"
-                ));
-                scheduler.finish_later(id, now);
-            }
+    while let Some(id) = backlog.take() {
+        if let Err(error) = load_message(files, layout, &backlog, scheduler, id, now) {
+            log.push(format!(
+                "unable to stat files of {id}; will try again later: {error}"
+            ));
+            scheduler.finish_later(id, now);
         }
     }
-    problems.extend(mend_failures(files, layout).err());
-    problems
+    log
 }
 
 impl Numbered {
@@ -79,30 +120,6 @@ impl Numbered {
             channels: [set(local)?, set(remote)?],
             texts: set(mess)?,
         })
-    }
-
-    fn load<F: FileSystem>(
-        &self,
-        files: &F,
-        layout: &Layout,
-        id: u64,
-        scheduler: &mut Scheduler,
-        now: i64,
-    ) -> io::Result<()> {
-        let mut found = Vec::new();
-        for channel in Channel::ALL {
-            if self.channels[channel.index()].contains(&id) {
-                let due = mtime(files, &recipients(layout, channel, id))?;
-                found.extend(due.map(|due| (channel, due)));
-            }
-        }
-        if found.is_empty() {
-            scheduler.finish(id, now);
-        }
-        for (channel, due) in found {
-            scheduler.add(channel, id, due);
-        }
-        Ok(())
     }
 
     /// Removes what has no text, `info` last; what could not be removed.

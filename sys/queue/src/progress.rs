@@ -40,9 +40,12 @@ pub fn note_failure<F: FileSystem>(
         .write_all(paragraph)
         .and_then(|()| files.sync_message(&[&file], path.parent().unwrap_or(&path)));
     if written.is_err() {
-        // Nobody knows what of it is on disk: the next try writes these
-        // bytes again, and does not only sync them.
-        let _ = files.truncate(&file, before);
+        // Nobody knows what of it is on disk: the next try makes the file,
+        // or writes these bytes, again, and does not only sync them.
+        let _ = match before {
+            0 => files.unlink(&path),
+            _ => files.truncate(&file, before),
+        };
     }
     written
 }

@@ -33,6 +33,15 @@ const OSSIFIED_SECONDS: i64 = 129_600;
 /// A message that made trouble is left alone this long.
 const TROUBLE_SECONDS: i64 = 123;
 
+/// A delivery that was started.
+struct Running {
+    channel: Channel,
+    slot: u16,
+    id: u64,
+    sender: Vec<u8>,
+    recipient: Vec<u8>,
+}
+
 /// Everything that runs between two crashes.
 pub struct Engine {
     model: Model,
@@ -51,7 +60,7 @@ pub struct Engine {
     bounced: BTreeSet<u64>,
     through: BTreeSet<(Channel, u64)>,
     open: BTreeMap<JobId, OpenMessage>,
-    running: VecDeque<(Channel, u16, u64, Vec<u8>, Vec<u8>)>,
+    running: VecDeque<Running>,
     facts: Vec<(usize, Fact)>,
 }
 

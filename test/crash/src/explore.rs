@@ -81,14 +81,14 @@ pub fn crashes(scenario: &Scenario, journal: Journal, ways_max: usize, seed: u64
     explorer.report
 }
 
-/// Plays a scenario and lets each of its operations fail, once and several
-/// times in a row; what was accepted must arrive all the same, with a power
-/// cut in between too.
+/// Plays a scenario and lets each of its operations fail: alone where nothing
+/// is promised of names, or with some that follow where a journal keeps them.
+/// What was accepted must arrive all the same, with a power cut in between
+/// too.
 ///
 /// # Panics
 /// When a promise is broken.
-pub fn faults(scenario: &Scenario, crashes_each: usize, seed: u64) -> Report {
-    let journal = Journal::None;
+pub fn faults(scenario: &Scenario, journal: Journal, crashes_each: usize, seed: u64) -> Report {
     let healthy = model(scenario, journal);
     scenario.play(&mut Engine::start(&healthy, scenario.tells_singles));
     let mut explorer = Explorer {
@@ -100,7 +100,11 @@ pub fn faults(scenario: &Scenario, crashes_each: usize, seed: u64) -> Report {
         report: Report::default(),
     };
     for at in 0..healthy.operations() {
-        for (code, operations) in [(EIO, 1), (ENOSPC, 1), (EIO, 3), (EIO, 20)] {
+        let lengths: &[u64] = match journal {
+            Journal::None => &[1],
+            Journal::Names => &[1, 3, 20],
+        };
+        for (&operations, code) in lengths.iter().flat_map(|n| [(n, EIO), (n, ENOSPC)]) {
             let fault = Fault {
                 at,
                 operations,

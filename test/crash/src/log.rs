@@ -153,6 +153,13 @@ impl Log {
         let (covered, mut left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.names)
             .into_iter()
             .partition(|change| covers(&change.what.0));
+        if !is_done && self.journal == Journal::Names {
+            // A journal that could not be written is written later, or never
+            // again; it does not forget.
+            left.extend(covered);
+            self.names = left;
+            return;
+        }
         if !is_done {
             left.extend(covered.into_iter().map(|change| Change {
                 is_doomed: true,

@@ -29,10 +29,10 @@ fn main() -> ExitCode {
             let report = crash::crashes(scenario, journal, arguments.ways, arguments.seed);
             println!("{}, {journal:?}: {report:?}", scenario.name);
             all.add(report);
+            let report = crash::faults(scenario, journal, arguments.crashes, arguments.seed);
+            println!("{}, {journal:?}, faults: {report:?}", scenario.name);
+            all.add(report);
         }
-        let report = crash::faults(scenario, arguments.crashes, arguments.seed);
-        println!("{}, faults: {report:?}", scenario.name);
-        all.add(report);
     }
     println!("all: {all:?}");
     ExitCode::SUCCESS

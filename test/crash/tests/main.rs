@@ -39,7 +39,9 @@ fn no_power_cut_loses_what_was_accepted_where_names_are_ordered() {
 fn no_failing_operation_loses_what_was_accepted() {
     let mut all = Report::default();
     for scenario in SCENARIOS {
-        all.add(faults(scenario, CRASHES_EACH, SEED));
+        for journal in [Journal::None, Journal::Names] {
+            all.add(faults(scenario, journal, CRASHES_EACH, SEED));
+        }
     }
     tell("failing operations", all);
 }

@@ -14,6 +14,8 @@ use wire::trace::TraceId;
 /// A message on a channel while its job lasts.
 #[derive(Debug)]
 pub struct OpenMessage {
+    /// Its number.
+    pub id: u64,
     /// What `info` says.
     pub info: Info,
     /// Its trace, if it has one.
@@ -22,8 +24,6 @@ pub struct OpenMessage {
     pub recipients: Recipients,
     /// It has no files but its envelope in `todo`.
     pub is_single: bool,
-    /// Its single recipient failed, and that is noted.
-    pub has_failed: bool,
 }
 
 /// Where the recipients of a job come from.
@@ -68,17 +68,18 @@ impl OpenMessage {
         };
         let info = Info::read(&layout.info(id))?;
         Ok(Some(Self {
+            id,
             trace: TraceId::from_headers(&info.env_headers),
             info,
             recipients: Recipients::File(recipients),
             is_single: false,
-            has_failed: false,
         }))
     }
 
     /// A message that qmail-todo told in full.
     pub fn single(single: Single) -> Self {
         Self {
+            id: single.id,
             trace: TraceId::from_headers(&single.env_headers),
             info: Info {
                 sender: single.sender,
@@ -88,9 +89,13 @@ impl OpenMessage {
             },
             recipients: Recipients::One(single.recipient),
             is_single: true,
-            has_failed: false,
         }
     }
+}
+
+/// The name of the file of recipients on a channel, as the log has it.
+pub fn name(layout: &Layout, channel: Channel, id: u64) -> String {
+    format!("{channel}/{}", layout.mess_relative(id))
 }
 
 /// Writes down when a message is due, for the next start.

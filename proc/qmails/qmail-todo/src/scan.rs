@@ -82,6 +82,8 @@ pub struct Todo {
     orders: Vec<u8>,
     output: Vec<u8>,
     is_exiting: bool,
+    /// qmail-send starts nothing new.
+    is_detached: bool,
 }
 
 impl Todo {
@@ -115,6 +117,7 @@ impl Todo {
             orders: Vec::new(),
             output: Vec::new(),
             is_exiting: false,
+            is_detached: false,
         })
     }
 
@@ -127,6 +130,8 @@ impl Todo {
         let mut is_triggered = true;
         while !self.is_exiting {
             let now = os::clock::unix_seconds();
+            // The clock may have been set back.
+            next_scan = next_scan.min(now + SCAN_SECONDS);
             let earliest = next_scan - SCAN_SECONDS + self.interval.unwrap_or(0);
             let may_scan = self.interval.is_none() || earliest <= now;
             if next_scan <= now || (is_triggered && may_scan) {
@@ -194,6 +199,8 @@ impl Todo {
                 Some(Order::Exit) => self.is_exiting = true,
                 Some(Order::Reread) => self.reread(),
                 Some(Order::Start) => {}
+                Some(Order::Detach) => self.is_detached = true,
+                Some(Order::Attach) => self.is_detached = false,
                 Some(Order::Ended(id)) => self.singles.end(id),
                 Some(Order::PutBack(message)) => {
                     self.singles.end(message.id);
@@ -339,7 +346,7 @@ impl Todo {
     fn preprocess(&mut self, messages: Vec<(u64, How)>) -> io::Result<()> {
         let (mut batch, mut ended) = (queue::Batch::default(), Vec::new());
         for (id, mut how) in messages {
-            if how.put_back.is_none() {
+            if how.put_back.is_none() && !self.is_detached {
                 how.room = self.singles.room();
             }
             match queue::sort(&self.disk, &self.layout, &self.routing, id, how) {

@@ -6,7 +6,7 @@ use queue::{FileSystem, Info, OwnedRecord, RecordReader, Remainder};
 use schedule::{Channel, Finding, JobEnd, JobId, LIFETIME_DEFAULT_SECONDS, Step, Verdict};
 use wire::clean::Command;
 
-use super::{BOUNCE_END, Engine};
+use super::{BOUNCE_END, Engine, Running};
 use crate::model::ModelInput;
 
 /// A message on a channel while its job lasts.
@@ -14,7 +14,6 @@ pub(super) struct OpenMessage {
     pub info: Info,
     recipients: Recipients,
     is_single: bool,
-    has_failed: bool,
 }
 
 enum Recipients {
@@ -48,15 +47,12 @@ impl Engine {
                     id,
                     end,
                 } => {
-                    let open = self.open.remove(&job);
-                    match (end, open.filter(|open| open.is_single)) {
-                        (JobEnd::HandedOver { next }, _) => self.put_back(id, next, false),
-                        (JobEnd::Done, Some(single)) if single.has_failed => {
-                            self.put_back(id, now, true);
-                        }
-                        (JobEnd::Done, Some(_)) => self.remove_envelope(id),
-                        (JobEnd::Done, None) => self.close_channel(channel, id),
-                        (JobEnd::Requeued { .. }, _) => {}
+                    self.open.remove(&job);
+                    match end {
+                        JobEnd::Done => self.close_channel(channel, id),
+                        JobEnd::Requeued { .. } => {}
+                        JobEnd::Delivered => self.remove_envelope(id),
+                        JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
                     }
                 }
                 Step::Finish { id } => self.finish(id),
@@ -76,7 +72,7 @@ impl Engine {
                     .scheduler
                     .opened(channel, id, birth, LIFETIME_DEFAULT_SECONDS, now);
                 if message.is_single {
-                    self.scheduler.hand_over(job);
+                    self.scheduler.is_single(job);
                 }
                 self.open.insert(job, message);
             }
@@ -95,7 +91,6 @@ impl Engine {
                 },
                 recipients: Recipients::One(Some(single.recipient)),
                 is_single: true,
-                has_failed: false,
             }));
         }
         let path = queue::recipients(&self.layout, channel, id);
@@ -107,7 +102,6 @@ impl Engine {
             info: Info::read_on(&self.model, &self.layout.info(id))?,
             recipients: Recipients::File(recipients),
             is_single: false,
-            has_failed: false,
         }))
     }
 
@@ -117,22 +111,25 @@ impl Engine {
             Ok(Some(record)) => {
                 let sender = self.open[&job].info.sender.clone();
                 let recipient = record.data;
-                let started = self
-                    .scheduler
-                    .start(channel, recipient.clone(), record.offset);
-                self.running
-                    .push_back((channel, started.slot, started.id, sender, recipient));
+                let started = self.scheduler.start(job, recipient.clone(), record.offset);
+                self.running.push_back(Running {
+                    channel,
+                    slot: started.slot,
+                    id: started.id,
+                    sender,
+                    recipient,
+                });
             }
-            Ok(None) => self.scheduler.exhausted(channel),
-            Err(_) => self.scheduler.broken(channel),
+            Ok(None) => self.scheduler.exhausted(job),
+            Err(_) => self.scheduler.broken(job),
         }
     }
 
     /// Lets what runs end.
     pub(super) fn deliver_all(&mut self) {
-        while let Some((channel, slot, id, sender, recipient)) = self.running.pop_front() {
-            let verdict = self.attempt(id, &sender, &recipient);
-            self.report(channel, slot, verdict);
+        while let Some(delivery) = self.running.pop_front() {
+            let verdict = self.attempt(delivery.id, &delivery.sender, &delivery.recipient);
+            self.report(delivery.channel, delivery.slot, verdict);
         }
     }
 
@@ -152,13 +149,9 @@ impl Engine {
             }
             Finding::Delivered => {}
         }
-        if let Some(open) = self.open.get_mut(&delivery.job)
-            && open.is_single
-        {
-            open.has_failed = matches!(reported.finding, Finding::Failed { .. });
-            return;
-        }
-        if !reported.ends_channel {
+        let open = self.open.get(&delivery.job);
+        // A single recipient has no file to be marked in.
+        if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
             let _ = queue::mark_done(&self.model, &self.layout, channel, id, delivery.offset);
         }
     }

@@ -64,7 +64,7 @@ impl Engine {
                             false => Channel::Local,
                         };
                         self.singles.insert(id, single);
-                        self.scheduler.add(channel, id, self.model.now());
+                        self.scheduler.add_new(channel, id, self.model.now());
                     }
                     None => batch.push(*sorted),
                 },

@@ -32,6 +32,10 @@ impl Daemon {
             Remainder::End(info) => {
                 return self.end(id, TraceId::from_headers(&info.env_headers), log);
             }
+            Remainder::Bounce(info) if self.bounced.contains(&id) => {
+                queue::forget_failures(&self.disk, &self.layout, id)?;
+                return self.end(id, TraceId::from_headers(&info.env_headers), log);
+            }
             Remainder::Bounce(info) => info,
         };
         if INJECTIONS_MAX <= self.injections.len() {
@@ -68,8 +72,12 @@ impl Daemon {
         log: &mut Log,
     ) -> io::Result<()> {
         log.line(|lines| lines.discarding(degree, id));
+        let trace = TraceId::from_headers(&info.env_headers);
+        self.events.tell(trace, id, Kind::Discarded, |event| {
+            event.text = Some(format!("{degree} bounce"));
+        });
         queue::forget_failures(&self.disk, &self.layout, id)?;
-        self.end(id, TraceId::from_headers(&info.env_headers), log)
+        self.end(id, trace, log)
     }
 
     pub(super) fn ask(
@@ -154,8 +162,12 @@ impl Daemon {
     pub(super) fn drop_bounce(&mut self, id: u64, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.other(&format!("bounce processor: discarding bounce/{id}")));
         let info = queue::Info::read(&self.layout.info(id))?;
+        let trace = TraceId::from_headers(&info.env_headers);
+        self.events.tell(trace, id, Kind::Discarded, |event| {
+            event.text = Some("bounce, by BOUNCEPROCESSOR".to_owned());
+        });
         queue::forget_failures(&self.disk, &self.layout, id)?;
-        self.end(id, TraceId::from_headers(&info.env_headers), log)
+        self.end(id, trace, log)
     }
 
     pub(super) fn bounced(
@@ -166,6 +178,7 @@ impl Daemon {
     ) -> io::Result<()> {
         let id = injection.id;
         log.line(|lines| lines.bounce(id, qp));
+        self.bounced.insert(id);
         let info = queue::Info::read(&self.layout.info(id))?;
         let trace = TraceId::from_headers(&info.env_headers);
         self.events.tell(trace, id, Kind::Bounced, |event| {
@@ -180,6 +193,8 @@ impl Daemon {
     pub(super) fn end(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.end_message(id));
         queue::end(&self.disk, &self.layout, id)?;
+        self.bounced.remove(&id);
+        self.forget_hold(id);
         self.events.tell(trace, id, Kind::Ended, |_| {});
         self.cleaner.remove(&mut self.pipes.clean, id);
         Ok(())

@@ -1,13 +1,15 @@
 //! What the scheduler wants done: messages opened, recipients started,
 //! channels closed.
 
+use std::io::ErrorKind;
+
 use schedule::{Channel, JobEnd, JobId, Step};
 use wire::spawn;
 use wire::trace::Kind;
 
 use super::{Daemon, STEPS_PER_TURN};
 use crate::events;
-use crate::files::OpenMessage;
+use crate::files::{self, OpenMessage};
 use crate::log::Log;
 
 impl Daemon {
@@ -27,15 +29,12 @@ impl Daemon {
                     id,
                     end,
                 }) => {
-                    let open = self.open.remove(&job);
-                    match (end, open.filter(|open| open.is_single)) {
-                        (JobEnd::HandedOver { next }, _) => self.put_back(id, next, false),
-                        (JobEnd::Done, Some(single)) if single.has_failed => {
-                            self.put_back(id, now, true);
-                        }
-                        (JobEnd::Done, Some(single)) => self.single_delivered(id, &single, log),
-                        (JobEnd::Done, None) => self.close_channel(channel, id, now, log),
-                        (JobEnd::Requeued { .. }, _) => {}
+                    let trace = self.open.remove(&job).and_then(|open| open.trace);
+                    match end {
+                        JobEnd::Done => self.close_channel(channel, id, now, log),
+                        JobEnd::Requeued { .. } => {}
+                        JobEnd::Delivered => self.single_delivered(id, trace, log),
+                        JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
                     }
                 }
                 Some(Step::Finish { id }) => self.finish(id, now, log),
@@ -44,6 +43,9 @@ impl Daemon {
     }
 
     pub(super) fn open_message(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
+        if self.through.contains(&(channel, id)) {
+            return self.close_channel(channel, id, now, log);
+        }
         let opened = match self.open_single(id) {
             Some(message) => Ok(Some(message)),
             None => OpenMessage::open(&self.layout, channel, id),
@@ -54,7 +56,7 @@ impl Daemon {
                 let birth = message.info.birth;
                 let job = self.scheduler.opened(channel, id, birth, lifetime, now);
                 if message.is_single {
-                    self.scheduler.hand_over(job);
+                    self.scheduler.is_single(job);
                 }
                 self.open.insert(job, message);
             }
@@ -69,15 +71,28 @@ impl Daemon {
     }
 
     pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, log: &mut Log) {
-        let open = self.open.get_mut(&job);
-        match open.map_or(Ok(None), |open| open.recipients.next()) {
+        if self.scheduler.holds_job(job) {
+            // It was put on hold while its pass was under way.
+            return self.scheduler.broken(job);
+        }
+        let mut open = self.open.get_mut(&job);
+        match open
+            .as_mut()
+            .map_or(Ok(None), |open| open.recipients.next())
+        {
+            Ok(Some(record)) if self.scheduler.holds().recipient(&record.data) => {
+                self.scheduler.skip(job);
+            }
             Ok(Some(record)) => self.start(channel, job, record, log),
-            Ok(None) => self.scheduler.exhausted(channel),
+            Ok(None) => self.scheduler.exhausted(job),
             Err(error) => {
-                log.warning(&format!(
-                    "trouble reading {channel}; will try again later: {error}"
-                ));
-                self.scheduler.broken(channel);
+                let path = open.map(|open| files::name(&self.layout, channel, open.id));
+                let path = path.unwrap_or_default();
+                log.warning(&match error.kind() {
+                    ErrorKind::InvalidData => format!("unknown record type in {path}! {error}"),
+                    _ => format!("trouble reading {path}; will try again later: {error}"),
+                });
+                self.scheduler.broken(job);
             }
         }
     }
@@ -93,9 +108,7 @@ impl Daemon {
             return;
         };
         let recipient = record.data;
-        let started = self
-            .scheduler
-            .start(channel, recipient.clone(), record.offset);
+        let started = self.scheduler.start(job, recipient.clone(), record.offset);
         let mut wire = Vec::new();
         spawn::append_command(
             &mut wire,
@@ -125,8 +138,10 @@ impl Daemon {
             log.warning(&format!(
                 "unable to unlink {path}; will try again later: {error}"
             ));
+            self.through.insert((channel, id));
             return self.scheduler.unavailable(channel, id, now);
         }
+        self.through.remove(&(channel, id));
         match queue::has_recipients(&self.disk, &self.layout, channel.other(), id) {
             Ok(true) => {}
             Ok(false) => self.scheduler.finish(id, now),
