@@ -13,6 +13,7 @@ mod due;
 mod holds;
 mod lane;
 mod line;
+mod parse;
 mod retry;
 mod scheduler;
 
@@ -23,6 +24,7 @@ pub use bounce::{
 pub use channel::Channel;
 pub use holds::Holds;
 pub use line::{Lines, Verdict};
+pub use parse::{Fact, LogLine};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 pub use scheduler::{
     Delivery, Finding, Forgotten, JobEnd, JobId, Place, RETRY_TROUBLE_SECONDS, Reported, Scheduler,

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use wire::clean::Command;
 
-use crate::files::remove;
 use crate::{FileSystem, Layout};
 
 /// A file that cannot be removed.
@@ -26,16 +25,18 @@ pub fn clean<F: FileSystem>(
     layout: &Layout,
     command: Command,
 ) -> Result<(), CleanError> {
-    let remove = |path: &Path| {
-        remove(files, path).map_err(|source| CleanError {
+    let told = |path: &Path, result: io::Result<()>| match result {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(CleanError {
             path: path.to_owned(),
             source,
-        })
+        }),
+        _ => Ok(()),
     };
     let (id, last) = match command {
         Command::Message(id) => (id, layout.mess(id)),
         Command::Todo(id) => (id, layout.todo(id)),
     };
-    remove(&layout.intd(id))?;
-    remove(&last)
+    let intd = layout.intd(id);
+    told(&intd, files.unlink(&intd))?;
+    told(&last, files.finish(&last))
 }

@@ -1,17 +1,19 @@
 //! The operations the queue's order is written in, and the real ones.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc;
 use os::group_sync::GroupSync;
 
 use crate::Layout;
+use crate::spare::{Finished, Spare, Spares};
 
 /// Mode of the text and of envelopes; readers are other users of the group.
 const FILE_MODE: u32 = 0o644;
@@ -52,6 +54,12 @@ pub trait FileSystem {
 
     /// Removes a name; one that does not exist is an error.
     fn unlink(&self, name: &Path) -> io::Result<()>;
+
+    /// Removes the only name of a file that has served; the file may become
+    /// that of another message.
+    fn finish(&self, name: &Path) -> io::Result<()> {
+        self.unlink(name)
+    }
 
     /// Makes the content durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
@@ -122,6 +130,10 @@ pub struct Disk {
     unnamed: bool,
     /// Shares syncs with other threads.
     group: Option<Arc<GroupSync>>,
+    /// Files to be written again.
+    spares: Option<Arc<Spares>>,
+    /// Where files go that may be.
+    finished: Option<Arc<Mutex<Finished>>>,
     /// A file of each file system that is synced as a whole; open before
     /// anything is written, so that no failed write is overlooked.
     whole: Arc<[File]>,
@@ -132,6 +144,18 @@ pub struct Disk {
 pub struct DiskFile {
     file: File,
     first_name: Option<PathBuf>,
+    former: Option<Former>,
+}
+
+/// What is left of another life of a file.
+#[derive(Debug)]
+struct Former {
+    /// How long it is.
+    bytes: Cell<u64>,
+    /// Where the end is now.
+    written: u64,
+    /// Keeps it from being given to somebody else.
+    _spare: Spare,
 }
 
 impl Disk {
@@ -144,12 +168,24 @@ impl Disk {
     }
 
     /// As [`Disk::new`], for programs whose threads write many messages to a
-    /// queue at once: they share syncs of its file system.
+    /// queue at once: they share syncs of its file system, and write into
+    /// files of finished messages.
     pub fn shared(queue: &Path) -> io::Result<Self> {
         Ok(Self {
             group: Some(Arc::new(GroupSync::on(queue)?)),
+            // Without them it is only slower.
+            spares: Spares::of(queue).ok().flatten().map(Arc::new),
             ..Self::new()
         })
+    }
+
+    /// As [`Disk::new`], for the program that sees files of a queue off: what
+    /// it finishes may be written again.
+    pub fn giving_back(queue: &Path) -> Self {
+        Self {
+            finished: Some(Arc::new(Mutex::new(Finished::of(queue)))),
+            ..Self::new()
+        }
     }
 
     /// Gives every file a name from the start.
@@ -157,6 +193,8 @@ impl Disk {
         Self {
             unnamed: false,
             group: None,
+            spares: None,
+            finished: None,
             whole: Arc::new([]),
         }
     }
@@ -208,12 +246,24 @@ impl FileSystem for Disk {
     type Input = File;
 
     fn create(&self, name: &Path) -> io::Result<DiskFile> {
+        if let Some((file, spare)) = self.spares.as_ref().and_then(Spares::take) {
+            return Ok(DiskFile {
+                file,
+                first_name: Some(spare.path.clone()),
+                former: Some(Former {
+                    bytes: Cell::new(spare.bytes),
+                    written: 0,
+                    _spare: spare,
+                }),
+            });
+        }
         if self.unnamed {
             match Self::create_unnamed(name) {
                 Ok(file) => {
                     return Ok(DiskFile {
                         file,
                         first_name: None,
+                        former: None,
                     });
                 }
                 // The file system has no such files.
@@ -233,6 +283,7 @@ impl FileSystem for Disk {
         Ok(DiskFile {
             file,
             first_name: Some(name.to_owned()),
+            former: None,
         })
     }
 
@@ -241,7 +292,10 @@ impl FileSystem for Disk {
     }
 
     fn link(&self, file: &DiskFile, name: &Path) -> io::Result<()> {
+        file.cut()?;
         match &file.first_name {
+            // One step instead of a link now and an unlink later.
+            Some(first) if file.former.is_some() => os::file::rename_new(first, name),
             Some(first) => std::fs::hard_link(first, name),
             None => {
                 let number = file.file.as_raw_fd();
@@ -259,16 +313,30 @@ impl FileSystem for Disk {
     }
 
     fn drop_first_name(&self, file: &DiskFile) -> io::Result<()> {
-        file.first_name
-            .as_ref()
-            .map_or(Ok(()), std::fs::remove_file)
+        match &file.first_name {
+            // A link took it, or it stays a spare file.
+            Some(_) if file.former.is_some() => Ok(()),
+            Some(first) => std::fs::remove_file(first),
+            None => Ok(()),
+        }
     }
 
     fn unlink(&self, name: &Path) -> io::Result<()> {
         std::fs::remove_file(name)
     }
 
+    fn finish(&self, name: &Path) -> io::Result<()> {
+        match &self.finished {
+            Some(finished) => finished
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(name),
+            None => self.unlink(name),
+        }
+    }
+
     fn sync_file(&self, file: &DiskFile) -> io::Result<()> {
+        file.cut()?;
         file.file.sync_all()
     }
 
@@ -284,6 +352,7 @@ impl FileSystem for Disk {
         let Some(group) = &self.group else {
             return one_by_one();
         };
+        files.iter().try_for_each(|file| file.cut())?;
         let of_message: Vec<&File> = files.iter().map(|file| &file.file).collect();
         group.sync(&of_message, one_by_one)
     }
@@ -301,6 +370,7 @@ impl FileSystem for Disk {
         Ok(DiskFile {
             file: options.open(name)?,
             first_name: None,
+            former: None,
         })
     }
 
@@ -310,6 +380,7 @@ impl FileSystem for Disk {
         Ok(DiskFile {
             file: options.open(name)?,
             first_name: None,
+            former: None,
         })
     }
 
@@ -348,9 +419,26 @@ impl FileSystem for Disk {
     }
 }
 
+impl DiskFile {
+    /// Takes away what a former life left behind the end.
+    fn cut(&self) -> io::Result<()> {
+        if let Some(former) = &self.former
+            && former.written < former.bytes.get()
+        {
+            self.file.set_len(former.written)?;
+            former.bytes.set(former.written);
+        }
+        Ok(())
+    }
+}
+
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let length = self.file.write(bytes)?;
+        if let Some(former) = &mut self.former {
+            former.written += length as u64;
+        }
+        Ok(length)
     }
 
     fn flush(&mut self) -> io::Result<()> {

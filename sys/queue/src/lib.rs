@@ -11,9 +11,11 @@
 //! Invariant: the number of a message is the inode number of its text.
 
 mod additions;
+mod archive;
 mod batch;
 mod clean;
 mod create;
+mod envelope;
 mod error;
 mod files;
 mod holds;
@@ -26,13 +28,17 @@ mod progress;
 mod queues;
 mod records;
 mod sort;
+mod space;
+mod spare;
 mod survey;
+mod tcpto;
 mod writer;
 
 pub use additions::Additions;
 pub use batch::Batch;
 pub use clean::{CleanError, clean};
 pub use create::{Owners, TCPTO_BYTES, create, create_holds};
+pub use envelope::Envelope;
 pub use error::{Error, report};
 pub use files::{Disk, FileSystem, Status};
 pub use holds::{Hold, HoldError, HoldTarget, holds, put_hold, release_hold, settle_holds};
@@ -48,5 +54,7 @@ pub use progress::{
 pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader};
 pub use sort::{Found, How, Room, Sorted, Trouble, sort};
+pub use space::{bytes_free_min, check_free};
 pub use survey::{List, Stored, StoredRecipient, numbers, read_stored, stored_numbers};
+pub use tcpto::{DownHost, Tcpto};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -20,7 +20,7 @@ impl Cleaner {
     /// Files in `pid` older than this belong to nobody.
     pub fn new(layout: Layout, age_max: Duration) -> Self {
         Self {
-            disk: Disk::new(),
+            disk: Disk::giving_back(layout.root()),
             layout,
             age_max,
         }
