@@ -311,8 +311,9 @@ impl Daemon {
         for channel in Channel::ALL {
             for (id, due) in self.scheduler.waiting(channel) {
                 if let Err(error) = files::remember_due(&self.layout, channel, id, due) {
+                    let path = files::name(&self.layout, channel, id);
                     log.warning(&format!(
-                        "unable to utime {channel}/{id}; message will be retried too soon: {error}"
+                        "unable to utime {path}; message will be retried too soon: {error}"
                     ));
                 }
             }

@@ -63,7 +63,8 @@ impl Daemon {
             // Somebody removed the file, or a crash came after that.
             Ok(None) => self.close_channel(channel, id, now, log),
             Err(error) => {
-                let text = format!("trouble opening {channel}/{id}; will try again later: {error}");
+                let path = files::name(&self.layout, channel, id);
+                let text = format!("trouble opening {path}; will try again later: {error}");
                 log.warning(&text);
                 self.scheduler.unavailable(channel, id, now);
             }
