@@ -45,7 +45,7 @@ fn send(port: u16, name: &str) -> bool {
 }
 
 /// The processes of one installation with this program name.
-fn processes(server: &Installation, name: &str) -> Vec<String> {
+pub fn processes(server: &Installation, name: &str) -> Vec<String> {
     let root = server.root().display().to_string();
     let all = run(Command::new("ps").args(["-eo", "pid,args"]), b"").out;
     all.lines()

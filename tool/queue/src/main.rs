@@ -6,6 +6,7 @@
 //! set-uid. Exit codes: 0, 100 (wrong use), 111 (did not work).
 
 mod counts;
+mod fix;
 mod list_cdb;
 mod newu;
 mod options;
@@ -60,6 +61,11 @@ const TOOLS: &[Tool] = &[
         name: "qmail-cdb",
         usage: list_cdb::CDB_USAGE,
         run: list_cdb::run,
+    },
+    Tool {
+        name: "queue-fix",
+        usage: fix::USAGE,
+        run: fix::run,
     },
     Tool {
         name: "qmail-showctl",
