@@ -27,11 +27,27 @@ impl DueQueue {
 
     /// Makes every message due now.
     pub fn all_due(&mut self, now: i64) {
-        self.0 = self
-            .0
-            .drain()
+        // In place: a vector that becomes a vector again keeps its memory.
+        let waiting = std::mem::take(&mut self.0).into_vec();
+        self.0 = waiting
+            .into_iter()
             .map(|Reverse((due, id))| Reverse((due.min(now), id)))
-            .collect();
+            .collect::<Vec<_>>()
+            .into();
+    }
+
+    /// What is due after `latest`, but not after `before`, is due at `latest`.
+    pub fn pull(&mut self, before: i64, latest: i64) {
+        let pulled = |due: i64| match latest < due && due <= before {
+            true => latest,
+            false => due,
+        };
+        let waiting = std::mem::take(&mut self.0).into_vec();
+        self.0 = waiting
+            .into_iter()
+            .map(|Reverse((due, id))| Reverse((pulled(due), id)))
+            .collect::<Vec<_>>()
+            .into();
     }
 
     /// Makes these messages due now; which of them wait here.

@@ -16,6 +16,7 @@ mod killed;
 mod ordinary_user;
 mod queue_tools;
 mod sending;
+mod starved;
 mod supervision;
 mod talk;
 mod users;

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Builder, Installation, Ran, run, wait_for};
+use testkit::{Builder, Installation, Ran, Sink, run, wait_for};
 
 use crate::talk::Talk;
 
@@ -136,7 +137,7 @@ fn what_is_held_waits_over_a_restart_and_goes_when_it_is_released() {
     let rule = why(&server, &held)["rule"].to_string();
     assert!(rule.contains("they asked"), "{rule}");
 
-    let sink = Sink::listen(port);
+    let sink = Sink::on(port);
     let ran = queue(&server, &["retry-now", "--all"]).good();
     assert!(ran.out.contains("due now, but held"), "{}", ran.out);
     wait_for("the free one", SOON, || {
@@ -147,18 +148,18 @@ fn what_is_held_waits_over_a_restart_and_goes_when_it_is_released() {
     wait_for("the released one", SOON, || {
         messages(&server, "*").is_empty()
     });
-    assert_eq!(sink.count(), 2);
+    assert_eq!(sink.messages().len(), 2);
     server.indimail(&["ledger"]).good();
 }
 
 #[test]
 fn a_domain_and_a_channel_can_be_held_without_a_restart() {
     let (server, port) = with_dead_relay();
-    let sink = Sink::listen(port);
+    let sink = Sink::on(port);
     queue(&server, &["hold", "@held.example", "local"]).good();
     inject(&server, &["bob@held.example", "eve@free.example"], "two");
     inject(&server, &["ann@example.org"], "local");
-    wait_for("the free domain", SOON, || sink.count() == 1);
+    wait_for("the free domain", SOON, || sink.messages().len() == 1);
     let held = messages(&server, "bob@held.example").remove(0);
     wait_for("the rest of it", SOON, || {
         json(&server, &["show", &held])[0]["recipients_left"] == 1
@@ -176,7 +177,7 @@ fn a_domain_and_a_channel_can_be_held_without_a_restart() {
     assert!(server.messages("ann").is_empty());
     queue(&server, &["release", "local", "@held.example"]).good();
     server.wait_for_messages("ann", 1);
-    wait_for("the held domain", SOON, || sink.count() == 2);
+    wait_for("the held domain", SOON, || sink.messages().len() == 2);
     wait_for("an empty queue", SOON, || messages(&server, "*").is_empty());
     server.indimail(&["ledger"]).good();
 }
@@ -190,14 +191,16 @@ fn only_the_chosen_are_retried_and_deleted_while_mail_flows() {
     let ids: Vec<String> = (0..6)
         .map(|n| deferred(&server, &format!("u{n}@far.example")))
         .collect();
-    let sink = Sink::listen(port);
+    let sink = Sink::on(port);
     let ran = queue(&server, &["delete", &ids[0], &ids[1]]).good();
     assert_eq!(ran.out.matches(": deleted").count(), 2, "{}", ran.out);
     assert_eq!(queue(&server, &["delete", &ids[0]]).code, 1, "it is gone");
     queue(&server, &["retry-now", "--to", "u2@*"]).good();
-    wait_for("the one that was chosen", SOON, || sink.count() == 1);
+    wait_for("the one that was chosen", SOON, || {
+        sink.messages().len() == 1
+    });
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(sink.count(), 1, "nobody else is tried");
+    assert_eq!(sink.messages().len(), 1, "nobody else is tried");
     let left = messages(&server, "*");
     assert_eq!(left.len(), 3, "{left:?}");
     wait_for("the texts to go", SOON, || {
@@ -256,54 +259,6 @@ fn another_user_is_told_what_to_do() {
     );
 }
 
-/// Takes mail by SMTP and counts it.
-struct Sink(std::sync::Arc<std::sync::atomic::AtomicUsize>);
-
-impl Sink {
-    fn listen(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let counted = count.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let counted = counted.clone();
-                std::thread::spawn(move || Self::take(stream, &counted));
-            }
-        });
-        Self(count)
-    }
-
-    fn take(stream: std::net::TcpStream, counted: &std::sync::atomic::AtomicUsize) {
-        use std::io::{BufRead, BufReader, Write};
-        let mut writer = stream.try_clone().unwrap();
-        let _ = writer.write_all(b"220 sink\r\n");
-        let mut in_data = false;
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let reply = match (in_data, line.as_str()) {
-                (true, ".") => {
-                    in_data = false;
-                    counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    "250 taken\r\n"
-                }
-                (true, _) => continue,
-                (false, "DATA") => {
-                    in_data = true;
-                    "354 go\r\n"
-                }
-                (false, "QUIT") => "221 bye\r\n",
-                (false, _) => "250 ok\r\n",
-            };
-            if writer.write_all(reply.as_bytes()).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(std::sync::atomic::Ordering::SeqCst)
-    }
-}
-
 /// Sends one message as a stranger; says whether it was answered 250.
 fn send(port: u16, to: &[&str]) -> bool {
     if std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -328,16 +283,14 @@ fn send(port: u16, to: &[&str]) -> bool {
 #[test]
 fn the_books_balance_over_forwards_bounces_deferrals_and_killed_processes() {
     let (server, _) = with_dead_relay();
-    fs::write(
-        server.root().join("domains/example.org/.qmail-far"),
-        "&eve@far.example\n",
-    )
-    .unwrap();
-    fs::write(
-        server.root().join("domains/example.org/.qmail-fail"),
-        "|bouncesaying no\n",
-    )
-    .unwrap();
+    for (name, line) in [
+        ("far", "&eve@far.example\n"),
+        ("fail", "|bouncesaying no\n"),
+    ] {
+        let path = server.root().join("alias").join(format!(".qmail-{name}"));
+        fs::write(&path, line).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    }
     let port = server.port(25);
     let mut accepted = 0;
     for round in 0..4 {
@@ -345,11 +298,18 @@ fn the_books_balance_over_forwards_bounces_deferrals_and_killed_processes() {
             accepted += usize::from(send(port, &["ann@example.org"]));
             accepted += usize::from(send(port, &["ann@example.org", "postmaster@example.org"]));
         }
-        accepted += usize::from(send(port, &["far@example.org"]));
-        accepted += usize::from(send(port, &["fail@example.org", "ann@example.org"]));
+        for to in [
+            &["far@mx.example.org"][..],
+            &["fail@mx.example.org", "ann@example.org"],
+        ] {
+            let mut inject = server.tool("qmail-inject");
+            inject.args(["-f", "ann@example.org"]).args(to);
+            accepted += usize::from(run(&mut inject, b"Subject: x\n\nhello\n").code == 0);
+        }
         let victim = ["qmail-send", "vdeliverd", "qmail-queued", "qmail-lspawn"][round];
-        for pid in crate::killed::processes(&server, victim) {
-            run(Command::new("kill").args(["-9", &pid]), b"");
+        let running = crate::killed::processes(&server);
+        for pid in running.get(victim).into_iter().flatten() {
+            run(Command::new("kill").args(["-9", &pid.to_string()]), b"");
         }
         std::thread::sleep(Duration::from_secs(2));
     }

@@ -7,6 +7,7 @@
 
 mod counts;
 mod fix;
+mod ipme;
 mod list_cdb;
 mod newu;
 mod options;
@@ -14,7 +15,9 @@ mod output;
 mod pw2u;
 mod qread;
 mod queues;
+mod rm;
 mod showctl;
+mod tcpto;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -61,6 +64,26 @@ const TOOLS: &[Tool] = &[
         name: "qmail-cdb",
         usage: list_cdb::CDB_USAGE,
         run: list_cdb::run,
+    },
+    Tool {
+        name: "qmail-tcpto",
+        usage: tcpto::TCPTO_USAGE,
+        run: tcpto::tcpto,
+    },
+    Tool {
+        name: "qmail-tcpok",
+        usage: tcpto::TCPOK_USAGE,
+        run: tcpto::tcpok,
+    },
+    Tool {
+        name: "ipmeprint",
+        usage: ipme::USAGE,
+        run: ipme::run,
+    },
+    Tool {
+        name: "qmail-rm",
+        usage: rm::USAGE,
+        run: rm::run,
     },
     Tool {
         name: "queue-fix",

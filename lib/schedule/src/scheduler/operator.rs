@@ -52,7 +52,7 @@ impl Scheduler {
             let held = self.holds.channels[channel.index()];
             let lane = self.lane(channel);
             if lane.held_by_operator && !held {
-                lane.due.all_due(now);
+                lane.all_due(now);
                 lane.released = Some(now);
             }
             lane.held_by_operator = held;
@@ -95,14 +95,11 @@ impl Scheduler {
         job.is_some_and(|job| self.holds.messages.contains(&job.id))
     }
 
-    /// The next recipient of the pass is held: it is left for later.
-    pub fn skip(&mut self, channel: Channel) {
-        let Some(pass) = self.lane(channel).pass else {
-            return;
-        };
-        self.leave_some(pass);
-        if let Some(job) = self.jobs.get(&pass) {
-            self.skipped.insert((channel, job.id));
+    /// The next recipient of the job is held: it is left for later.
+    pub fn skip(&mut self, job: JobId) {
+        self.leave_some(job);
+        if let Some(job) = self.jobs.get(&job) {
+            self.skipped.insert((job.channel, job.id));
         }
     }
 
@@ -120,7 +117,10 @@ impl Scheduler {
     }
 
     fn hurry(&mut self, channel: Channel, ids: &BTreeSet<u64>, now: i64) -> BTreeSet<u64> {
-        let mut found = self.lane(channel).due.some_due(ids, now);
+        let mut found = BTreeSet::new();
+        for due in &mut self.lane(channel).due {
+            found.extend(due.some_due(ids, now));
+        }
         let jobs = self.jobs.values().filter(|job| job.channel == channel);
         for job in jobs.filter(|job| ids.contains(&job.id)) {
             self.hurried.insert((channel, job.id));
@@ -136,7 +136,9 @@ impl Scheduler {
         }
         let mut was_there = self.finishing.remove(id);
         for channel in Channel::ALL {
-            was_there |= self.lane(channel).due.remove(id);
+            for due in &mut self.lane(channel).due {
+                was_there |= due.remove(id);
+            }
             was_there |= self.parked.remove(&(channel, id)).is_some();
             self.skipped.remove(&(channel, id));
         }
@@ -161,7 +163,8 @@ impl Scheduler {
             let next = job.next;
             return Some(Place::Running { recipients, next });
         }
-        let mut waiting = self.lanes[channel.index()].due.iter();
+        let due = &self.lanes[channel.index()].due;
+        let mut waiting = due.iter().flat_map(|due| due.iter());
         let (_, due) = waiting.find(|(other, _)| *other == id)?;
         Some(Place::Waiting { due })
     }
@@ -177,7 +180,7 @@ impl Scheduler {
     /// Deliveries that run on a channel, and how many may.
     pub fn load(&self, channel: Channel) -> (usize, usize) {
         let lane = &self.lanes[channel.index()];
-        (lane.running, lane.limit)
+        (lane.running(), lane.limit)
     }
 }
 
@@ -205,9 +208,9 @@ mod tests {
 
     fn deferred(scheduler: &mut Scheduler, now: i64) -> (Finding, JobEnd) {
         let channel = Channel::Remote;
-        open(scheduler, now);
-        let started = scheduler.start(channel, b"a@b".to_vec(), 0);
-        scheduler.exhausted(channel);
+        let (job, _) = open(scheduler, now);
+        let started = scheduler.start(job, b"a@b".to_vec(), 0);
+        scheduler.exhausted(job);
         let reported = scheduler.report(channel, started.slot, Verdict::Deferral);
         let Some(Step::Close { end, .. }) = scheduler.step(now) else {
             panic!("the job must close")
@@ -221,8 +224,9 @@ mod tests {
         scheduler.set_holds(message(7), 0);
         scheduler.add(Channel::Remote, 7, 5);
         scheduler.add(Channel::Remote, 8, 6);
-        assert_eq!(open(&mut scheduler, 10).1, 8, "others go on");
-        scheduler.exhausted(Channel::Remote);
+        let (job, id) = open(&mut scheduler, 10);
+        assert_eq!(id, 8, "others go on");
+        scheduler.exhausted(job);
         assert!(matches!(scheduler.step(10), Some(Step::Close { .. })));
         assert_eq!(scheduler.step(5000), None);
         assert_eq!(scheduler.wake_at(), None, "it costs no turn");
@@ -249,10 +253,10 @@ mod tests {
         };
         scheduler.set_holds(holds, 0);
         scheduler.add(Channel::Remote, 7, 0);
-        open(&mut scheduler, 2000);
+        let (job, _) = open(&mut scheduler, 2000);
         assert!(scheduler.holds().recipient(b"a@b"));
-        scheduler.skip(Channel::Remote);
-        scheduler.exhausted(Channel::Remote);
+        scheduler.skip(job);
+        scheduler.exhausted(job);
         let Some(Step::Close { end, .. }) = scheduler.step(2000) else {
             panic!("the job must close")
         };
@@ -270,15 +274,15 @@ mod tests {
         scheduler.add(Channel::Remote, 7, 0);
         scheduler.add(Channel::Remote, 8, 9000);
         scheduler.add(Channel::Remote, 9, 9000);
-        let (_, id) = open(&mut scheduler, 10);
+        let (job, id) = open(&mut scheduler, 10);
         assert_eq!(id, 7);
         assert_eq!(scheduler.retry(&[7, 8, 70].into(), 10), 2);
-        scheduler.broken(Channel::Remote);
+        scheduler.broken(job);
         scheduler.step(10);
         let next: Vec<u64> = (0..2)
             .map(|_| {
-                let (_, id) = open(&mut scheduler, 10);
-                scheduler.exhausted(Channel::Remote);
+                let (job, id) = open(&mut scheduler, 10);
+                scheduler.exhausted(job);
                 scheduler.step(10);
                 id
             })
@@ -293,9 +297,9 @@ mod tests {
         scheduler.add(Channel::Local, 7, 100);
         scheduler.add(Channel::Remote, 7, 0);
         assert_eq!(scheduler.forget(8), Forgotten::Unknown);
-        open(&mut scheduler, 10);
+        let (job, _) = open(&mut scheduler, 10);
         assert_eq!(scheduler.forget(7), Forgotten::Busy);
-        scheduler.broken(Channel::Remote);
+        scheduler.broken(job);
         scheduler.step(10);
         assert_eq!(scheduler.forget(7), Forgotten::Yes);
         assert_eq!(scheduler.step(i64::MAX / 2), None);

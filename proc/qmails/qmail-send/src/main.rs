@@ -8,7 +8,8 @@
 //! in the crate `schedule`.
 //!
 //! TERM lets running deliveries end and exits 0; ALRM tries everything now;
-//! HUP reads control files again. 111: it cannot start, or lost a process.
+//! HUP reads control files again; USR1 takes no new messages until USR2.
+//! 111: it cannot start, or lost a process.
 //!
 //! Differs from the original in that a bounce never stops deliveries: bounces
 //! go to the persistent queue writer, several at a time, or through
@@ -43,7 +44,8 @@ use crate::pipes::Pipes;
 const PROGRAM: &str = "qmail-send";
 const USAGE: &str = "usage: qmail-send
 Started by qmail-start, with its pipes on descriptors 0 to 8 and QUEUEDIR set.
-TERM ends it, ALRM tries everything now, HUP reads control files again.
+TERM ends it, ALRM tries everything now, HUP reads control files again,
+USR1 keeps new messages waiting until USR2.
 Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start, or lost a process.
 ";
 
@@ -86,6 +88,8 @@ fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
         Signal::SIGTERM,
         Signal::SIGALRM,
         Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
         // Collected and ignored: qmail-daemon passes it on.
         Signal::SIGINT,
         Signal::SIGCHLD,

@@ -6,7 +6,6 @@ use wire::operator::{self, Answer, Lane, Question, Standing, WAITING_MAX};
 use wire::trace::{Kind, TraceId};
 
 use super::Daemon;
-use crate::files;
 use crate::log::Log;
 use crate::operators::Connection;
 
@@ -60,6 +59,8 @@ impl Daemon {
 
     fn answer(&mut self, question: Question, connection: &mut Connection, log: &mut Log) {
         let now = os::clock::unix_seconds();
+        // What is not loaded yet would seem not to be there.
+        self.load(now, usize::MAX, log);
         let answer = match question {
             Question::Status => Answer::Status(self.lanes(now)),
             Question::Message(id) => Answer::Message(self.standing(id)),
@@ -156,7 +157,7 @@ impl Daemon {
                 // What is left of it goes on.
                 let now = os::clock::unix_seconds();
                 for channel in Channel::ALL {
-                    if files::exists(&files::recipients(&self.layout, channel, id)).unwrap_or(true)
+                    if queue::has_recipients(&self.disk, &self.layout, channel, id).unwrap_or(true)
                     {
                         self.scheduler.unavailable(channel, id, now);
                     }
@@ -172,9 +173,9 @@ impl Daemon {
         let trace = info
             .ok()
             .and_then(|i| TraceId::from_headers(&i.env_headers));
-        files::remove(&self.layout.bounce(id))?;
+        queue::forget_failures(&self.disk, &self.layout, id)?;
         for channel in Channel::ALL {
-            files::remove(&files::recipients(&self.layout, channel, id))?;
+            queue::close_channel(&self.disk, &self.layout, channel, id)?;
         }
         log.line(|lines| lines.other(&format!("discard msg {id}: {why}")));
         self.discarded(id, trace, why);
