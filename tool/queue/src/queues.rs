@@ -27,12 +27,6 @@ pub fn all(home: &Home) -> Result<Vec<Layout>, Exit> {
     })
 }
 
-/// As [`all`], for tools that look at `lock` only: a user who may not look
-/// into the other directories may use them.
-pub fn all_that_can_be(home: &Home) -> Result<Vec<Layout>, Exit> {
-    all(home)
-}
-
 /// The numbers of the files in a directory of a queue, in order.
 pub fn ids(layout: &Layout, directory: &str) -> Result<Vec<u64>, Exit> {
     let mut ids = Vec::new();

@@ -30,7 +30,7 @@ fn fatal(verb: &str, layout: &Layout, error: &std::io::Error) -> Exit {
 pub fn tcpto(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     let is_json = crate::options::is_json(&arguments, TCPTO_USAGE)?;
     let now = os::clock::unix_seconds();
-    let layouts = queues::all_that_can_be(home)?;
+    let layouts = queues::all(home)?;
     let read = |layout: &Layout| {
         Tcpto::read(&layout.lock("tcpto")).map_err(|error| fatal("read", layout, &error))
     };
@@ -72,7 +72,7 @@ pub fn tcpok(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     if !arguments.is_empty() {
         return Err(run::usage::misused(TCPOK_USAGE));
     }
-    for layout in queues::all_that_can_be(home)? {
+    for layout in queues::all(home)? {
         Tcpto::clear(&layout.lock("tcpto")).map_err(|error| fatal("clear", &layout, &error))?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Answers to tools, and what they want done.
 
+use std::collections::BTreeSet;
+
 use queue::HoldTarget;
 use schedule::{Channel, Forgotten, Holds, Place};
 use wire::operator::{self, Answer, Lane, Question, Standing, WAITING_MAX};
