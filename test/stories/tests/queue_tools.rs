@@ -165,6 +165,12 @@ fn a_domain_and_a_channel_can_be_held_without_a_restart() {
         json(&server, &["show", &held])[0]["recipients_left"] == 1
     });
     assert_eq!(why(&server, &held)["state"], "held");
+    let qread = run(&mut server.tool("qmail-qread"), b"").good().out;
+    let halves = "  done\tremote\teve@free.example\n";
+    assert!(
+        qread.contains(halves) && qread.contains("\n\tremote\tbob@held.example\n"),
+        "{qread}"
+    );
     let local = messages(&server, "*ann@example.org").remove(0);
     let told = why(&server, &local);
     assert_eq!(
@@ -173,7 +179,7 @@ fn a_domain_and_a_channel_can_be_held_without_a_restart() {
     );
     let log = server.log("deliver.25");
     assert!(log.contains("local deliveries temporarily held"));
-    assert!(log.contains("local 0/10 (held)"), "{log}");
+    assert!(log.contains(" (held) remote "), "{log}");
     assert!(server.messages("ann").is_empty());
     queue(&server, &["release", "local", "@held.example"]).good();
     server.wait_for_messages("ann", 1);
@@ -239,6 +245,109 @@ fn only_the_chosen_are_retried_and_deleted_while_mail_flows() {
     let queue1 = server.root().join("queue/queue1");
     assert_eq!(fs::read_dir(queue1.join("trash")).unwrap().count(), 6);
     server.svc("-u", "qmail-send.25");
+}
+
+/// Files below a directory of the queue.
+fn found(server: &Installation, directory: &str) -> usize {
+    let path = server.root().join("queue/queue1").join(directory);
+    let found = run(Command::new("find").arg(path).args(["-type", "f"]), b"")
+        .good()
+        .out;
+    found.lines().count()
+}
+
+#[test]
+fn a_copied_queue_is_mended_and_everything_in_it_is_delivered_once() {
+    let (server, port) = with_dead_relay();
+    for n in 0..5 {
+        inject(
+            &server,
+            &[&format!("u{n}@far.example"), "v@far.example"],
+            &format!("old{n}"),
+        );
+    }
+    for n in 0..5 {
+        deferred(&server, &format!("u{n}@far.example"));
+    }
+    server.svc("-d", "qmail-send.25");
+    wait_for("qmail-send to end", SOON, || {
+        queue(&server, &["list"])
+            .err
+            .contains("qmail-send is not running")
+    });
+    for n in 0..5 {
+        inject(&server, &[&format!("w{n}@far.example")], &format!("new{n}"));
+    }
+    let qstat = run(&mut server.tool("qmail-qstat"), b"").good().out;
+    assert_eq!(
+        qstat,
+        format!(
+            "messages in queue: {}\nmessages in queue but not yet preprocessed: {}\n",
+            found(&server, "mess"),
+            found(&server, "todo")
+        )
+    );
+    let queue1 = server.root().join("queue/queue1");
+    let copy = server.root().join("queue/copy");
+    run(Command::new("cp").arg("-a").arg(&queue1).arg(&copy), b"").good();
+    fs::remove_dir_all(&queue1).unwrap();
+    fs::rename(&copy, &queue1).unwrap();
+    let fix = |arguments: &[&str]| run(server.tool("queue-fix").args(arguments), b"");
+    assert_eq!(fix(&["-N"]).code, 111);
+    let mended = fix(&["-s", "151", "-b", "1"]).good().out;
+    assert!(mended.contains("rename "), "{mended}");
+    assert_eq!(fix(&[]).good().out, "", "the second run prints nothing");
+    let sink = Sink::on(port);
+    server.svc("-u", "qmail-send.25");
+    wait_for("qmail-send to start", SOON, || {
+        queue(&server, &["list"]).err.is_empty()
+    });
+    queue(&server, &["retry-now", "--all"]);
+    wait_for("an empty queue", SOON, || messages(&server, "*").is_empty());
+    let mut subjects: Vec<String> = sink
+        .messages()
+        .iter()
+        .filter_map(|m| {
+            m.lines()
+                .find_map(|l| l.strip_prefix("Subject: "))
+                .map(str::to_owned)
+        })
+        .collect();
+    subjects.sort();
+    let expected: Vec<String> = (0..5)
+        .map(|n| format!("new{n}"))
+        .chain((0..10).map(|n| format!("old{}", n / 2)))
+        .collect();
+    assert_eq!(subjects, expected, "each recipient once");
+}
+
+#[test]
+fn a_host_that_is_down_is_listed_until_it_is_forgotten() {
+    let (server, _) = with_dead_relay();
+    inject(&server, &["bob@far.example"], "x");
+    let id = deferred(&server, "bob@far.example");
+    let tcpto = |arguments: &[&str]| {
+        run(server.tool("qmail-tcpto").args(arguments), b"")
+            .good()
+            .out
+    };
+    let line = tcpto(&[]);
+    assert!(line.starts_with("127.0.0.1 ipv4 timed out "), "{line}");
+    assert!(line.ends_with("; # recent timeouts: 1\n"), "{line}");
+    // Two failures more than two minutes apart, in the table's own words.
+    let table = server.root().join("queue/queue1/lock/tcpto");
+    let mut bytes = fs::read(&table).unwrap();
+    let record = bytes.chunks(32).position(|record| record[4] == 1).unwrap() * 32;
+    bytes[record + 4] = 2;
+    fs::write(&table, &bytes).unwrap();
+    let notes = why(&server, &id)["notes"].to_string();
+    assert!(notes.contains("127.0.0.1 failed 2 times"), "{notes}");
+    let listed: Value = serde_json::from_str(&tcpto(&["--json"])).unwrap();
+    assert_eq!(listed[0]["timeouts"], 2);
+    run(&mut server.tool("qmail-tcpok"), b"").good();
+    assert_eq!(tcpto(&[]), "");
+    let ipme = run(&mut server.tool("ipmeprint"), b"").good().out;
+    assert!(ipme.contains("ipv4 -> 127.0.0.1\n"), "{ipme}");
 }
 
 #[test]

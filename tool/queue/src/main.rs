@@ -34,6 +34,10 @@ struct Tool {
 
 const EXIT_CODES: &str = "\nExit codes: 0 done, 100 wrong use, 111 it did not work.";
 
+/// Options longer than a letter; a tool that does not have one of them refuses
+/// it itself.
+const LONG_OPTIONS: [&str; 2] = ["--json", "--all"];
+
 const TOOLS: &[Tool] = &[
     Tool {
         name: "qmail-newu",
@@ -133,7 +137,9 @@ fn main() -> ExitCode {
         if run::usage::help(tool.usage, &arguments) {
             return Ok(());
         }
-        run::usage::no_options(tool.name, &arguments)?;
+        let is_known = |argument: &&String| LONG_OPTIONS.contains(&argument.as_str());
+        let others: Vec<String> = arguments.iter().filter(|a| !is_known(a)).cloned().collect();
+        run::usage::no_options(tool.name, &others)?;
         (tool.run)(&Home::find(), arguments)
     })
 }

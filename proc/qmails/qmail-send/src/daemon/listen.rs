@@ -12,7 +12,6 @@ use wire::trace::Kind;
 
 use super::{Daemon, INJECTIONS_MAX, SWEEP_PAUSE, WAIT_SECONDS_MAX};
 use crate::events;
-use crate::files;
 use crate::injection::Progress;
 use crate::log::Log;
 
