@@ -37,7 +37,7 @@ pub struct Addressing<'a> {
     sender: String,
     /// Those of the caller, as far as the trace names them.
     traced: Vec<String>,
-    /// How many the envelope has.
+    /// How many there are.
     total: u64,
     /// Those of the caller, a comma before each, when they do not get the
     /// message.
@@ -260,6 +260,11 @@ mod tests {
         assert!(
             mess.ends_with("\nSubject: s\nTo: ann\n\nBcc: body\n"),
             "{mess}"
+        );
+        assert_eq!(
+            event.total,
+            Some(3),
+            "with those of the site, without the caller's"
         );
         assert_eq!(event.bytes, Some(mess.len() as u64));
         let envelope = std::fs::read_to_string(layout.todo(queued.id)).unwrap();

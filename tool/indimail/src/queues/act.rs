@@ -155,11 +155,14 @@ fn change(
     conclude(&done, true, targets.place.json)
 }
 
+/// Messages of a queue.
+type OfQueue<'a> = (&'a Layout, BTreeSet<u64>);
+
 /// The chosen messages of each queue.
 fn chosen<'a>(
     house: &'a House,
     chosen: &Chosen,
-) -> Result<Vec<(&'a Layout, BTreeSet<u64>)>, Box<dyn std::error::Error>> {
+) -> Result<Vec<OfQueue<'a>>, Box<dyn std::error::Error>> {
     let mut by_queue: Vec<(&Layout, BTreeSet<u64>)> = house
         .queues
         .iter()
