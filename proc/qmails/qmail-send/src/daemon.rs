@@ -75,6 +75,10 @@ pub struct Daemon {
     bounces_waiting: VecDeque<u64>,
     sweep: Sweep,
     operators: Operators,
+    /// Recipients to be marked once their outcome is on record.
+    marks: Vec<(Channel, u64, u64)>,
+    /// Jobs that ended in this turn.
+    closed: Vec<steps::Closed>,
     stopping: bool,
     is_todo_told: bool,
     todo_exited: bool,
@@ -120,6 +124,8 @@ impl Daemon {
             bounces_waiting: VecDeque::new(),
             sweep: Sweep::default(),
             operators,
+            marks: Vec::new(),
+            closed: Vec::new(),
             stopping: false,
             is_todo_told: false,
             todo_exited: false,
@@ -142,14 +148,15 @@ impl Daemon {
             let now = os::clock::unix_seconds();
             self.load(now, BACKLOG_PER_TURN, &mut log);
             self.steps(now, &mut log);
-            self.end_todo();
             self.sweep(now);
             log.flush();
             self.events.flush();
+            self.act_on_the_record(now, &mut log);
+            self.end_todo();
             if self.may_exit() {
                 break;
             }
-            match self.wait(now) {
+            match self.wait(now, log.has_lines()) {
                 Ok(ready) => self.listen(&ready, &mut log),
                 Err(error) => log.warning(&format!("trouble in select: {error}")),
             }
@@ -157,6 +164,7 @@ impl Daemon {
         self.remember(&mut log);
         log.line(|lines| lines.other(&format!("status: {PROGRAM} exiting")));
         log.flush();
+        self.events.flush();
         if self.lost_process { run::TEMPORARY } else { 0 }
     }
 

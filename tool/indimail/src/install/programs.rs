@@ -83,6 +83,11 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "qmail-newmrh",
             "qmail-cdb",
             "qmail-showctl",
+            "qmail-tcpto",
+            "qmail-tcpok",
+            "ipmeprint",
+            "qmail-rm",
+            "queue-fix",
         ],
     ),
     (
