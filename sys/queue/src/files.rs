@@ -2,25 +2,42 @@
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc;
 use os::group_sync::GroupSync;
 
-use crate::spare::{Spare, Spares};
+use crate::Layout;
+use crate::spare::{Finished, Spare, Spares};
 
 /// Mode of the text and of envelopes; readers are other users of the group.
 const FILE_MODE: u32 = 0o644;
+/// Mode of what only qmail-send and qmail-todo read.
+const PRIVATE_MODE: u32 = 0o600;
 
-/// What the queue's writer does to a file system. Paths are absolute.
+/// What a file system says of a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Status {
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last changed, Unix time.
+    pub mtime: i64,
+}
+
+/// What the queue's programs do to a file system. Paths are absolute.
+///
+/// The first half is what the writer of messages needs, the second what
+/// becomes of a message afterwards.
 pub trait FileSystem {
     /// A file being written.
     type File: Write;
+    /// A file being read.
+    type Input: Read;
 
     /// Creates a file that is not yet part of the queue: without any name,
     /// where the file system can, else as `name`, which must not exist.
@@ -38,12 +55,11 @@ pub trait FileSystem {
     /// Removes a name; one that does not exist is an error.
     fn unlink(&self, name: &Path) -> io::Result<()>;
 
-    /// Starts writing the content to the disk, without waiting and without a
-    /// promise: a later sync finds less to do.
-    fn start_sync(&self, file: &Self::File);
-
-    /// Waits for what [`FileSystem::start_sync`] started, as another hint.
-    fn finish_start(&self, file: &Self::File);
+    /// Removes the only name of a file that has served; the file may become
+    /// that of another message.
+    fn finish(&self, name: &Path) -> io::Result<()> {
+        self.unlink(name)
+    }
 
     /// Makes the content durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
@@ -60,6 +76,51 @@ pub trait FileSystem {
 
     /// Wakes the reader of the trigger; nobody may be there.
     fn pull_trigger(&self, fifo: &Path);
+
+    /// Creates a file under its name, which must not exist, for its owner.
+    fn create_named(&self, name: &Path) -> io::Result<Self::File>;
+
+    /// Opens a file to write at its end, and creates it when there is none.
+    fn append(&self, name: &Path) -> io::Result<Self::File>;
+
+    /// Writes in place, into a file that exists.
+    fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Sets when a file was last changed.
+    fn set_mtime(&self, file: &Self::File, time: i64) -> io::Result<()>;
+
+    /// Opens a file to be read.
+    fn open(&self, name: &Path) -> io::Result<Self::Input>;
+
+    /// What an open file is like.
+    fn status_of(&self, input: &Self::Input) -> io::Result<Status>;
+
+    /// What the file of this name is like.
+    fn status(&self, name: &Path) -> io::Result<Status>;
+
+    /// The numbers that are names in a directory; others are left out.
+    fn list(&self, directory: &Path) -> io::Result<Vec<u64>>;
+
+    /// Makes everything durable, whatever it is.
+    fn sync_everything(&self) -> io::Result<()>;
+}
+
+/// Removes a name that may be gone already.
+pub(crate) fn remove<F: FileSystem>(files: &F, name: &Path) -> io::Result<()> {
+    match files.unlink(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// When a file was last changed; `None` when there is none. An error is
+/// neither.
+pub(crate) fn mtime<F: FileSystem>(files: &F, name: &Path) -> io::Result<Option<i64>> {
+    match files.status(name) {
+        Ok(status) => Ok(Some(status.mtime)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The real thing.
@@ -71,6 +132,11 @@ pub struct Disk {
     group: Option<Arc<GroupSync>>,
     /// Files to be written again.
     spares: Option<Arc<Spares>>,
+    /// Where files go that may be.
+    finished: Option<Arc<Mutex<Finished>>>,
+    /// A file of each file system that is synced as a whole; open before
+    /// anything is written, so that no failed write is overlooked.
+    whole: Arc<[File]>,
 }
 
 /// A file of [`Disk`].
@@ -97,8 +163,7 @@ impl Disk {
     pub fn new() -> Self {
         Self {
             unnamed: Path::new("/proc/self/fd").is_dir(),
-            group: None,
-            spares: None,
+            ..Self::with_names()
         }
     }
 
@@ -114,13 +179,42 @@ impl Disk {
         })
     }
 
+    /// As [`Disk::new`], for the program that sees files of a queue off: what
+    /// it finishes may be written again.
+    pub fn giving_back(queue: &Path) -> Self {
+        Self {
+            finished: Some(Arc::new(Mutex::new(Finished::of(queue)))),
+            ..Self::new()
+        }
+    }
+
     /// Gives every file a name from the start.
     pub fn with_names() -> Self {
         Self {
             unnamed: false,
             group: None,
             spares: None,
+            finished: None,
+            whole: Arc::new([]),
         }
+    }
+
+    /// As [`Disk::new`], for a program that writes many files of `info`,
+    /// `local` and `remote` and then syncs everything.
+    pub fn synced_as_a_whole(layout: &Layout) -> io::Result<Self> {
+        let (mut devices, mut whole) = (Vec::new(), Vec::new());
+        for directory in ["info", "local", "remote"] {
+            let file = File::open(layout.root().join(directory))?;
+            let device = file.metadata()?.dev();
+            if !devices.contains(&device) {
+                devices.push(device);
+                whole.push(file);
+            }
+        }
+        Ok(Self {
+            whole: whole.into(),
+            ..Self::new()
+        })
     }
 
     fn create_unnamed(name: &Path) -> io::Result<File> {
@@ -138,8 +232,18 @@ impl Default for Disk {
     }
 }
 
+impl From<std::fs::Metadata> for Status {
+    fn from(metadata: std::fs::Metadata) -> Self {
+        Self {
+            bytes: metadata.len(),
+            mtime: metadata.mtime(),
+        }
+    }
+}
+
 impl FileSystem for Disk {
     type File = DiskFile;
+    type Input = File;
 
     fn create(&self, name: &Path) -> io::Result<DiskFile> {
         if let Some((file, spare)) = self.spares.as_ref().and_then(Spares::take) {
@@ -221,12 +325,14 @@ impl FileSystem for Disk {
         std::fs::remove_file(name)
     }
 
-    fn start_sync(&self, file: &DiskFile) {
-        os::file::start_writeback(&file.file);
-    }
-
-    fn finish_start(&self, file: &DiskFile) {
-        os::file::finish_writeback(&file.file);
+    fn finish(&self, name: &Path) -> io::Result<()> {
+        match &self.finished {
+            Some(finished) => finished
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(name),
+            None => self.unlink(name),
+        }
     }
 
     fn sync_file(&self, file: &DiskFile) -> io::Result<()> {
@@ -256,6 +362,60 @@ impl FileSystem for Disk {
         if let Ok(mut fifo) = os::file::open_fifo_write(fifo) {
             let _ = fifo.write(&[0]);
         }
+    }
+
+    fn create_named(&self, name: &Path) -> io::Result<DiskFile> {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(PRIVATE_MODE);
+        Ok(DiskFile {
+            file: options.open(name)?,
+            first_name: None,
+            former: None,
+        })
+    }
+
+    fn append(&self, name: &Path) -> io::Result<DiskFile> {
+        let mut options = OpenOptions::new();
+        let options = options.append(true).create(true).mode(PRIVATE_MODE);
+        Ok(DiskFile {
+            file: options.open(name)?,
+            first_name: None,
+            former: None,
+        })
+    }
+
+    fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(name)?;
+        file.write_all_at(bytes, offset)
+    }
+
+    fn set_mtime(&self, file: &DiskFile, time: i64) -> io::Result<()> {
+        os::file::set_mtime(&file.file, time)
+    }
+
+    fn open(&self, name: &Path) -> io::Result<File> {
+        File::open(name)
+    }
+
+    fn status_of(&self, input: &File) -> io::Result<Status> {
+        Ok(input.metadata()?.into())
+    }
+
+    fn status(&self, name: &Path) -> io::Result<Status> {
+        Ok(std::fs::metadata(name)?.into())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            found.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+        }
+        Ok(found)
+    }
+
+    fn sync_everything(&self) -> io::Result<()> {
+        self.whole.iter().try_for_each(os::file::sync_file_system)
     }
 }
 

@@ -1,10 +1,9 @@
 //! What is removed, and in which order.
 
-use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use queue::{Finished, Layout};
+use queue::{Disk, Layout};
 use wire::clean::{Answer, Command};
 
 use crate::PROGRAM;
@@ -12,7 +11,7 @@ use crate::PROGRAM;
 /// Removes files of one queue.
 #[derive(Debug)]
 pub struct Cleaner {
-    finished: Finished,
+    disk: Disk,
     layout: Layout,
     age_max: Duration,
 }
@@ -21,34 +20,37 @@ impl Cleaner {
     /// Files in `pid` older than this belong to nobody.
     pub fn new(layout: Layout, age_max: Duration) -> Self {
         Self {
-            finished: Finished::of(layout.root()),
+            disk: Disk::giving_back(layout.root()),
             layout,
             age_max,
         }
     }
 
-    /// Removes what a command names; `intd` goes first, because an envelope
-    /// must never be without its text.
-    pub fn run(&mut self, command: Command) -> Answer {
-        let (id, last) = match command {
-            Command::Message(id) => (id, self.layout.mess(id)),
-            Command::Todo(id) => (id, self.layout.todo(id)),
-        };
-        let removed = tell(&self.layout.intd(id), |path| std::fs::remove_file(path))
-            .and_then(|()| tell(&last, |path| self.finished.take(path)));
-        match removed {
+    /// Removes what a command names.
+    pub fn run(&self, command: Command) -> Answer {
+        match queue::clean(&self.disk, &self.layout, command) {
             Ok(()) => Answer::Done,
-            Err(_) => Answer::Failed,
+            Err(error) => {
+                run::warn(PROGRAM, &run::chain(&error));
+                Answer::Failed
+            }
         }
     }
 
-    /// Removes files that a queue writer left in `pid` when it was killed.
+    /// Removes files that a queue writer left in `pid`, and in `intd` where
+    /// files are given names from the start, when it was killed.
     pub fn sweep(&self) {
-        let pid = self.layout.root().join("pid");
-        let entries = match std::fs::read_dir(&pid) {
+        self.sweep_directory(&self.layout.root().join("pid"));
+        for directory in self.layout.directories("intd") {
+            self.sweep_directory(&directory);
+        }
+    }
+
+    fn sweep_directory(&self, path: &Path) {
+        let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) => {
-                run::warn(PROGRAM, &format!("cannot read {}: {error}", pid.display()));
+                run::warn(PROGRAM, &format!("cannot read {}: {error}", path.display()));
                 return;
             }
         };
@@ -72,21 +74,6 @@ impl Cleaner {
     }
 }
 
-/// A file that is gone is removed; trouble with one that is not is told.
-fn tell(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    match remove(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            run::warn(
-                PROGRAM,
-                &format!("cannot remove {}: {error}", path.display()),
-            );
-            Err(error)
-        }
-        Ok(()) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +84,7 @@ mod tests {
         let root = directory.path().join("queue1");
         queue::create(&root, None).unwrap();
         let layout = Layout::detect(&root).unwrap();
-        let mut cleaner = Cleaner::new(layout.clone(), Duration::ZERO);
+        let cleaner = Cleaner::new(layout.clone(), Duration::ZERO);
         for path in [layout.mess(24), layout.intd(24), layout.todo(24)] {
             std::fs::write(path, "x").unwrap();
         }
@@ -117,10 +104,11 @@ mod tests {
         let root = directory.path().join("queue1");
         queue::create(&root, None).unwrap();
         std::fs::write(root.join("pid/1.2.3"), "x").unwrap();
+        std::fs::write(root.join("intd/24"), "x").unwrap();
         let layout = Layout::detect(&root).unwrap();
         Cleaner::new(layout.clone(), Duration::from_secs(3600)).sweep();
-        assert!(root.join("pid/1.2.3").exists());
+        assert!(root.join("pid/1.2.3").exists() && root.join("intd/24").exists());
         Cleaner::new(layout, Duration::ZERO).sweep();
-        assert!(!root.join("pid/1.2.3").exists());
+        assert!(!root.join("pid/1.2.3").exists() && !root.join("intd/24").exists());
     }
 }

@@ -6,7 +6,8 @@
 //! `QUEUEDIR` names, else the first of the collection. Only numbers are taken
 //! from a command; every path is built from the number.
 //!
-//! Beside that it removes files in `pid` that a queue writer abandoned.
+//! Beside that it removes files in `pid` and `intd` that a queue writer
+//! abandoned.
 
 mod clean;
 
@@ -23,7 +24,7 @@ use wire::clean::{Answer, COMMAND_BYTES_MAX, Command};
 use clean::Cleaner;
 
 const PROGRAM: &str = "qmail-clean";
-/// Commands between two looks at `pid`.
+/// Commands between two looks for abandoned files.
 const COMMANDS_BETWEEN_SWEEPS: u32 = 30;
 
 const HELP: &str = "\
@@ -55,12 +56,12 @@ fn main() -> ExitCode {
                 "descriptors 0 and 1 are not open",
             ));
         };
-        answer_all(Cleaner::new(layout, age_max), input, output)
+        answer_all(&Cleaner::new(layout, age_max), input, output)
             .map_err(|error| Exit::new(run::TEMPORARY, format!("cannot talk: {error}")))
     })
 }
 
-fn answer_all(mut cleaner: Cleaner, mut input: File, mut output: File) -> std::io::Result<()> {
+fn answer_all(cleaner: &Cleaner, mut input: File, mut output: File) -> std::io::Result<()> {
     let mut commands: u32 = 0;
     let mut command = Arriving::default();
     let mut buffer = [0; 4096];
