@@ -198,3 +198,39 @@ fn the_aliases_of_sendmail_work_through_fastforward() {
 fn server_control(server: &Installation, name: &str, content: &str) {
     fs::write(server.root().join("control").join(name), content).expect("a control file");
 }
+
+#[test]
+fn a_full_disk_cuts_the_mbox_back_and_the_message_comes_later() {
+    use std::time::Duration;
+    let setup = testkit::Builder::new("example.org");
+    let home = setup.root().join("alias");
+    let disk = testkit::SmallDisk::at(&home, "size=2m,nr_inodes=400,mode=755");
+    let server = setup.start();
+    let owner = fs::metadata(&home).unwrap();
+    let mbox = home.join("mbox");
+    fs::write(&mbox, "From before\nbefore\n\n").unwrap();
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::os::unix::fs::chown(&mbox, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    alias(&server, "box", "./mbox\n");
+    let full = disk.fill();
+    let mut inject = server.tool("qmail-inject");
+    inject.args(["-f", "ann@example.org", "box@mx.example.org"]);
+    let text = format!("Subject: large\n\n{}", "line\n".repeat(50_000));
+    run(&mut inject, text.as_bytes()).good();
+    server.wait_for_log("deliver.25", "No_space_left_on_device");
+    assert_eq!(
+        fs::read_to_string(&mbox).unwrap(),
+        "From before\nbefore\n\n"
+    );
+    drop(full);
+    wait_for("the message", Duration::from_secs(40), || {
+        server.svc("-a", "qmail-send.25");
+        std::thread::sleep(Duration::from_millis(500));
+        fs::metadata(&mbox).unwrap().len() > 250_000
+    });
+    let content = fs::read_to_string(&mbox).unwrap();
+    assert!(content.starts_with("From before\nbefore\n\nFrom ann@example.org "));
+    assert_eq!(content.matches("\nSubject: large\n").count(), 1);
+}
