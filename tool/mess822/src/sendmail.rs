@@ -178,7 +178,8 @@ fn exit_code(error: &inject::Error) -> u8 {
         Error::Syntax { .. } | Error::Header(_) | Error::Address(_) => EX_DATAERR,
         Error::TooBig | Error::TooManyRecipients => EX_UNAVAILABLE,
         Error::Refused(refusal) if refusal.permanent => EX_UNAVAILABLE,
-        Error::Rule(_)
+        Error::Rewrite(_)
+        | Error::Rule(_)
         | Error::Read(_)
         | Error::Print(_)
         | Error::Settings(_)
