@@ -65,9 +65,10 @@ fn merged(header: &HeaderLines, name: &str, first: &Field<'_>) -> Vec<u8> {
 /// Adds a field's value to a list.
 fn join(list: &mut Vec<u8>, value: &[u8]) {
     if !list.is_empty() {
-        list.extend_from_slice(b",\n ");
+        list.extend_from_slice(b",\n");
     }
-    list.extend_from_slice(value.trim_ascii_end());
+    list.push(b' ');
+    list.extend_from_slice(value.trim_ascii());
 }
 
 #[cfg(test)]
@@ -107,6 +108,6 @@ mod tests {
         let (header, given) = prepared(text);
         assert_eq!(header, "To: z\n");
         assert_eq!(given.sender.as_deref(), Some(&b" <x@y>"[..]));
-        assert_eq!(given.recipients.as_deref(), Some(&b" a,\n  b"[..]));
+        assert_eq!(given.recipients.as_deref(), Some(&b" a,\n b"[..]));
     }
 }
