@@ -12,6 +12,7 @@ pub mod clean;
 pub mod deliver;
 pub mod frame;
 pub mod lookup;
+pub mod operator;
 pub mod queue;
 pub mod sign;
 pub mod spawn;

@@ -112,6 +112,9 @@ pub enum Kind {
     Failed,
     /// A bounce was sent; `other` is the id of the bounce's own trace.
     Bounced,
+    /// What was left of the message, or its bounce, was dropped by a rule or
+    /// an operator; the text says by which.
+    Discarded,
     /// The message went on to other addresses as a new one; see `other`.
     Forwarded,
     /// All recipients are done and the message left the queue.
@@ -143,6 +146,9 @@ pub struct Event {
     /// Envelope recipients this event is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// How many recipients the envelope has, when the event is about all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// Message-ID, without angle brackets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
@@ -179,6 +185,7 @@ impl Event {
             message: None,
             sender: None,
             recipients: Vec::new(),
+            total: None,
             message_id: None,
             bytes: None,
             channel: None,

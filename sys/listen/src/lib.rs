@@ -12,13 +12,15 @@ mod house;
 mod lookup;
 mod open;
 mod options;
+mod pipe;
 mod places;
 mod visit;
 
 pub use handshake::Handshakes;
 pub use house::{Full, Guest, House};
-pub use lookup::{Inlookup, Lookup, Pipe, Secrets};
+pub use lookup::{Inlookup, Lookup, Secrets};
 pub use open::{OpenError, open, raise_descriptor_limit};
 pub use options::{Options, TlsMode, Value};
+pub use pipe::{Pipe, Pipes};
 pub use places::{Place, Places};
 pub use visit::{End, Visit};

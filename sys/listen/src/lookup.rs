@@ -1,16 +1,13 @@
-//! Questions to inlookup, and frames over Unix sockets in general.
+//! Questions to inlookup.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use wire::frame::{self, Decoder};
 use wire::lookup::{Reply, Request, VERSION};
+
+use crate::pipe::{Pipe, Pipes};
 
 /// How long inlookup may take: hashing a password is slow on purpose.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,91 +15,37 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an answer about secrets is believed.
 const SECRETS_AGE_MAX: Duration = Duration::from_secs(30);
 
-/// A connection to another of our programs, as `run::Link`, without blocking.
-#[derive(Debug)]
-pub struct Pipe {
-    stream: UnixStream,
-    decoder: Decoder,
-    version: u8,
-}
-
-impl Pipe {
-    /// Connects to a socket where this version of a protocol is spoken.
-    pub async fn connect(path: &Path, version: u8) -> io::Result<Self> {
-        Ok(Self {
-            stream: UnixStream::connect(path).await?,
-            decoder: Decoder::default(),
-            version,
-        })
-    }
-
-    /// Sends one value.
-    pub async fn send<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let bytes = frame::encode(self.version, value).map_err(io::Error::other)?;
-        self.stream.write_all(&bytes).await
-    }
-
-    /// The next value; the end of the connection is an error.
-    pub async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<T> {
-        let mut buffer = [0; 4096];
-        loop {
-            match self.decoder.next(self.version) {
-                Ok(Some(value)) => return Ok(value),
-                Ok(None) => {}
-                Err(error) => return Err(io::Error::other(error)),
-            }
-            match self.stream.read(&mut buffer).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                length => self.decoder.push(&buffer[..length]),
-            }
-        }
-    }
-
-    /// Says whether the other side has closed a connection between values.
-    pub async fn is_gone(&mut self) -> bool {
-        let mut byte = [0; 1];
-        let read = self.stream.read(&mut byte);
-        // Nothing to read is what a living connection has.
-        tokio::time::timeout(Duration::ZERO, read).await.is_ok()
-    }
-}
-
-/// inlookup, for a session that asks often: the connection is kept.
+/// inlookup, for a session that asks often.
 #[derive(Debug)]
 pub struct Lookup {
-    socket: PathBuf,
-    pipe: Option<Pipe>,
+    pipes: Arc<Pipes>,
 }
 
 impl Lookup {
-    /// Remembers where inlookup listens.
-    pub fn new(socket: PathBuf) -> Self {
-        Self { socket, pipe: None }
-    }
-
     /// Puts a question; trouble is a temporary answer.
     pub async fn ask(&mut self, request: &Request) -> Reply {
-        // The connection may be one that inlookup has left meanwhile.
-        let again = self.pipe.is_some();
-        let mut answer = self.ask_once(request).await;
-        if again && answer.is_err() {
-            answer = self.ask_once(request).await;
+        let idle = self.pipes.idle();
+        let was_kept = idle.is_some();
+        let mut answer = self.ask_once(idle, request).await;
+        if was_kept && answer.is_err() {
+            // inlookup may have left that connection meanwhile.
+            answer = self.ask_once(None, request).await;
         }
         answer.unwrap_or_else(|error| {
-            let path = self.socket.display();
+            let path = self.pipes.socket().display();
             Reply::Temporary(format!("cannot ask {path}: {error}; is inlookup up?"))
         })
     }
 
-    async fn ask_once(&mut self, request: &Request) -> io::Result<Reply> {
+    async fn ask_once(&mut self, idle: Option<Pipe>, request: &Request) -> io::Result<Reply> {
         let talk = async {
-            let mut pipe = match self.pipe.take() {
+            let mut pipe = match idle {
                 Some(pipe) => pipe,
-                None => Pipe::connect(&self.socket, VERSION).await?,
+                None => self.pipes.connect().await?,
             };
             pipe.send(request).await?;
             let reply = pipe.receive().await?;
-            self.pipe = Some(pipe);
+            self.pipes.keep(pipe);
             Ok(reply)
         };
         match tokio::time::timeout(ANSWER_TIMEOUT, talk).await {
@@ -124,7 +67,7 @@ pub struct Secrets {
 /// inlookup, for all sessions of a process that ask once or twice.
 #[derive(Debug)]
 pub struct Inlookup {
-    socket: PathBuf,
+    pipes: Arc<Pipes>,
     known: Mutex<Option<(Instant, Secrets)>>,
 }
 
@@ -132,14 +75,16 @@ impl Inlookup {
     /// Remembers where inlookup listens.
     pub fn new(socket: PathBuf) -> Self {
         Self {
-            socket,
+            pipes: Arc::new(Pipes::new(socket, VERSION)),
             known: Mutex::new(None),
         }
     }
 
     /// A connection for one session.
     pub fn session(&self) -> Lookup {
-        Lookup::new(self.socket.clone())
+        Lookup {
+            pipes: Arc::clone(&self.pipes),
+        }
     }
 
     /// Puts one question; trouble is a temporary answer.

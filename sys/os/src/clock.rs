@@ -1,5 +1,6 @@
 //! The clock and randomness of the machine, asked at the edge only.
 
+use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds and nanoseconds since 1970; zero when the clock stands before.
@@ -39,12 +40,39 @@ pub fn random() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// Fills a buffer from the kernel's generator.
+/// Bytes asked of the kernel at once.
+const POOL_BYTES: usize = 512;
+
+thread_local! {
+    /// Bytes that nobody has had yet, at the end.
+    static POOL: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Fills a buffer from the kernel's generator. Small buffers share a call;
+/// a program that forks must not go on in both halves, which ours do not:
+/// they fork to run another program.
 ///
 /// # Panics
 /// When the kernel has no randomness at all: going on would make secrets
 /// guessable.
 pub fn fill_random(bytes: &mut [u8]) {
+    if POOL_BYTES < bytes.len() {
+        return fill_from_kernel(bytes);
+    }
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() < bytes.len() {
+            pool.resize(POOL_BYTES, 0);
+            fill_from_kernel(pool);
+        }
+        let rest = pool.len() - bytes.len();
+        bytes.copy_from_slice(&pool[rest..]);
+        // Nothing that was given away stays behind.
+        pool[rest..].fill(0);
+        pool.truncate(rest);
+    });
+}
+
+fn fill_from_kernel(bytes: &mut [u8]) {
     let mut filled = 0;
     while filled < bytes.len() {
         // SAFETY: the pointer and length describe the rest of `bytes`, which
@@ -60,5 +88,23 @@ pub fn fill_random(bytes: &mut [u8]) {
                 "getrandom"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_bytes_are_never_given_twice() {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..2 * POOL_BYTES {
+            let mut bytes = [0; 16];
+            fill_random(&mut bytes);
+            assert!(seen.insert(bytes));
+        }
+        let mut many = vec![0; 2 * POOL_BYTES];
+        fill_random(&mut many);
+        assert!(many.iter().any(|&b| b != 0));
     }
 }

@@ -60,22 +60,39 @@ impl GroupSync {
         Ok(file.metadata()?.dev() == self.device)
     }
 
-    /// Makes everything durable that was written before the call. `alone`
-    /// does it for the caller's own files, when nobody else is about. An
-    /// error means that nobody knows what is on the disk: do not try again,
-    /// take back what was to be made durable.
-    ///
-    /// Content the kernel tried to write earlier and could not is told by
-    /// [`crate::file::check_written`], of each file, afterwards.
-    pub fn sync(&self, alone: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let mut state = self.state();
-        if !state.running && state.waiting == 0 {
-            let number = begin(&mut state);
-            drop(state);
-            let result = alone();
-            self.end(&mut self.state(), number);
-            return result;
+    /// Makes files durable, and everything else that was written before the
+    /// call when others want something durable at the same time. `alone` does
+    /// it for the caller's own files, when nobody else is about. An error
+    /// means that nobody knows what is on the disk: do not try again, take
+    /// back what was to be made durable.
+    pub fn sync(&self, files: &[&File], alone: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        {
+            let mut state = self.state();
+            if !state.running && state.waiting == 0 {
+                let number = begin(&mut state);
+                drop(state);
+                let result = alone();
+                self.end(&mut self.state(), number);
+                return result;
+            }
         }
+        // Content that is on the disk before the shared sync is not written
+        // while everybody waits for it.
+        files
+            .iter()
+            .for_each(|file| crate::file::start_writeback(file));
+        files
+            .iter()
+            .for_each(|file| crate::file::finish_writeback(file));
+        self.sync_together()?;
+        // What could not be written earlier is told of each file only.
+        files
+            .iter()
+            .try_for_each(|file| crate::file::check_written(file))
+    }
+
+    fn sync_together(&self) -> io::Result<()> {
+        let mut state = self.state();
         // The sync that runs may have begun before our last write.
         let wanted = state.begun + 1;
         state.waiting += 1;
@@ -143,7 +160,7 @@ mod tests {
         let shared = || panic!("nobody else is alone");
         std::thread::scope(|scope| {
             let first = scope.spawn(move || {
-                group.sync(|| {
+                group.sync(&[], || {
                     runs.send(()).unwrap();
                     while group.state().waiting < THREADS {
                         std::thread::yield_now();
@@ -153,7 +170,7 @@ mod tests {
             });
             waits.recv().unwrap();
             let others: Vec<_> = (0..THREADS)
-                .map(|_| scope.spawn(move || group.sync(shared)))
+                .map(|_| scope.spawn(move || group.sync(&[], shared)))
                 .collect();
             first.join().unwrap().unwrap();
             others
@@ -196,16 +213,16 @@ mod tests {
         let group = GroupSync::on(directory.path()).unwrap();
         let mut called = false;
         group
-            .sync(|| {
+            .sync(&[], || {
                 called = true;
                 Ok(())
             })
             .unwrap();
         assert!(called);
-        let refused = group.sync(|| Err(io::ErrorKind::StorageFull.into()));
+        let refused = group.sync(&[], || Err(io::ErrorKind::StorageFull.into()));
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(
-            group.sync(|| Ok(())).is_ok(),
+            group.sync(&[], || Ok(())).is_ok(),
             "an error concerns its own call only"
         );
     }

@@ -205,10 +205,6 @@ impl<F: FileSystem> Writer<F> {
             let sync = |file: &&F::File| self.files.sync_file(file);
             return files.iter().try_for_each(sync).map_err(written);
         }
-        // Their content is on the disk before the first sync: then one commit
-        // of the journal knows where all of it is.
-        files.iter().for_each(|file| self.files.start_sync(file));
-        files.iter().for_each(|file| self.files.finish_start(file));
         let result = self.files.sync_message(files, directory);
         match files {
             [] => result.map_err(|source| Error::SyncDirectory {
@@ -253,9 +249,6 @@ impl<'a, F: FileSystem> Text<'a, F> {
             .files
             .drop_first_name(self.file.get_ref())
             .map_err(|source| mess_error(&mess, source))?;
-        if queue.durability.files == Sync::Always {
-            queue.files.start_sync(self.file.get_ref());
-        }
         let path = queue.layout.intd(self.id);
         let file = match queue.files.create(&path) {
             Ok(file) => file,

@@ -29,4 +29,4 @@ pub use home::Home;
 pub use link::{Link, LinkError};
 pub use log::{fatal, info, line, warn};
 pub use settings::{SettingError, Settings};
-pub use trace::Tracer;
+pub use trace::{Batch, Tracer};

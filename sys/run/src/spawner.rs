@@ -146,8 +146,10 @@ pub fn serve<S: Spawn>(spawn: &mut S) -> io::Result<()> {
             open = read_commands(&mut commands, &mut input)?;
             spawner.take_commands(&mut input)?;
         }
-        while signals.take().is_some() {}
-        spawner.collect();
+        if ready.signals {
+            while signals.take().is_some() {}
+            spawner.collect();
+        }
         spawner.read_outputs(&ready.outputs);
         if ready.elsewhere {
             for (slot, next) in spawner.spawn.ready() {
@@ -165,6 +167,7 @@ pub fn serve<S: Spawn>(spawn: &mut S) -> io::Result<()> {
 }
 
 struct Ready {
+    signals: bool,
     commands: bool,
     elsewhere: bool,
     outputs: Vec<u16>,
@@ -206,6 +209,7 @@ impl<S: Spawn> Spawner<'_, S> {
         let ready = os::signal::poll(&waits, None)?;
         let at = 1 + usize::from(commands.is_some());
         Ok(Ready {
+            signals: ready[0],
             commands: commands.is_some() && ready[1],
             elsewhere: is_elsewhere && ready[at],
             outputs: slots

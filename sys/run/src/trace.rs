@@ -70,22 +70,65 @@ impl Tracer {
 
     /// Sends an event; waits for a busy collector for a moment at most.
     pub fn send(&self, event: &Event) {
+        if let Ok(bytes) = serde_json::to_vec(event) {
+            self.send_bytes(&bytes);
+        }
+    }
+
+    fn send_bytes(&self, bytes: &[u8]) {
         let Some(socket) = &self.socket else { return };
         let now = os::clock::unix_seconds();
-        if now < self.paused_until.load(Ordering::Relaxed) {
+        if now < self.paused_until.load(Ordering::Relaxed) || EVENT_BYTES_MAX < bytes.len() {
             return;
         }
-        let Ok(bytes) = serde_json::to_vec(event) else {
-            return;
-        };
-        if EVENT_BYTES_MAX < bytes.len() {
-            return;
-        }
-        if let Err(error) = socket.send_to(&bytes, &self.collector)
+        if let Err(error) = socket.send_to(bytes, &self.collector)
             && error.kind() == io::ErrorKind::WouldBlock
         {
             self.paused_until
                 .store(now + PAUSE_SECONDS, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Events on their way together, one a line, in as few datagrams as possible:
+/// for programs that tell many at once.
+#[derive(Debug)]
+pub struct Batch {
+    tracer: Tracer,
+    waiting: Vec<u8>,
+}
+
+impl Batch {
+    /// Sends with this.
+    pub fn new(tracer: Tracer) -> Self {
+        let waiting = Vec::new();
+        Self { tracer, waiting }
+    }
+
+    /// As [`Tracer::event`].
+    pub fn event(&self, trace: TraceId, kind: Kind) -> Event {
+        self.tracer.event(trace, kind)
+    }
+
+    /// Adds an event; it goes with [`Batch::flush`] at the latest.
+    pub fn add(&mut self, event: &Event) {
+        let Ok(bytes) = serde_json::to_vec(event) else {
+            return;
+        };
+        if EVENT_BYTES_MAX < self.waiting.len() + bytes.len() + 1 {
+            self.flush();
+        }
+        if !self.waiting.is_empty() {
+            self.waiting.push(b'\n');
+        }
+        self.waiting.extend_from_slice(&bytes);
+    }
+
+    /// Sends what was added.
+    pub fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            self.tracer.send_bytes(&self.waiting);
+            self.waiting.clear();
         }
     }
 }
@@ -120,5 +163,29 @@ mod tests {
         let event = tracer.event(Tracer::new_id(), Kind::Queued);
         (0..5000).for_each(|_| tracer.send(&event));
         assert_ne!(tracer.paused_until.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_batch_arrives_in_order_and_in_few_datagrams() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path());
+        std::fs::create_dir_all(home.socket("trace").parent().unwrap()).unwrap();
+        let collector = UnixDatagram::bind(home.socket("trace")).unwrap();
+        let mut batch = Batch::new(Tracer::connect(&home, "test"));
+        let events: Vec<Event> = (0..100)
+            .map(|_| batch.event(Tracer::new_id(), Kind::Started))
+            .collect();
+        events.iter().for_each(|event| batch.add(event));
+        batch.flush();
+        let (mut buffer, mut received, mut datagrams) = ([0; EVENT_BYTES_MAX], Vec::new(), 0);
+        while received.len() < events.len() {
+            let length = collector.recv(&mut buffer).unwrap();
+            datagrams += 1;
+            for line in buffer[..length].split(|&b| b == b'\n') {
+                received.push(serde_json::from_slice::<Event>(line).unwrap());
+            }
+        }
+        assert_eq!(received, events);
+        assert!(datagrams < 10, "{datagrams}");
     }
 }

@@ -1,9 +1,10 @@
 //! One session and the world around it: does what the session says.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use listen::{Handshakes, Inlookup, Lookup, Secrets, TlsMode};
+use listen::{Handshakes, Inlookup, Lookup, Pipes, Secrets, TlsMode};
 use policy::envrules::Change;
 use policy::relay;
 use run::{Home, Settings};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use wire::lookup::{Request, Service as LookupService};
 
 use crate::arguments::Arguments;
+use crate::changes::Changes;
 use crate::journal::Journal;
 use crate::mailboxes::{self, Whose};
 use crate::policies::{Policies, Policy};
@@ -45,6 +47,8 @@ pub struct Service {
     pub journal: Journal,
     pub tls: TlsMode,
     pub certificates: Certificates,
+    /// In the directories of control files and rules.
+    pub changes: Changes,
     pub rules: std::path::PathBuf,
     pub sessions: Option<usize>,
     pub stop: watch::Sender<bool>,
@@ -52,6 +56,8 @@ pub struct Service {
     auth: bool,
     policies: Policies,
     inlookup: Inlookup,
+    /// Connections to the queue writer.
+    writers: Arc<Pipes>,
     handshakes: Handshakes,
 }
 
@@ -76,14 +82,18 @@ impl Service {
         });
         let auth = settings.variable(receiving::SMTPAUTH.variable).is_some();
         let rules = home.etc().join("tcp.smtp.cdb");
+        let rules = arguments.rules.as_ref().map_or(rules, Into::into);
+        let of_rules = rules.parent().unwrap_or(Path::new("."));
         Ok(Self {
+            changes: Changes::of(&[home.control(), of_rules]),
             journal: Journal::new(&home),
             certificates: Certificates::new(&home, key),
             inlookup: Inlookup::new(home.socket("inlookup")),
+            writers: Arc::new(Pipes::new(home.socket("queue"), wire::queue::VERSION)),
             handshakes: Handshakes::start(HANDSHAKE_MAX)?,
             policies: Policies::default(),
             tls: arguments.network.tls,
-            rules: arguments.rules.as_ref().map_or(rules, Into::into),
+            rules,
             sessions: arguments.sessions,
             stop: watch::channel(false).0,
             submission: arguments.submission,
@@ -116,19 +126,20 @@ impl Service {
             .map(|(name, value)| (name.as_str(), value.as_deref()));
         let settings = self.settings.overlaid(changes);
         let key = format!("{:?}", caller.changes).into_bytes();
-        let policy = match self
-            .policies
-            .of(&self.home, &settings, key, self.submission)
-        {
-            Ok(policy) => policy,
-            Err(error) => {
-                let text = run::chain(&error);
-                run::warn(crate::PROGRAM, &text);
-                self.journal.session(caller.number, &caller.ip, &text);
-                self.apologise(transport).await;
-                return;
-            }
-        };
+        let policy =
+            match self
+                .policies
+                .of(&self.home, &self.changes, &settings, key, self.submission)
+            {
+                Ok(policy) => policy,
+                Err(error) => {
+                    let text = run::chain(&error);
+                    run::warn(crate::PROGRAM, &text);
+                    self.journal.session(caller.number, &caller.ip, &text);
+                    self.apologise(transport).await;
+                    return;
+                }
+            };
         let certificate = match tls {
             TlsMode::None => None,
             TlsMode::Starttls | TlsMode::Implicit => self.certificates.config().await,
@@ -200,7 +211,7 @@ impl Service {
         match program {
             Some(program) => Queue::Program(program),
             None => Queue::Writer {
-                path: self.home.socket("queue"),
+                pipes: Arc::clone(&self.writers),
                 pipe: None,
             },
         }
@@ -402,9 +413,13 @@ impl Connection<'_> {
         let service = self.service;
         let settings = service.settings.overlaid(overlay);
         let key = format!("{all:?}").into_bytes();
-        let policy = service
-            .policies
-            .of(&service.home, &settings, key, service.submission);
+        let policy = service.policies.of(
+            &service.home,
+            &service.changes,
+            &settings,
+            key,
+            service.submission,
+        );
         match policy {
             Ok(policy) => Some(Arc::clone(&policy.config)),
             Err(error) => {

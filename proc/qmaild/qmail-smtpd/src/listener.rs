@@ -1,9 +1,9 @@
 //! Many clients: accept, apply the connection rules, keep to the limits.
 
 use std::net::{IpAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use listen::{Full, Guest, House, Places};
 use policy::tcprules::{self, Client, Rule};
@@ -15,11 +15,22 @@ use crate::connection::{Caller, Service};
 /// How long running sessions are waited for at the end.
 const LAST_SESSIONS_MAX: Duration = Duration::from_secs(8);
 
+/// How long rules are believed unchanged that a link leads to.
+const RULES_AGE_MAX: Duration = Duration::from_secs(5);
+
 /// What the sessions of all listeners share.
 struct Door {
     service: Arc<Service>,
     places_max: usize,
     last_number: AtomicU64,
+    /// The rules as they were last read.
+    rules: Mutex<Option<KeptRules>>,
+}
+
+struct KeptRules {
+    generation: u64,
+    since: Instant,
+    file: Arc<[u8]>,
 }
 
 /// Serves until SIGTERM.
@@ -35,6 +46,7 @@ pub async fn serve(service: &Arc<Service>, listeners: Vec<TcpListener>) -> Resul
         service: Arc::clone(service),
         places_max: places.max(),
         last_number: AtomicU64::new(0),
+        rules: Mutex::default(),
     });
     for listener in &listeners {
         if let Ok(bound) = listener.local_addr() {
@@ -121,7 +133,7 @@ impl Door {
     /// The rule for a client, from the file as it is now. Without a file
     /// everybody is welcome; a broken one lets nobody in.
     fn rule(&self, ip: &str) -> Result<Rule, String> {
-        let file = match std::fs::read(&self.service.rules) {
+        let file = match self.rules() {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Rule::default());
@@ -136,6 +148,24 @@ impl Door {
         cdb::Reader::new(&file)
             .and_then(|rules| tcprules::lookup(&rules, client))
             .map_err(|error| error.to_string())
+    }
+
+    fn rules(&self) -> std::io::Result<Arc<[u8]>> {
+        let generation = self.service.changes.generation();
+        let mut kept = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*kept
+            && Some(kept.generation) == generation
+            && kept.since.elapsed() < RULES_AGE_MAX
+        {
+            return Ok(Arc::clone(&kept.file));
+        }
+        let file: Arc<[u8]> = std::fs::read(&self.service.rules)?.into();
+        *kept = generation.map(|generation| KeptRules {
+            generation,
+            since: Instant::now(),
+            file: Arc::clone(&file),
+        });
+        Ok(file)
     }
 
     /// MAXPERIP of the rule, else the general one, which does not count the

@@ -19,6 +19,7 @@
 //! run, because inlookup knows the users.
 
 mod arguments;
+mod changes;
 mod connection;
 mod journal;
 mod listener;

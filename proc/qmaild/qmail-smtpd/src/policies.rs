@@ -11,6 +11,7 @@ use run::{Home, SettingError, Settings};
 use settings::{Setting, injecting, receiving, site};
 use smtp::server::{Config, Masquerade};
 
+use crate::changes::Changes;
 use crate::mailboxes::Domains;
 
 /// How long files that a variable names are believed unchanged.
@@ -60,9 +61,18 @@ pub struct Policies(Mutex<HashMap<Vec<u8>, Kept>>);
 
 #[derive(Debug)]
 struct Kept {
-    stamps: Vec<Stamp>,
+    state: State,
     since: Instant,
     policy: Arc<Policy>,
+}
+
+/// Tells two states of the control files apart.
+#[derive(Debug, Eq, PartialEq)]
+enum State {
+    /// As [`Changes`] counts them.
+    Generation(u64),
+    /// By each file.
+    Files(Vec<Stamp>),
 }
 
 /// Tells two states of a file apart; `None` when it is not there.
@@ -74,14 +84,20 @@ impl Policies {
     pub fn of(
         &self,
         home: &Home,
+        changes: &Changes,
         settings: &Settings,
         key: Vec<u8>,
         submission: bool,
     ) -> Result<Arc<Policy>, Error> {
-        let stamps = stamps(home);
+        // Looked at before the files are read, so that what changes meanwhile
+        // is read again.
+        let state = match changes.generation() {
+            Some(generation) => State::Generation(generation),
+            None => State::Files(stamps(home)),
+        };
         let mut kept = self.0.lock().unwrap_or_else(|dead| dead.into_inner());
         if let Some(kept) = kept.get(&key)
-            && kept.stamps == stamps
+            && kept.state == state
             && kept.since.elapsed() < AGE_MAX
         {
             return Ok(Arc::clone(&kept.policy));
@@ -91,7 +107,7 @@ impl Policies {
             kept.clear();
         }
         let new = Kept {
-            stamps,
+            state,
             since: Instant::now(),
             policy: Arc::clone(&policy),
         };

@@ -1,11 +1,11 @@
 //! Where messages go: the queue writer, or a program of the site's choice.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use listen::Pipe;
+use listen::{Pipe, Pipes};
 use smtp::server::Answer;
-use wire::queue::{Reply, Request, VERSION};
+use wire::queue::{Reply, Request};
 use wire::trace::TraceId;
 
 use crate::program::Program;
@@ -21,9 +21,9 @@ const COMMUNICATION_FAILED: u8 = 74;
 pub enum Queue {
     /// `run/queue`.
     Writer {
-        /// The socket.
-        path: PathBuf,
-        /// The connection, kept from one message to the next.
+        /// Connections to it.
+        pipes: Arc<Pipes>,
+        /// That of the message being sent.
         pipe: Option<Box<Pipe>>,
     },
     /// QMAILQUEUE.
@@ -61,25 +61,18 @@ impl Queue {
                 })?;
                 message.running = Some(running);
             }
-            Self::Writer { path, pipe } => {
-                if let Some(kept) = pipe
-                    && kept.is_gone().await
-                {
-                    *pipe = None;
-                }
-                if pipe.is_none() {
-                    let fresh = Pipe::connect(path, VERSION).await.map_err(|error| {
-                        let path = path.display();
-                        let text = format!("cannot reach {path}: {error}; is qmail-queued up?");
-                        refused(text)
-                    })?;
-                    *pipe = Some(Box::new(fresh));
-                }
+            Self::Writer { pipes, pipe } => {
+                let taken = pipes.take().await.map_err(|error| {
+                    let path = pipes.socket().display();
+                    let text = format!("cannot reach {path}: {error}; is qmail-queued up?");
+                    refused(text)
+                })?;
+                *pipe = Some(Box::new(taken));
                 let begin = Request::Begin {
                     trace,
                     remote_ip: Some(ip.to_owned()),
                 };
-                self.send(&begin, &mut message).await;
+                self.send_soon(&begin, &mut message).await;
             }
         }
         self.append(&mut message, header).await;
@@ -101,7 +94,7 @@ impl Queue {
                     running.write(&bytes).await;
                 }
             }
-            Self::Writer { .. } => self.send(&Request::Data(bytes), message).await,
+            Self::Writer { .. } => self.send_soon(&Request::Data(bytes), message).await,
         }
     }
 
@@ -126,18 +119,19 @@ impl Queue {
                 qp: std::process::id(),
             };
         }
-        if message.refused.is_none() {
-            let commit = Request::Commit {
-                sender,
-                recipients,
-                extra_headers: Vec::new(),
-            };
-            self.send(&commit, &mut message).await;
+        if let Some(answer) = message.refused {
+            return answer;
         }
-        match message.refused {
-            Some(answer) => answer,
-            None => self.verdict().await,
+        let commit = Request::Commit {
+            sender,
+            recipients,
+            extra_headers: Vec::new(),
+        };
+        if let Some(pipe) = self.pipe() {
+            // When that fails, the writer may have said why.
+            let _ = tokio::time::timeout(QUEUE_TIMEOUT, pipe.send(&commit)).await;
         }
+        self.verdict().await
     }
 
     /// Forgets a message.
@@ -150,13 +144,18 @@ impl Queue {
         }
     }
 
-    /// Sends a request; when that fails, the writer may have said why.
-    async fn send(&mut self, request: &Request, message: &mut Message) {
-        let Self::Writer { pipe: slot, .. } = self else {
-            return;
-        };
-        let Some(pipe) = slot else { return };
-        let sent = tokio::time::timeout(QUEUE_TIMEOUT, pipe.send(request)).await;
+    fn pipe(&mut self) -> Option<&mut Pipe> {
+        match self {
+            Self::Writer { pipe, .. } => pipe.as_deref_mut(),
+            _ => None,
+        }
+    }
+
+    /// Sends a part of a message; when that fails, the writer may have said
+    /// why.
+    async fn send_soon(&mut self, request: &Request, message: &mut Message) {
+        let Some(pipe) = self.pipe() else { return };
+        let sent = tokio::time::timeout(QUEUE_TIMEOUT, pipe.send_soon(request)).await;
         if !matches!(sent, Ok(Ok(()))) {
             let answer = self.verdict().await;
             message.refused = Some(match answer {
@@ -168,15 +167,15 @@ impl Queue {
 
     /// Waits for what the writer says about the message.
     async fn verdict(&mut self) -> Answer {
-        let Self::Writer { pipe: slot, .. } = self else {
+        let Self::Writer { pipes, pipe } = self else {
             return refused("no queue writer".to_owned());
         };
-        let Some(mut pipe) = slot.take() else {
+        let Some(mut pipe) = pipe.take() else {
             return refused("no connection to the queue writer".to_owned());
         };
         match tokio::time::timeout(QUEUE_TIMEOUT, pipe.receive()).await {
             Ok(Ok(Reply::Queued { qp, .. })) => {
-                *slot = Some(pipe);
+                pipes.keep(*pipe);
                 Answer::Queued { qp }
             }
             Ok(Ok(Reply::Refused { code, text })) => Answer::Refused { code, text },

@@ -30,28 +30,37 @@ impl Senders {
     }
 }
 
-/// The line of an event, in printable ASCII whatever its strings hold; `None`
-/// when the bytes are no event.
-pub fn line(datagram: &[u8]) -> Option<String> {
+/// Appends a line for each event of a datagram, in printable ASCII whatever
+/// its strings hold; `false`, and nothing, when some of it is no event.
+pub fn append_lines(lines: &mut String, datagram: &[u8]) -> bool {
     if EVENT_BYTES_MAX < datagram.len() {
-        return None;
+        return false;
     }
-    let event: Event = serde_json::from_slice(datagram).ok()?;
+    let before = lines.len();
+    let mut events = datagram.split(|&b| b == b'\n');
+    let all = events.all(|event| append_line(lines, event).is_some());
+    if !all {
+        lines.truncate(before);
+    }
+    all
+}
+
+fn append_line(lines: &mut String, event: &[u8]) -> Option<()> {
+    let event: Event = serde_json::from_slice(event).ok()?;
     let json = serde_json::to_string(&event).ok()?;
-    let mut line = String::with_capacity(json.len() + 1);
     for character in json.chars() {
         if matches!(character, ' '..='~') {
-            line.push(character);
+            lines.push(character);
         } else {
             // Strings are the only place where others occur; JSON escapes
             // them as UTF-16.
             for unit in character.encode_utf16(&mut [0; 2]) {
-                let _ = write!(line, "\\u{unit:04x}");
+                let _ = write!(lines, "\\u{unit:04x}");
             }
         }
     }
-    line.push('\n');
-    Some(line)
+    lines.push('\n');
+    Some(())
 }
 
 #[cfg(test)]
@@ -60,11 +69,18 @@ mod tests {
 
     use super::*;
 
+    fn lines(datagram: &[u8]) -> Option<String> {
+        let mut lines = "before\n".to_owned();
+        let all = append_lines(&mut lines, datagram);
+        assert!(all || lines == "before\n");
+        all.then(|| lines["before\n".len()..].to_owned())
+    }
+
     #[test]
     fn a_line_is_printable_and_means_the_same() {
         let mut event = Event::new(TraceId::new(1, 2), 1.5, "test", 7, Kind::Queued);
         event.text = Some("a\nb\u{1b}[31m \u{7f} \u{202e} \u{1f600}".to_owned());
-        let line = line(&serde_json::to_vec(&event).unwrap()).unwrap();
+        let line = lines(&serde_json::to_vec(&event).unwrap()).unwrap();
         let (text, newline) = line.split_at(line.len() - 1);
         assert!(text.bytes().all(|b| matches!(b, b' '..=b'~')), "{text}");
         assert_eq!(newline, "\n");
@@ -72,9 +88,19 @@ mod tests {
     }
 
     #[test]
+    fn a_datagram_has_one_event_a_line() {
+        let event = Event::new(TraceId::new(1, 2), 1.5, "test", 7, Kind::Queued);
+        let one = serde_json::to_vec(&event).unwrap();
+        let both = [&one[..], &one[..]].join(&b'\n');
+        assert_eq!(lines(&both).unwrap().lines().count(), 2);
+        assert_eq!(lines(&[&one[..], b"{}"].join(&b'\n')), None);
+    }
+
+    #[test]
     fn what_is_no_event_is_dropped() {
-        assert_eq!(line(b"{}"), None);
-        assert_eq!(line(b"\xff\xfe"), None);
-        assert_eq!(line(&[b' '; EVENT_BYTES_MAX + 1]), None);
+        assert_eq!(lines(b""), None);
+        assert_eq!(lines(b"{}"), None);
+        assert_eq!(lines(b"\xff\xfe"), None);
+        assert_eq!(lines(&[b' '; EVENT_BYTES_MAX + 1]), None);
     }
 }

@@ -1,9 +1,7 @@
-//! Failures of a message in `bounce/N`, and the body of the notice made from
-//! them.
+//! The body of the notice made from the failures of a message in `bounce/N`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
 
 use queue::Layout;
 use schedule::Report;
@@ -12,17 +10,6 @@ use schedule::Report;
 const STATUS_BYTES_MAX: u64 = 1 << 20;
 /// Bytes searched for the end of the header when only that is repeated.
 const HEADER_BYTES_MAX: u64 = 64 * 1024;
-
-/// Appends a paragraph to `bounce/N`. Not synced: losing it in a crash loses
-/// a notice, not mail.
-pub fn record(layout: &Layout, id: u64, paragraph: &[u8]) -> io::Result<()> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(layout.bounce(id))?
-        .write_all(paragraph)
-}
 
 /// The body of a notice, to be read piece by piece.
 pub type Body = Box<dyn Read>;
@@ -70,8 +57,8 @@ mod tests {
         queue::create(&root, None).unwrap();
         let layout = Layout::detect(root).unwrap();
         std::fs::write(layout.mess(7), message).unwrap();
-        record(&layout, 7, b"<a@b>:\nno\n\n").unwrap();
-        record(&layout, 7, b"<c@d>:\nno #5.7.1\n\n").unwrap();
+        let failures = b"<a@b>:\nno\n\n<c@d>:\nno #5.7.1\n\n";
+        std::fs::write(layout.bounce(7), failures).unwrap();
         let wording = Wording::default();
         let report = Report {
             wording: &wording,

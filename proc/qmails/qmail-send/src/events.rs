@@ -1,6 +1,6 @@
 //! Trace events of qmail-send.
 
-use run::Tracer;
+use run::{Batch, Tracer};
 use schedule::Channel;
 use text::log::{printable, safe};
 use wire::trace::{Event, Kind, TraceId};
@@ -11,24 +11,39 @@ const TEXT_BYTES_MAX: usize = 1000;
 /// Tells the story of the messages of one queue.
 #[derive(Debug)]
 pub struct Events {
-    tracer: Tracer,
+    batch: Batch,
     queue: String,
 }
 
 impl Events {
     /// Events of a queue.
     pub fn new(tracer: Tracer, queue: String) -> Self {
-        Self { tracer, queue }
+        Self {
+            batch: Batch::new(tracer),
+            queue,
+        }
     }
 
-    /// Tells one thing of a message, if it has a trace.
-    pub fn tell(&self, trace: Option<TraceId>, id: u64, kind: Kind, fill: impl FnOnce(&mut Event)) {
+    /// Tells one thing of a message, if it has a trace; [`Events::flush`]
+    /// lets it go.
+    pub fn tell(
+        &mut self,
+        trace: Option<TraceId>,
+        id: u64,
+        kind: Kind,
+        fill: impl FnOnce(&mut Event),
+    ) {
         let Some(trace) = trace else { return };
-        let mut event = self.tracer.event(trace, kind);
+        let mut event = self.batch.event(trace, kind);
         event.queue = Some(self.queue.clone());
         event.message = Some(id);
         fill(&mut event);
-        self.tracer.send(&event);
+        self.batch.add(&event);
+    }
+
+    /// Sends what was told.
+    pub fn flush(&mut self) {
+        self.batch.flush();
     }
 }
 

@@ -78,6 +78,9 @@ impl Worker {
             sent: 0,
             message,
         });
+        // Most go at once; what does not, and a connection that broke, is
+        // seen to by the next turn.
+        let _ = connection.send();
         Ok(())
     }
 

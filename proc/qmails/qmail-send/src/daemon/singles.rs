@@ -7,7 +7,7 @@
 
 use schedule::Channel;
 use wire::todo::{Order, PutBack, Single};
-use wire::trace::Kind;
+use wire::trace::{Kind, TraceId};
 
 use super::Daemon;
 use crate::files::OpenMessage;
@@ -22,7 +22,7 @@ impl Daemon {
         };
         let id = single.id;
         self.singles.insert(id, single);
-        self.scheduler.add(channel, id, now);
+        self.scheduler.add_new(channel, id, now);
     }
 
     /// The single message that a channel is to open, if it is one.
@@ -31,16 +31,41 @@ impl Daemon {
     }
 
     /// The first try is over.
-    pub(super) fn single_delivered(&mut self, id: u64, message: &OpenMessage, log: &mut Log) {
+    pub(super) fn single_delivered(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) {
         log.line(|lines| lines.end_message(id));
-        self.events.tell(message.trace, id, Kind::Ended, |_| {});
+        self.forget_hold(id);
+        self.events.tell(trace, id, Kind::Ended, |_| {});
         self.cleaner.remove_envelope(&mut self.pipes.clean, id);
     }
 
     /// The first try is over and something is left to do: tries until `due`,
     /// or a bounce.
     pub(super) fn put_back(&mut self, id: u64, due: i64, is_done: bool) {
+        self.returning.insert(id, false);
         self.order(Order::PutBack(PutBack { id, due, is_done }));
+    }
+
+    /// Everything is due now; so is what qmail-todo has at the moment.
+    pub(super) fn hurry_returning(&mut self) {
+        self.returning.values_mut().for_each(|hurry| *hurry = true);
+    }
+
+    /// A message that qmail-todo has at the moment is due when it returns;
+    /// says whether it is one.
+    pub(super) fn hurry_one(&mut self, id: u64) -> bool {
+        let hurry = self.returning.get_mut(&id);
+        hurry.is_some_and(|hurry| {
+            *hurry = true;
+            true
+        })
+    }
+
+    /// When a message that qmail-todo preprocessed is due, if it was tried.
+    pub(super) fn due(&mut self, id: u64, due: Option<i64>, now: i64) -> Option<i64> {
+        match self.returning.remove(&id) {
+            Some(true) => Some(now),
+            _ => due,
+        }
     }
 
     /// qmail-clean answered for the envelopes of delivered messages.
