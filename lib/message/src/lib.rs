@@ -19,7 +19,7 @@ pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTE
 pub use date::Date;
 pub use fields::{Field, are_fields, body_offset, fields};
 pub use filter::Filter;
-pub use header::{HeaderLines, HeaderTooLong, Line};
+pub use header::{HEADER_LINES_BYTES_MAX, HeaderLines, HeaderTooLong, Line};
 pub use host_rules::{BadRule, HostRules};
 pub use received::{Client, Origin, Received};
 pub use rewrite::Names;

@@ -261,7 +261,11 @@ mod tests {
             mess.ends_with("\nSubject: s\nTo: ann\n\nBcc: body\n"),
             "{mess}"
         );
-        assert_eq!(event.total, Some(3), "with those of the site, without the caller's");
+        assert_eq!(
+            event.total,
+            Some(3),
+            "with those of the site, without the caller's"
+        );
         assert_eq!(event.bytes, Some(mess.len() as u64));
         let envelope = std::fs::read_to_string(layout.todo(queued.id)).unwrap();
         let expected = "u1\0p7\0F\0Tlog@example.org\0Tjail@example.org\0\

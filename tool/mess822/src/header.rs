@@ -10,7 +10,7 @@ mod programs;
 
 use std::io::{self, BufRead, BufReader, Read, Stdin, Write};
 
-use message::{HEADER_BYTES_MAX, HeaderLines, Line};
+use message::{HEADER_LINES_BYTES_MAX, HeaderLines, Line};
 use run::{Exit, PERMANENT, ProgramEnd, TEMPORARY};
 
 pub use addresses::{addr, if_addr, if_to_cc, if_to_cc_from};
@@ -44,7 +44,7 @@ impl Input {
         let mut bytes = 0;
         loop {
             let mut line = Vec::new();
-            let mut limited = self.0.by_ref().take(HEADER_BYTES_MAX as u64 + 1);
+            let mut limited = self.0.by_ref().take(HEADER_LINES_BYTES_MAX as u64 + 1);
             limited.read_until(b'\n', &mut line).map_err(unread)?;
             let end = match line.is_empty() {
                 true => None,

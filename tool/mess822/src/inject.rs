@@ -8,12 +8,13 @@ mod sender;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use message::{HEADER_BYTES_MAX, HeaderLines, Line, SyntaxError};
+use message::{HEADER_LINES_BYTES_MAX, HeaderLines, Line, SyntaxError};
+use policy::addresses::{AddressList, Mode};
 use run::{Exit, Home, PERMANENT, Settings, Tracer};
 use settings::injecting::FROMRULES;
 // The limits of the SMTP server hold here too.
-use settings::receiving::{DATABYTES, MAXRECIPIENTS};
-use text::envrules::Change;
+use settings::receiving::{DATABYTES, MAXRECIPIENTS, QREGEX};
+use text::envrules::{self, Change};
 use wire::trace::{Kind as EventKind, TraceId};
 
 pub use compose::{Composed, Composer, Given};
@@ -223,11 +224,20 @@ impl Injection<'_> {
     }
 }
 
-/// What `from.envrules` changes for this sender.
+/// What `from.envrules` changes for this sender; with `QREGEX` patterns are
+/// regular expressions.
 fn sender_rules(settings: &Settings, sender: &[u8]) -> Result<Vec<Change>, Error> {
     let lines = settings.list(&FROMRULES)?.unwrap_or_default();
-    text::envrules::changes(lines.iter().map(Vec::as_slice), sender)
-        .map_err(|bad| Error::Rule(bad.line))
+    let lines = lines.iter().map(Vec::as_slice);
+    let found = match settings.integer(&QREGEX)? {
+        0 => envrules::changes(lines, sender),
+        _ => envrules::changes_by(lines, sender, |pattern, sender| {
+            let one = vec![pattern.to_vec()];
+            let list = AddressList::new(one, Vec::new(), None, Mode::Regex).ok()?;
+            Some(list.matching(sender).is_some())
+        }),
+    };
+    found.map_err(|bad| Error::Rule(bad.line))
 }
 
 /// Reads up to the body; also what was read of the body.
@@ -237,7 +247,7 @@ fn read_header(input: &mut impl BufRead) -> Result<(HeaderLines, Vec<u8>), Error
         let mut line = Vec::new();
         input
             .by_ref()
-            .take(HEADER_BYTES_MAX as u64 + 1)
+            .take(HEADER_LINES_BYTES_MAX as u64 + 1)
             .read_until(b'\n', &mut line)
             .map_err(Error::Read)?;
         if line.is_empty() {

@@ -473,4 +473,58 @@ mod tests {
         );
         assert!(error.is_permanent());
     }
+
+    #[test]
+    fn any_header_is_composed_or_refused_and_composing_again_changes_nothing() {
+        let alphabet: [&[u8]; 14] = [
+            b"To",
+            b"Cc",
+            b"Bcc",
+            b"From",
+            b"Date",
+            b"Resent-To",
+            b":",
+            b" ",
+            b"\n",
+            b",",
+            b"ann",
+            b"<b@c>",
+            b";",
+            b"(\xff)",
+        ];
+        arbtest::arbtest(|u| {
+            let letters: Vec<u8> = u.arbitrary()?;
+            let pieces = letters
+                .iter()
+                .map(|b| alphabet[usize::from(*b) % alphabet.len()]);
+            let text: Vec<u8> = pieces.flatten().copied().collect();
+            let Ok(once) = compose_bytes(&text) else {
+                return Ok(());
+            };
+            let seen = String::from_utf8_lossy(&once.header).to_lowercase();
+            assert!(!seen.lines().any(|line| line.starts_with("bcc")), "{seen}");
+            let again = compose_bytes(&once.header).unwrap();
+            assert_eq!(String::from_utf8_lossy(&again.header).to_lowercase(), seen);
+            Ok(())
+        });
+    }
+
+    fn compose_bytes(text: &[u8]) -> Result<Composed, Error> {
+        let settings = Settings::of_files(&run::Home::at("/nonexistent"));
+        let settings = settings.overlaid([
+            ("USER", Some(&b"joe"[..])),
+            ("QMAILDEFAULTHOST", Some(b"here.example")),
+            ("QMAILDEFAULTDOMAIN", Some(b"example")),
+            ("QMAILPLUSDOMAIN", Some(b"plus.example")),
+            ("QMAILIDHOST", Some(b"me.example")),
+        ]);
+        let options = Options::default();
+        let mut header = HeaderLines::default();
+        for line in text.split_inclusive(|&b| b == b'\n') {
+            if header.push(line)? != message::Line::Header {
+                break;
+            }
+        }
+        Composer::read(&settings, &options, 812_090_813, 42)?.compose(&header, Given::default())
+    }
 }

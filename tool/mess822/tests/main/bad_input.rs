@@ -34,7 +34,7 @@ fn a_message_of_100_megabytes_takes_little_memory() {
 
 #[test]
 fn many_recipients_reach_the_queue_program_one_by_one() {
-    const RECIPIENTS: usize = 20_000;
+    const RECIPIENTS: usize = 100_000;
     let here = Installation::new();
     here.queue_program("");
     // The writer that takes recipients in one piece is not asked.
@@ -54,7 +54,7 @@ fn many_recipients_reach_the_queue_program_one_by_one() {
 fn a_header_without_end_is_refused() {
     let here = Installation::new();
     here.queue_program("");
-    let message = format!("Subject: {}\n", "x".repeat(70)).repeat(20_000);
+    let message = format!("Subject: {}\n", "x".repeat(70)).repeat(120_000);
     let output = here.run(&["qmail-inject", "ann"], &message);
     assert_eq!(output.status.code(), Some(100));
     assert!(
@@ -63,6 +63,16 @@ fn a_header_without_end_is_refused() {
         stderr(&output)
     );
     assert_eq!(here.read("envelope"), "");
+}
+
+#[test]
+fn a_first_line_without_end_is_a_body() {
+    let here = Installation::new();
+    here.program("qmail-queue", "wc -c > bytes; cat <&1 > envelope");
+    let output = here.run(&["qmail-inject", "ann@b.c"], &"x".repeat(10 << 20));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let bytes: usize = here.read("bytes").trim().parse().unwrap();
+    assert!(10 << 20 < bytes, "{bytes}");
 }
 
 #[test]
