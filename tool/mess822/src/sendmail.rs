@@ -70,6 +70,8 @@ struct Request {
 /// The program.
 pub fn main(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     let request = Request::parse(arguments).map_err(|text| Exit::new(EX_USAGE, text))?;
+    // Where it was called must not matter; that there is a root is certain.
+    let _ = std::env::set_current_dir("/");
     match request.mode {
         Mode::Help => {
             print!("{USAGE}");
