@@ -42,6 +42,24 @@ fn story(lines: &[String], id: u64) -> Vec<String> {
         .collect()
 }
 
+/// Acceptance idea 4; qmail-queue's side is a test of its own.
+#[test]
+fn acceptance_4_a_message_to_nobody_ends_without_a_delivery() {
+    let mut here = installation();
+    here.start();
+    let id = here.queue("hi\n", "ann@here.example", &[]);
+    let lines = here.wait_for_line(&format!("end msg {id}"));
+    assert_eq!(
+        story(&lines, id),
+        [
+            "new msg N",
+            "info msg N: bytes 3 from <ann@here.example> qp 77 uid 1000",
+            "end msg N",
+        ]
+    );
+    here.wait_for("empty queue", || here.queue_files().is_empty());
+}
+
 #[test]
 fn a_remote_message_has_a_story_of_seven_lines() {
     let mut here = installation();
