@@ -10,16 +10,18 @@ mod bounce;
 mod channel;
 mod due;
 mod line;
+mod report;
 mod retry;
 mod scheduler;
+mod status;
 
-pub use bounce::{
-    Bounce, Notice, Report, Wording, break_line, delivery_status, final_report, paragraph,
-};
+pub use bounce::{Bounce, Notice, final_report, is_final, notice_recipient, paragraph};
 pub use channel::Channel;
 pub use line::{Lines, Verdict};
+pub use report::{Charset, Copied, Form, News, Report, Wording};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};
 pub use scheduler::{
     Delivery, Finding, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Reported, Scheduler, Started, Step,
     Unknown,
 };
+pub use status::{Action, Fate};

@@ -9,3 +9,4 @@ pub mod log;
 pub mod netstring;
 pub mod records;
 pub mod wildmat;
+pub mod xtext;

@@ -1,6 +1,7 @@
 //! A message on its way in: what both queue writers do beside writing.
 
 use message::{Collector, Filter, Received};
+use wire::dsn::Dsn;
 use wire::trace::{Event, TraceId};
 
 use crate::additions::message_id;
@@ -39,6 +40,8 @@ pub struct Addressing<'a> {
     traced: Vec<String>,
     /// Those of the caller, when they do not get the message.
     replaced: Vec<u8>,
+    /// What the sender wants to be told, as lines for the `h` record.
+    wishes: Vec<u8>,
 }
 
 impl<'a> Intake<'a> {
@@ -111,6 +114,7 @@ impl<'a> Intake<'a> {
             sender: printable(head.sender),
             traced: Vec::new(),
             replaced,
+            wishes: Vec::new(),
         })
     }
 }
@@ -132,12 +136,19 @@ impl Addressing<'_> {
         Ok(())
     }
 
+    /// Takes the lines that say what the sender wants to be told. Whoever
+    /// wrote them, what they are not is left out.
+    pub fn wish(&mut self, lines: &[u8]) {
+        self.wishes = Dsn::from_headers(lines).to_headers();
+    }
+
     /// Puts the message into the queue, with these header lines for the `e`
     /// record, and tells the trace event what it is about.
     pub fn commit(mut self, extra_headers: &[u8], event: &mut Event) -> Result<Queued, Error> {
         let mut extra = complete_lines(extra_headers);
         extra.append(&mut self.replaced);
-        let env_headers = self.additions.env_headers(self.trace, &self.collected);
+        let mut env_headers = self.additions.env_headers(self.trace, &self.collected);
+        env_headers.append(&mut self.wishes);
         let queued = self
             .recipients
             .commit(&complete_lines(&extra), &env_headers)?;
@@ -217,6 +228,7 @@ mod tests {
         addressing.add(b"ann@example.org").unwrap();
         addressing.add(b"bob@example.org").unwrap();
         assert_eq!(addressing.log_lines(), ["subject: s"]);
+        addressing.wish(b"X-Indimail-Dsn: RET=HDRS ENVID=1\nX-Evil: 1\n");
         let mut event = Event::new(trace, 0.0, "test", 7, Kind::Queued);
         let queued = addressing.commit(b"X: y", &mut event).unwrap();
         assert_eq!(event.recipients, ["ann@example.org", "bob@example.org"]);
@@ -230,5 +242,7 @@ mod tests {
         let expected = "u1\0p7\0F\0Tlog@example.org\0Tjail@example.org\0\
              eX: y\nX-Quarantine-ID: jail@example.org,ann@example.org,bob@example.org\n\0h";
         assert!(envelope.starts_with(expected), "{envelope:?}");
+        let wishes = "\nX-Indimail-Dsn: RET=HDRS ENVID=1\n\0";
+        assert!(envelope.ends_with(wishes), "{envelope:?}");
     }
 }

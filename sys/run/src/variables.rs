@@ -74,6 +74,7 @@ const REFUSED_PREFIXES: &[&str] = &[
     "GLIBC_",
     "HOLD",
     "INCLUDE",
+    "INDIMAIL",
     "JAVA",
     "LC_",
     "LD_",
@@ -187,6 +188,7 @@ mod tests {
             "Tcpremoteip: 1.2.3.4",
             "Overquota-Cmd: /bin/x",
             "A=B: c",
+            "Indimail-Dsn: X-Indimail-Dsn: NOTIFY=NEVER",
         ] {
             assert_eq!(of_headers(line.as_bytes()), [], "{line}");
         }

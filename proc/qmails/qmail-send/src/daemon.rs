@@ -3,6 +3,7 @@
 
 mod finish;
 mod listen;
+mod notices;
 mod singles;
 mod steps;
 
@@ -25,6 +26,9 @@ use crate::injection::Injection;
 use crate::log::Log;
 use crate::pipes::Pipes;
 use crate::sweep::Sweep;
+
+use notices::Notices;
+pub use notices::{Pending, Told};
 
 /// Bounces on their way at once.
 const INJECTIONS_MAX: usize = 16;
@@ -57,6 +61,7 @@ pub struct Daemon {
     cleaner: Cleaner,
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
+    notices: Notices,
     sweep: Sweep,
     stopping: bool,
     todo_exited: bool,
@@ -93,6 +98,7 @@ impl Daemon {
             cleaner: Cleaner::default(),
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
+            notices: Notices::default(),
             sweep: Sweep::default(),
             stopping: false,
             todo_exited: false,
@@ -136,6 +142,7 @@ impl Daemon {
         self.stopping
             && self.scheduler.is_idle()
             && self.injections.is_empty()
+            && self.notices.is_empty()
             && (self.todo_exited || !self.pipes.todo.is_open)
             && (self.cleaner.is_idle() || !self.pipes.clean.is_open)
     }
@@ -222,4 +229,9 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Digits nobody can guess.
+fn unguessable() -> String {
+    format!("{:016x}{:016x}", os::clock::random(), os::clock::random())
 }

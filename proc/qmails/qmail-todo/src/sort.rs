@@ -192,6 +192,12 @@ fn write(layout: &Layout, routing: &Routing, id: u64, how: How) -> Result<Option
     if !has_sender {
         return Err(malformed("no sender".to_owned()));
     }
+    let rewritten = |recipient: &[u8]| match routing.route(recipient) {
+        Route::Local(address) | Route::Remote(address) => address,
+    };
+    if let Some(lines) = wire::dsn::rewrite_recipients(&sorted.info.env_headers, rewritten) {
+        sorted.info.env_headers = lines;
+    }
     if let Only::One(route) = lists.only {
         sorted.tell(route);
         return Ok(Some(sorted));
@@ -382,6 +388,20 @@ mod tests {
         // A second try does not trip over the first.
         assert_eq!(sorted.files.len(), 3);
         assert!(files(&layout, 24).is_ok());
+    }
+
+    #[test]
+    fn what_senders_want_to_know_follows_their_recipients() {
+        let (_directory, layout) = queue();
+        std::fs::write(layout.mess(24), b"text").unwrap();
+        let envelope = b"Fann@x\0Ta@v\0Tb\0\
+            hX-Indimail-Dsn-To: a@v NOTIFY=NEVER\nX-Indimail-Dsn-To: b NOTIFY=DELAY\n\0";
+        std::fs::write(layout.todo(24), envelope).unwrap();
+        files(&layout, 24).unwrap();
+        let info = Info::read(&layout.info(24)).unwrap();
+        let expected = "X-Indimail-Dsn-To: joe-a@v NOTIFY=NEVER\n\
+            X-Indimail-Dsn-To: b@h NOTIFY=DELAY\n";
+        assert_eq!(String::from_utf8(info.env_headers).unwrap(), expected);
     }
 
     #[test]

@@ -14,7 +14,8 @@ impl Daemon {
     pub(super) fn steps(&mut self, now: i64, log: &mut Log) {
         for _ in 0..STEPS_PER_TURN {
             for channel in Channel::ALL {
-                let congested = self.pipes.spawn[channel.index()].is_congested();
+                let congested =
+                    self.notices.is_full() || self.pipes.spawn[channel.index()].is_congested();
                 self.scheduler.set_congested(channel, congested);
             }
             match self.scheduler.step(now) {
@@ -27,7 +28,10 @@ impl Daemon {
                     id,
                     end,
                 }) => {
-                    let open = self.open.remove(&job);
+                    let mut open = self.open.remove(&job);
+                    if let Some(open) = &mut open {
+                        self.tell_all(channel, id, open, log);
+                    }
                     match (end, open.filter(|open| open.is_single)) {
                         (JobEnd::HandedOver { next }, _) => self.put_back(id, next, false),
                         (JobEnd::Done, Some(single)) if single.has_failed => {
@@ -46,7 +50,10 @@ impl Daemon {
     pub(super) fn open_message(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
         let opened = match self.open_single(id) {
             Some(message) => Ok(Some(message)),
-            None => OpenMessage::open(&self.layout, channel, id),
+            None => {
+                let delayed_since = now - self.controls.delay_seconds;
+                OpenMessage::open(&self.layout, channel, id, delayed_since)
+            }
         };
         match opened {
             Ok(Some(message)) => {
@@ -104,7 +111,7 @@ impl Daemon {
                 message: self.layout.mess_relative(started.id).into_bytes(),
                 sender: address::verp_expand(&open.info.sender, &recipient),
                 extra_headers: open.info.extra_headers.clone(),
-                env_headers: open.info.env_headers.clone(),
+                env_headers: open.env_headers(&recipient),
                 recipient: recipient.clone(),
             },
         );
