@@ -1,5 +1,6 @@
 //! The whole tree of processes of one queue, with shell scripts in place of
 //! qmail-local and qmail-remote.
 
+mod bounces;
 mod deliveries;
 mod installation;
