@@ -7,7 +7,8 @@ pub struct Candidate {
     /// Name in the home directory; never with a slash, never `.` or `..`.
     pub name: Vec<u8>,
     /// For a `default` file: where in the extension the part that `default`
-    /// stands for starts. `None` for the file of the very address.
+    /// stands for starts. `None` for the file of the very address, unless its
+    /// name ends in `default` too.
     pub matched_from: Option<usize>,
 }
 
@@ -28,9 +29,11 @@ pub fn safe_extension(ext: &[u8]) -> Vec<u8> {
 /// still match.
 pub fn candidates(dash: &[u8], ext: &[u8]) -> Vec<Candidate> {
     let safe = safe_extension(ext);
+    let named_default = safe.strip_suffix(b"default");
     let mut all = vec![Candidate {
         name: [b".qmail", dash, &safe].concat(),
-        matched_from: None,
+        // The address is that of the file itself; the word stands for itself.
+        matched_from: named_default.map(<[u8]>::len),
     }];
     let breaks = (0..=safe.len()).rev();
     for from in breaks.filter(|&i| i == 0 || safe[i - 1] == b'-') {
@@ -72,6 +75,14 @@ mod tests {
         assert_eq!(names(b"-", b"list-qmail"), expected);
         assert_eq!(names(b"", b""), [".qmail", ".qmaildefault"]);
         assert_eq!(names(b"-", b"A.B"), [".qmail-a:b", ".qmail-default"]);
+    }
+
+    #[test]
+    fn the_address_of_a_default_file_has_its_default_too() {
+        let matched = |ext: &[u8]| candidates(b"-", ext)[0].matched_from;
+        assert_eq!(matched(b"list-Default"), Some(5));
+        assert_eq!(matched(b"default"), Some(0));
+        assert_eq!(matched(b"list"), None);
     }
 
     #[test]

@@ -55,6 +55,21 @@ pub fn body_offset(message: &[u8]) -> usize {
     offset
 }
 
+/// Says whether these lines can stand in a header: fields with their
+/// continuation lines, and nothing else.
+pub fn are_fields(lines: &[u8]) -> bool {
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let is_field = |line: &[u8]| {
+        let colon = memchr::memchr(b':', line);
+        colon.is_some_and(|at| is_name(line[..at].trim_ascii_end()))
+    };
+    let mut split = lines.split(|&b| b == b'\n').enumerate();
+    split.all(|(at, line)| match line.first() {
+        Some(b' ' | b'\t') => 0 < at && !line.trim_ascii().is_empty(),
+        _ => is_field(line),
+    })
+}
+
 pub(crate) fn parse(raw: &[u8]) -> Field<'_> {
     let line = raw.strip_suffix(b"\n").unwrap_or(raw);
     match memchr::memchr(b':', line) {
@@ -110,6 +125,24 @@ mod tests {
         assert!(found[1].is("to"));
         assert_eq!(found[2].name, b"");
         assert_eq!(&message[body_offset(message)..], b"X: body\n");
+    }
+
+    #[test]
+    fn lines_for_a_header_cannot_end_it() {
+        for good in ["X-A: 1", "X-A: 1\n", "X-A:\n 1\n\t2\nX-B: 3\n"] {
+            assert!(are_fields(good.as_bytes()), "{good:?}");
+        }
+        for bad in [
+            "",
+            "\n",
+            "X-A: 1\n\nbody",
+            "text",
+            " X-A: 1",
+            "X-A: 1\n \nX-B: 2",
+            "X A: 1",
+        ] {
+            assert!(!are_fields(bad.as_bytes()), "{bad:?}");
+        }
     }
 
     #[test]

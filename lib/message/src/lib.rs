@@ -14,7 +14,7 @@ mod token;
 
 pub use address_list::AddressList;
 pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX};
-pub use fields::{Field, body_offset, fields};
+pub use fields::{Field, are_fields, body_offset, fields};
 pub use filter::Filter;
 pub use header::{HeaderLines, HeaderTooLong, Line};
 pub use received::{Client, Origin, Received};

@@ -1,7 +1,7 @@
 //! Messages ordered by when they are due.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 /// A priority queue of message numbers. Sixteen bytes a message, so that a
 /// million waiting messages cost sixteen megabytes and no more.
@@ -14,23 +14,61 @@ impl DueQueue {
         self.0.push(Reverse((due, id)));
     }
 
-    /// Takes the message that is due first, if it is due now.
-    pub fn pop_due(&mut self, now: i64) -> Option<u64> {
+    /// Takes the message that is due first, if it is due now, and since when
+    /// it is.
+    pub fn pop_due(&mut self, now: i64) -> Option<(u64, i64)> {
         let Reverse((due, id)) = *self.0.peek()?;
         if now < due {
             return None;
         }
         self.0.pop();
-        Some(id)
+        Some((id, due))
     }
 
     /// Makes every message due now.
     pub fn all_due(&mut self, now: i64) {
-        self.0 = self
-            .0
-            .drain()
+        // In place: a vector that becomes a vector again keeps its memory.
+        let waiting = std::mem::take(&mut self.0).into_vec();
+        self.0 = waiting
+            .into_iter()
             .map(|Reverse((due, id))| Reverse((due.min(now), id)))
-            .collect();
+            .collect::<Vec<_>>()
+            .into();
+    }
+
+    /// What is due after `latest`, but not after `before`, is due at `latest`.
+    pub fn pull(&mut self, before: i64, latest: i64) {
+        let pulled = |due: i64| match latest < due && due <= before {
+            true => latest,
+            false => due,
+        };
+        let waiting = std::mem::take(&mut self.0).into_vec();
+        self.0 = waiting
+            .into_iter()
+            .map(|Reverse((due, id))| Reverse((pulled(due), id)))
+            .collect::<Vec<_>>()
+            .into();
+    }
+
+    /// Makes these messages due now; which of them wait here.
+    pub fn some_due(&mut self, ids: &BTreeSet<u64>, now: i64) -> BTreeSet<u64> {
+        let mut found = BTreeSet::new();
+        let mut all = std::mem::take(&mut self.0).into_vec();
+        for Reverse((due, id)) in &mut all {
+            if ids.contains(id) {
+                *due = now.min(*due);
+                found.insert(*id);
+            }
+        }
+        self.0 = all.into();
+        found
+    }
+
+    /// Takes a message out; says whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let before = self.0.len();
+        self.0.retain(|Reverse((_, other))| *other != id);
+        self.0.len() < before
     }
 
     /// When the first message is due.

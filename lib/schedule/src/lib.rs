@@ -6,22 +6,27 @@
 //! What is deliberately not here: the queue's files, and the protocols to the
 //! spawners.
 
+mod backlog;
 mod bounce;
 mod channel;
 mod due;
+mod holds;
+mod lane;
 mod line;
 mod report;
 mod retry;
 mod scheduler;
 mod status;
 
+pub use backlog::Backlog;
 pub use bounce::{Bounce, Notice, final_report, is_final, notice_recipient, paragraph};
 pub use channel::Channel;
+pub use holds::Holds;
 pub use line::{Lines, Verdict};
 pub use report::{Charset, Copied, Form, News, Report, Wording};
-pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};
+pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 pub use scheduler::{
-    Delivery, Finding, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Reported, Scheduler, Started, Step,
-    Unknown,
+    Delivery, Finding, Forgotten, JobEnd, JobId, Place, RETRY_TROUBLE_SECONDS, Reported, Scheduler,
+    Started, Step, Unknown,
 };
 pub use status::{Action, Fate};

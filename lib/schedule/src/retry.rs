@@ -23,6 +23,11 @@ pub fn next_attempt(channel: Channel, birth: i64, now: i64) -> i64 {
     birth.saturating_add(later.saturating_mul(later))
 }
 
+/// Longest time between two tries of a message that is tried this long.
+pub fn longest_wait(lifetime_seconds: i64) -> i64 {
+    next_attempt(Channel::Remote, 0, lifetime_seconds.max(0)) - lifetime_seconds.max(0)
+}
+
 /// Says whether an attempt that begins now is the last one.
 pub fn is_expired(birth: i64, now: i64, lifetime_seconds: i64) -> bool {
     birth.saturating_add(lifetime_seconds) < now

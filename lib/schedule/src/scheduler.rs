@@ -2,21 +2,33 @@
 //! becomes of a message after a pass.
 //!
 //! Three things that are easily confused: a *slot* holds one running
-//! delivery; a *pass* is the one file of recipients a channel reads at a
-//! time; a *job* is a message on a channel from the start of its pass until
-//! its last delivery reported.
+//! delivery; a *pass* is a file of recipients that is being read, at most one
+//! for first tries and one for retries on each channel; a *job* is a message
+//! on a channel from the start of its pass until its last delivery reported.
 //!
-//! Invariant: a message is on a channel either in the due queue or as a job,
+//! Invariant: a message is on a channel either in a due queue or as a job,
 //! never both, so it is never tried twice at once.
+//!
+//! Memory: sixteen bytes a message and channel in the due queues (twice that
+//! while one of them grows), and the jobs, of which there are no more than
+//! slots and passes.
 
-use std::collections::{BTreeMap, VecDeque};
+mod operator;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use operator::{Forgotten, Place};
 
 use crate::channel::Channel;
 use crate::due::DueQueue;
-use crate::retry::{is_expired, next_attempt};
+use crate::holds::Holds;
+use crate::lane::{Lane, Turn};
+use crate::retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 
 /// After trouble with a file a message is looked at again this much later.
 pub const RETRY_TROUBLE_SECONDS: i64 = 123;
+/// A clock that goes back by more was set, not adjusted.
+const CLOCK_SET_SECONDS: i64 = 60;
 
 /// Identifies a job of this process.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -33,7 +45,7 @@ pub enum Step {
         /// Which message.
         id: u64,
     },
-    /// Read the next recipient; answer [`Scheduler::start`],
+    /// Read the next recipient of a job; answer [`Scheduler::start`],
     /// [`Scheduler::exhausted`] or [`Scheduler::broken`].
     Next {
         /// Where.
@@ -71,11 +83,16 @@ pub enum JobEnd {
         /// Until then.
         next: i64,
     },
-    /// Some are left; when the message is due is for the driver to remember
-    /// ([`Scheduler::hand_over`]).
-    HandedOver {
+    /// The single recipient has the message ([`Scheduler::is_single`]):
+    /// remove it.
+    Delivered,
+    /// The single recipient does not have it: give the message back to be
+    /// preprocessed.
+    PutBack {
         /// Unix time of the next try.
-        next: i64,
+        due: i64,
+        /// There will be none: it failed, and that is noted.
+        is_done: bool,
     },
 }
 
@@ -139,27 +156,19 @@ pub struct Reported {
 #[error("internal error: delivery report out of range")]
 pub struct Unknown;
 
-#[derive(Debug, Default)]
-struct Lane {
-    due: DueQueue,
-    pass: Option<JobId>,
-    slots: Vec<Option<Delivery>>,
-    limit: usize,
-    running: usize,
-    held: bool,
-    congested: bool,
-}
-
 #[derive(Debug)]
 struct Job {
     id: u64,
     channel: Channel,
     next: i64,
     is_last_attempt: bool,
+    turn: Turn,
     /// Some recipient has to be tried again.
     leaves_some: bool,
-    /// What is left does not go back into the due queue.
-    is_handed_over: bool,
+    /// Some recipient failed for good.
+    has_failed: bool,
+    /// It has one recipient and no files.
+    is_single: bool,
     /// The pass, while it reads, and each running delivery.
     references: usize,
 }
@@ -171,9 +180,22 @@ pub struct Scheduler {
     finishing: DueQueue,
     jobs: BTreeMap<JobId, Job>,
     closing: VecDeque<JobId>,
+    holds: Holds,
+    /// Messages that are due and held, and since when they are due.
+    parked: BTreeMap<(Channel, u64), i64>,
+    /// Messages with recipients that were passed over, being held.
+    skipped: BTreeSet<(Channel, u64)>,
+    /// Messages in a job that are to be due as soon as it ends.
+    hurried: BTreeSet<(Channel, u64)>,
     jobs_started: u64,
     deliveries_started: u64,
     stopping: bool,
+    /// New messages are not started.
+    detached: bool,
+    /// Longest that a message can have to wait.
+    wait_max: i64,
+    /// The clock when it was last seen.
+    seen: i64,
 }
 
 impl Scheduler {
@@ -181,6 +203,7 @@ impl Scheduler {
     /// the local and remote channel.
     pub fn new(limits: [usize; 2]) -> Self {
         let mut new = Self::default();
+        new.set_lifetime(LIFETIME_DEFAULT_SECONDS);
         for channel in Channel::ALL {
             new.set_limit(channel, limits[channel.index()]);
         }
@@ -204,9 +227,22 @@ impl Scheduler {
         let changed = lane.held != held;
         lane.held = held;
         if changed && !held {
-            lane.due.all_due(now);
+            lane.all_due(now);
+            lane.released = Some(now);
         }
         changed
+    }
+
+    /// Stops or lets new messages be started, on both channels; those in the
+    /// queue are tried on.
+    pub fn detach(&mut self, detached: bool) {
+        self.detached = detached;
+    }
+
+    /// Says how long messages are tried, and so how far in the future a next
+    /// try can be: what is further away when the clock is set back is not.
+    pub fn set_lifetime(&mut self, seconds: i64) {
+        self.wait_max = longest_wait(seconds).max(RETRY_TROUBLE_SECONDS);
     }
 
     /// Says whether the spawner takes another command now. While it does not,
@@ -220,9 +256,14 @@ impl Scheduler {
         self.stopping = true;
     }
 
-    /// Adds a message with recipients on a channel.
+    /// Adds a new message with recipients on a channel.
+    pub fn add_new(&mut self, channel: Channel, id: u64, now: i64) {
+        self.lane(channel).due[Turn::First.index()].push(now, id);
+    }
+
+    /// Adds a message that was tried, or was in the queue at the start.
     pub fn add(&mut self, channel: Channel, id: u64, due: i64) {
-        self.lane(channel).due.push(due, id);
+        self.lane(channel).due[Turn::Again.index()].push(due, id);
     }
 
     /// Adds a message with no recipients left.
@@ -238,9 +279,24 @@ impl Scheduler {
     /// Every message is due now, whatever its schedule says.
     pub fn run_all(&mut self, now: i64) {
         for lane in &mut self.lanes {
-            lane.due.all_due(now);
+            lane.all_due(now);
         }
         self.finishing.all_due(now);
+    }
+
+    /// Notices that the clock was set back: what was due within the longest
+    /// wait by the old clock is so by the new one.
+    fn notice_clock(&mut self, now: i64) {
+        if now + CLOCK_SET_SECONDS < self.seen {
+            let (before, wait) = (self.seen, self.wait_max);
+            for due in self.lanes.iter_mut().flat_map(|lane| &mut lane.due) {
+                due.pull(before.saturating_add(wait), now.saturating_add(wait));
+            }
+            let wait = RETRY_TROUBLE_SECONDS;
+            self.finishing.pull(before + wait, now + wait);
+            self.seen = now;
+        }
+        self.seen = self.seen.max(now);
     }
 
     /// The recipients of the message are open; its pass begins.
@@ -254,26 +310,33 @@ impl Scheduler {
     ) -> JobId {
         self.jobs_started += 1;
         let job = JobId(self.jobs_started);
+        let lane = &self.lanes[channel.index()];
+        let (turn, since) = lane.opening;
+        // What became too old on hold is not given up for that.
+        let was_held = lane.released.is_some_and(|time| since <= time);
         self.jobs.insert(
             job,
             Job {
                 id,
                 channel,
                 next: next_attempt(channel, birth, now),
-                is_last_attempt: is_expired(birth, now, lifetime_seconds),
+                is_last_attempt: !was_held && is_expired(birth, now, lifetime_seconds),
+                turn,
                 leaves_some: false,
-                is_handed_over: false,
+                has_failed: false,
+                is_single: false,
                 references: 1,
             },
         );
-        self.lane(channel).pass = Some(job);
+        self.lane(channel).passes[turn.index()] = Some(job);
         job
     }
 
-    /// What a job leaves is the driver's: it will add the message again.
-    pub fn hand_over(&mut self, job: JobId) {
+    /// The job's message has one recipient and no files: it ends delivered,
+    /// or is put back.
+    pub fn is_single(&mut self, job: JobId) {
         if let Some(job) = self.jobs.get_mut(&job) {
-            job.is_handed_over = true;
+            job.is_single = true;
         }
     }
 
@@ -282,46 +345,46 @@ impl Scheduler {
         self.add(channel, id, now + RETRY_TROUBLE_SECONDS);
     }
 
-    /// The next recipient of the pass is this one; it gets a slot.
+    /// The next recipient of the job is this one; it gets a slot.
     ///
     /// # Panics
     /// When [`Step::Next`] did not ask for it.
-    pub fn start(&mut self, channel: Channel, recipient: Vec<u8>, offset: u64) -> Started {
+    pub fn start(&mut self, job: JobId, recipient: Vec<u8>, offset: u64) -> Started {
         self.deliveries_started += 1;
         let number = self.deliveries_started;
-        let lane = &mut self.lanes[channel.index()];
-        let job = lane.pass.expect("a recipient was asked for");
-        let slot = lane.free_slot().expect("a slot was free when asked");
-        let state = self.jobs.get_mut(&job).expect("a pass has a job");
+        let state = self.jobs.get_mut(&job).expect("a recipient was asked for");
         state.references += 1;
-        lane.running += 1;
+        let (id, turn) = (state.id, state.turn);
+        let lane = &mut self.lanes[state.channel.index()];
+        let slot = lane.free_slot().expect("a slot was free when asked");
+        lane.running[turn.index()] += 1;
         lane.slots[usize::from(slot)] = Some(Delivery {
             job,
-            id: state.id,
+            id,
             number,
             offset,
             recipient,
         });
-        Started {
-            slot,
-            number,
-            id: state.id,
-        }
+        Started { slot, number, id }
     }
 
-    /// The pass has read its last recipient.
-    pub fn exhausted(&mut self, channel: Channel) {
-        if let Some(job) = self.lane(channel).pass.take() {
+    /// The pass of a job has read its last recipient.
+    pub fn exhausted(&mut self, job: JobId) {
+        let Some(state) = self.jobs.get(&job) else {
+            return;
+        };
+        let (channel, turn) = (state.channel, state.turn);
+        let pass = &mut self.lane(channel).passes[turn.index()];
+        if *pass == Some(job) {
+            *pass = None;
             self.release(job);
         }
     }
 
     /// The file of recipients cannot be read on; what is left waits.
-    pub fn broken(&mut self, channel: Channel) {
-        if let Some(job) = self.lane(channel).pass {
-            self.leave_some(job);
-            self.exhausted(channel);
-        }
+    pub fn broken(&mut self, job: JobId) {
+        self.leave_some(job);
+        self.exhausted(job);
     }
 
     /// A spawner reported. The driver acts on the finding before its next
@@ -335,8 +398,8 @@ impl Scheduler {
         let lane = self.lane(channel);
         let running = lane.slots.get_mut(usize::from(slot)).ok_or(Unknown)?;
         let delivery = running.take().ok_or(Unknown)?;
-        lane.running -= 1;
-        let job = self.jobs.get(&delivery.job).ok_or(Unknown)?;
+        let job = self.jobs.get_mut(&delivery.job).ok_or(Unknown)?;
+        self.lanes[channel.index()].running[job.turn.index()] -= 1;
         let finding = match outcome {
             crate::Verdict::Success => Finding::Delivered,
             crate::Verdict::Failure => Finding::Failed { expired: false },
@@ -345,8 +408,10 @@ impl Scheduler {
                 Finding::Deferred { next: job.next }
             }
         };
-        if matches!(finding, Finding::Deferred { .. }) {
-            self.leave_some(delivery.job);
+        match finding {
+            Finding::Delivered => {}
+            Finding::Deferred { .. } => job.leaves_some = true,
+            Finding::Failed { .. } => job.has_failed = true,
         }
         self.release(delivery.job);
         let job = self.jobs.get(&delivery.job);
@@ -361,7 +426,7 @@ impl Scheduler {
     /// so their recipients are tried again.
     pub fn lose(&mut self, channel: Channel) {
         let lane = self.lane(channel);
-        lane.running = 0;
+        lane.running = [0; 2];
         let lost: Vec<Delivery> = lane.slots.iter_mut().filter_map(Option::take).collect();
         for delivery in lost {
             self.leave_some(delivery.job);
@@ -380,25 +445,32 @@ impl Scheduler {
     /// The next thing to do, `None` until [`Scheduler::wake_at`] or until
     /// something happens.
     pub fn step(&mut self, now: i64) -> Option<Step> {
+        self.notice_clock(now);
         if let Some(job) = self.closing.pop_front() {
-            return self.close(job);
+            return self.close(job, now);
         }
         if self.stopping {
             return None;
         }
         // First, so that a backlog of starts does not keep what is done.
-        if let Some(id) = self.finishing.pop_due(now) {
+        if let Some((id, _)) = self.finishing.pop_due(now) {
             return Some(Step::Finish { id });
         }
+        let first_tries = !self.detached;
         for channel in Channel::ALL {
             let lane = &mut self.lanes[channel.index()];
-            if !lane.may_start() {
+            let Some(turn) = lane.turn(now, first_tries) else {
                 continue;
-            }
-            if let Some(job) = lane.pass {
+            };
+            if let Some(job) = lane.passes[turn.index()] {
                 return Some(Step::Next { channel, job });
             }
-            if let Some(id) = lane.due.pop_due(now) {
+            while let Some((id, due)) = lane.due[turn.index()].pop_due(now) {
+                if self.holds.messages.contains(&id) {
+                    self.parked.insert((channel, id), due);
+                    continue;
+                }
+                lane.opening = (turn, due);
                 return Some(Step::Open { channel, id });
             }
         }
@@ -408,42 +480,47 @@ impl Scheduler {
     /// When [`Scheduler::step`] has something to do if nothing happens before.
     pub fn wake_at(&self) -> Option<i64> {
         if !self.closing.is_empty() {
-            return Some(0);
+            return Some(i64::MIN);
         }
         if self.stopping {
             return None;
         }
-        let lanes = self.lanes.iter().filter(|lane| lane.may_start());
-        let starts = lanes.filter_map(|lane| match lane.pass {
-            Some(_) => Some(0),
-            None => lane.due.first(),
+        let turns = self.lanes.iter().flat_map(|lane| {
+            Turn::ALL
+                .into_iter()
+                .filter(|turn| lane.may_start(*turn))
+                .filter(|turn| *turn == Turn::Again || !self.detached)
+                .filter_map(|turn| lane.first(turn))
         });
-        starts.chain(self.finishing.first()).min()
+        turns.chain(self.finishing.first()).min()
     }
 
     /// Says whether nothing runs, so that a stopping process may exit.
     pub fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.running == 0) && self.closing.is_empty()
+        self.lanes.iter().all(|lane| lane.running() == 0) && self.closing.is_empty()
     }
 
     /// Messages that wait on a channel and until when, to be remembered over
     /// a restart.
     pub fn waiting(&self, channel: Channel) -> impl Iterator<Item = (u64, i64)> {
-        self.lanes[channel.index()].due.iter()
+        let parked = self.parked.iter();
+        let parked = parked.filter(move |((on, _), _)| *on == channel);
+        let due = &self.lanes[channel.index()].due;
+        let waiting = due.iter().flat_map(DueQueue::iter);
+        waiting.chain(parked.map(|((_, id), due)| (*id, *due)))
     }
 
     /// How many messages wait on a channel.
     pub fn waiting_count(&self, channel: Channel) -> usize {
-        self.lanes[channel.index()].due.len()
+        let due = &self.lanes[channel.index()].due;
+        due.iter().map(DueQueue::len).sum()
     }
 
     /// The status line.
     pub fn status(&self) -> String {
         let mut line = "status:".to_owned();
         for channel in Channel::ALL {
-            let lane = &self.lanes[channel.index()];
-            let held = if lane.held { " (held)" } else { "" };
-            line += &format!(" {channel} {}/{}{held}", lane.running, lane.limit);
+            line += &self.lanes[channel.index()].status(channel);
         }
         if self.stopping {
             line += " exitasap";
@@ -451,13 +528,24 @@ impl Scheduler {
         line
     }
 
-    fn close(&mut self, job: JobId) -> Option<Step> {
+    fn close(&mut self, job: JobId, now: i64) -> Option<Step> {
         let state = self.jobs.remove(&job)?;
         let (channel, id) = (state.channel, state.id);
-        let next = state.next;
-        let end = match (state.leaves_some, state.is_handed_over) {
-            (false, _) => JobEnd::Done,
-            (true, true) => JobEnd::HandedOver { next },
+        let next = match self.hurried.remove(&(channel, id)) {
+            true => now,
+            false => state.next,
+        };
+        let end = match (state.leaves_some, state.is_single) {
+            (false, false) => JobEnd::Done,
+            (false, true) if state.has_failed => JobEnd::PutBack {
+                due: now,
+                is_done: true,
+            },
+            (false, true) => JobEnd::Delivered,
+            (true, true) => JobEnd::PutBack {
+                due: next,
+                is_done: false,
+            },
             (true, false) => {
                 self.add(channel, id, next);
                 JobEnd::Requeued { next }
@@ -482,18 +570,6 @@ impl Scheduler {
 
     fn lane(&mut self, channel: Channel) -> &mut Lane {
         &mut self.lanes[channel.index()]
-    }
-}
-
-impl Lane {
-    fn may_start(&self) -> bool {
-        !self.held && !self.congested && self.running < self.limit && self.free_slot().is_some()
-    }
-
-    fn free_slot(&self) -> Option<u16> {
-        let slots = self.slots.iter().take(self.limit);
-        let free = slots.enumerate().find(|(_, slot)| slot.is_none());
-        free.and_then(|(number, _)| u16::try_from(number).ok())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Kind, Setting};
 
-const INJECT: &[&str] = &["qmail-inject", "sendmail"];
+const INJECT: &[&str] = &["qmail-inject", "new-inject", "sendmail"];
 
 /// The host of addresses without one.
 pub static DEFAULTHOST: Setting = Setting {
@@ -70,7 +70,7 @@ pub static FROMRULES: Setting = Setting {
     variable: "FROMRULES",
     kind: Kind::List,
     default: None,
-    readers: &["qmail-inject", "sendmail", "qmail-smtpd"],
+    readers: &["qmail-inject", "new-inject", "sendmail", "qmail-smtpd"],
     meaning: "Rules pattern:VAR=value,... that set variables for the queue program by envelope sender; the variable names another file.",
 };
 

@@ -4,6 +4,7 @@
 //! it means. Parsing, `indimail explain`, `qmail-showctl`, the manual pages
 //! and the reference come from it. Values are read by `sys/run`.
 
+pub mod front_ends;
 pub mod injecting;
 pub mod local;
 pub mod mailbox;
@@ -133,6 +134,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
         queue::ALL,
         sending::ALL,
         injecting::ALL,
+        front_ends::ALL,
         local::ALL,
         remote::ALL,
         users::ALL,

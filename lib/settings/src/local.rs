@@ -117,6 +117,14 @@ pub static ELIMINATE_DUPS_INT: Setting = variable(
     "For how many seconds a message counts as a duplicate of an earlier one.",
 );
 
+/// What counts of a message.
+pub static ELIMINATE_DUPS_ARGS: Setting = variable(
+    "ELIMINATE_DUPS_ARGS",
+    Kind::Line,
+    None,
+    "Command whose output, made from the message, says together with the Message-ID whether two messages are the same; without it their headers do.",
+);
+
 /// A folder instead of the inbox.
 pub static MAILDIRFOLDER: Setting = variable(
     "MAILDIRFOLDER",
@@ -172,6 +180,7 @@ pub static ALL: &[&Setting] = &[
     &MAILSIZE_LIMIT,
     &ELIMINATE_DUPS,
     &ELIMINATE_DUPS_INT,
+    &ELIMINATE_DUPS_ARGS,
     &MAILDIRFOLDER,
     &BOUNCE_MAIL,
     &XFILTER,

@@ -56,10 +56,10 @@ pub static QUEUE_COUNT: Setting = Setting {
 pub static MIN_FREE: Setting = Setting {
     file: "",
     variable: "MIN_FREE",
-    kind: Kind::Integer,
+    kind: Kind::Line,
     default: Some("0"),
-    readers: WRITERS,
-    meaning: "Bytes that must be free on the queue's file system; with less, new mail is deferred.",
+    readers: &["qmail-queue", "qmail-queued", "qmail-multi"],
+    meaning: "Bytes that must be free on the queue's file system, with K, M or G for larger units; with less, new mail is deferred.",
 };
 
 /// Whether files are synced.
@@ -142,13 +142,58 @@ pub static QUARANTINE: Setting = Setting {
     meaning: "Address that gets mail instead of its recipients, named in X-Quarantine-ID.",
 };
 
+/// Where logged fields go.
+pub static LOGHEADERFD: Setting = Setting {
+    file: "",
+    variable: "LOGHEADERFD",
+    kind: Kind::Integer,
+    default: Some("2"),
+    readers: &["qmail-queue"],
+    meaning: "Descriptor on which qmail-queue writes the fields of LOGHEADERS.",
+};
+
+/// Who keeps copies of what.
+pub static MAILARCHIVE: Setting = Setting {
+    file: "mailarchive",
+    variable: "MAILARCHIVE",
+    kind: Kind::List,
+    default: None,
+    readers: WRITERS,
+    meaning: "Lines type:pattern:address that add recipients: type F looks at the sender, T or none at the recipients; %u, %d and %e in the address are user, domain and all of what matched.",
+};
+
+/// Whether the address of a client that relays is told.
+pub static ORIGINIPFIELD: Setting = Setting {
+    file: "originipfield",
+    variable: "ORIGINIPFIELD",
+    kind: Kind::Integer,
+    default: Some("0"),
+    readers: &["qmail-queue"],
+    meaning: "1: messages of clients that relay get a field X-Originating-IP.",
+};
+
+/// Whether host and client are told.
+pub static HIDE_HOST: Setting = Setting {
+    file: "",
+    variable: "HIDE_HOST",
+    kind: Kind::Presence,
+    default: None,
+    readers: &["qmail-queue"],
+    meaning: "The Received line names neither this host nor the client.",
+};
+
 /// How long a queue writer may live.
 pub static DEATH: Setting = Setting {
     file: "",
     variable: "DEATH",
     kind: Kind::Integer,
     default: Some("86400"),
-    readers: &["qmail-queue"],
+    readers: &[
+        "qmail-queue",
+        "qmail-multi",
+        "qmail-nullqueue",
+        "qmail-qmqpc",
+    ],
     meaning: "Seconds after which qmail-queue gives up; OSSIFIED must stay larger.",
 };
 
@@ -177,6 +222,10 @@ pub static ALL: &[&Setting] = &[
     &REMOVEHEADERS,
     &LOGHEADERS,
     &QUARANTINE,
+    &LOGHEADERFD,
+    &MAILARCHIVE,
+    &ORIGINIPFIELD,
+    &HIDE_HOST,
     &DEATH,
     &OSSIFIED,
 ];

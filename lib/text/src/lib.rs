@@ -9,4 +9,5 @@ pub mod log;
 pub mod netstring;
 pub mod records;
 pub mod wildmat;
+pub mod words;
 pub mod xtext;

@@ -13,6 +13,7 @@ pub mod deliver;
 pub mod dsn;
 pub mod frame;
 pub mod lookup;
+pub mod operator;
 pub mod queue;
 pub mod sign;
 pub mod spawn;

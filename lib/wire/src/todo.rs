@@ -64,6 +64,10 @@ pub enum Order {
     Reread,
     /// `X`: quit when nothing is half done.
     Exit,
+    /// `D`: new messages are not started for now; preprocess them all.
+    Detach,
+    /// `A`: they are started again.
+    Attach,
     /// `E`, the number, NUL: a single message was delivered and its envelope
     /// is gone.
     Ended(u64),
@@ -90,6 +94,8 @@ impl Order {
             Self::Start => out.push(b'C'),
             Self::Reread => out.push(b'H'),
             Self::Exit => out.push(b'X'),
+            Self::Detach => out.push(b'D'),
+            Self::Attach => out.push(b'A'),
             Self::Ended(id) => out.extend_from_slice(format!("E{id}\0").as_bytes()),
             Self::PutBack(PutBack { id, due, is_done }) => {
                 let done = u8::from(is_done);
@@ -106,6 +112,8 @@ impl Order {
             b'C' | b'S' => Some(Self::Start),
             b'H' => Some(Self::Reread),
             b'X' => Some(Self::Exit),
+            b'D' => Some(Self::Detach),
+            b'A' => Some(Self::Attach),
             b'E' | b'P' => {
                 let end = input.iter().position(|&b| b == 0)?;
                 return Some((Self::parse_long(*first, &input[1..end]), end + 1));
@@ -279,6 +287,8 @@ mod tests {
             Order::Start,
             Order::Reread,
             Order::Exit,
+            Order::Detach,
+            Order::Attach,
             Order::Ended(12),
             Order::PutBack(put_back),
         ] {

@@ -112,6 +112,9 @@ pub enum Kind {
     Failed,
     /// A bounce was sent; `other` is the id of the bounce's own trace.
     Bounced,
+    /// What was left of the message, or its bounce, was dropped by a rule or
+    /// an operator; the text says by which.
+    Discarded,
     /// The message went on to other addresses as a new one; see `other`.
     Forwarded,
     /// All recipients are done and the message left the queue.

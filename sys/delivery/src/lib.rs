@@ -16,6 +16,7 @@
 
 pub mod channel;
 mod directory_users;
+pub mod duplicates;
 pub mod forward;
 pub mod local;
 mod outcome;

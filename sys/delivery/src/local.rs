@@ -80,7 +80,6 @@ fn prepare<'a>(
         refuse_loop(&facts, message)?;
     }
     let found = home.find_instructions(&request.dash, &request.ext)?;
-    let forwards_only = found.as_ref().is_some_and(|found| found.forwards_only);
     facts.default = found
         .as_ref()
         .and_then(|found| found.matched_from)
@@ -90,9 +89,10 @@ fn prepare<'a>(
         None => OwnerFiles::None,
     };
     facts.new_sender = forward_sender(&request.sender, &request.local, &request.domain, owner);
-    let text = match found {
-        Some(found) if !found.text.is_empty() => found.text,
-        _ => request.default_delivery.clone(),
+    // The execute bit of an empty file says nothing of what stands in for it.
+    let (text, forwards_only) = match found {
+        Some(found) if !found.text.is_empty() => (found.text, found.forwards_only),
+        _ => (request.default_delivery.clone(), false),
     };
     let trace = TraceId::from_headers(&request.env_headers).unwrap_or_else(run::Tracer::new_id);
     let delivery = instructions::Delivery {

@@ -4,10 +4,13 @@
 //! write or the sync fails the file is cut back to the remembered end, so
 //! that a reader never sees half a message. A crash can leave half of one; it
 //! is then followed by the same message in full, for nobody said yes.
+//!
+//! [`extend`] puts many messages into a copy that then takes the file's place;
+//! who waited for the lock of the old file meanwhile opens the new one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,8 @@ use std::time::{Duration, Instant};
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Pause between two tries for the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// How often an mbox may be replaced while we wait for it.
+const REPLACED_MAX: u32 = 100;
 /// Longest piece of a line held in memory.
 const LINE_PIECE_BYTES: usize = 64 * 1024;
 
@@ -65,28 +70,91 @@ fn append_waiting(
         Links::Followed => 0,
         Links::Refused => nix::libc::O_NOFOLLOW,
     };
-    // Without O_NONBLOCK the open of a FIFO would wait for its reader.
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | no_follow)
-        .open(path)
-        .map_err(Error::Open)?;
-    let kind = file.metadata().map_err(Error::Open)?.file_type();
-    if kind.is_char_device() && path == Path::new("/dev/null") {
+    let Some(file) = open_locked(path, no_follow, wait)? else {
         return Ok(());
-    }
-    if !kind.is_file() {
-        return Err(Error::Open(io::ErrorKind::InvalidInput.into()));
-    }
-    let file = lock(file, wait)?;
+    };
     let end = file.metadata().map_err(Error::Open)?.len();
     let result = write(&file, head, message).and_then(|()| file.sync_all().map_err(written));
     if result.is_err() {
         let _ = file.set_len(end);
     }
     result
+}
+
+/// Puts messages, each behind its head, at the end of an mbox: into a copy,
+/// `through`, that takes the place of the mbox once it is on disk. All of them
+/// are there then, or none.
+pub fn extend(
+    path: &Path,
+    through: &Path,
+    messages: impl Iterator<Item = io::Result<(Vec<u8>, File)>>,
+) -> Result<(), Error> {
+    let Some(file) = open_locked(path, 0, LOCK_WAIT_MAX)? else {
+        return Err(Error::Open(io::ErrorKind::InvalidInput.into()));
+    };
+    // Held until the copy is in place.
+    let metadata = file.metadata().map_err(Error::Open)?;
+    match std::fs::remove_file(through) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::Write(error)),
+        _ => {}
+    }
+    let mut copy = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(metadata.permissions().mode() & 0o777)
+        .open(through)
+        .map_err(Error::Write)?;
+    let placed = (|| {
+        let mut old = File::open(path).map_err(Error::Open)?;
+        io::copy(&mut old, &mut copy).map_err(written)?;
+        for message in messages {
+            let (head, message) = message.map_err(Error::Read)?;
+            write(&copy, &head, &message)?;
+        }
+        copy.sync_all().map_err(written)?;
+        std::fs::rename(through, path).map_err(Error::Write)
+    })();
+    if placed.is_err() {
+        let _ = std::fs::remove_file(through);
+        return placed;
+    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    os::file::sync_directory(parent.unwrap_or(Path::new("."))).map_err(Error::Write)
+}
+
+/// Opens and locks an mbox; `None` is `/dev/null`, which needs nothing.
+fn open_locked(
+    path: &Path,
+    no_follow: i32,
+    wait: Duration,
+) -> Result<Option<os::file::Lock>, Error> {
+    for _ in 0..REPLACED_MAX {
+        // Without O_NONBLOCK the open of a FIFO would wait for its reader.
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | no_follow)
+            .open(path)
+            .map_err(Error::Open)?;
+        let metadata = file.metadata().map_err(Error::Open)?;
+        let kind = metadata.file_type();
+        if kind.is_char_device() && path == Path::new("/dev/null") {
+            return Ok(None);
+        }
+        if !kind.is_file() {
+            return Err(Error::Open(io::ErrorKind::InvalidInput.into()));
+        }
+        let file = lock(file, wait)?;
+        // Whoever had the lock may have put another file in this one's place:
+        // what is appended here would never be read.
+        let is_current = std::fs::metadata(path)
+            .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
+        if is_current {
+            return Ok(Some(file));
+        }
+    }
+    Err(Error::Locked)
 }
 
 fn lock(file: File, wait: Duration) -> Result<os::file::Lock, Error> {
@@ -227,6 +295,44 @@ mod tests {
                 Err(Error::Open(_))
             ));
         }
+    }
+
+    #[test]
+    fn who_waited_for_a_replaced_mbox_writes_to_the_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Mailbox");
+        std::fs::write(&path, "old\n").unwrap();
+        let old = os::file::try_lock(File::open(&path).unwrap()).unwrap();
+        std::thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| append(&path, Links::Followed, b"From x\n", &message(b"late\n")));
+            std::thread::sleep(2 * LOCK_PAUSE);
+            std::fs::write(directory.path().join("new"), "new\n").unwrap();
+            std::fs::rename(directory.path().join("new"), &path).unwrap();
+            drop(old);
+            waiting.join().unwrap().unwrap();
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"new\nFrom x\nlate\n\n");
+    }
+
+    #[test]
+    fn many_messages_are_put_at_the_end_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, through) = (directory.path().join("a"), directory.path().join("b"));
+        std::fs::write(&path, "old\n\n").unwrap();
+        let messages = [
+            Ok((b"From x\n".to_vec(), message(b"one\nFrom y\n"))),
+            Ok((b"From y\n".to_vec(), message(b"two"))),
+        ];
+        extend(&path, &through, messages.into_iter()).unwrap();
+        assert_eq!(
+            std::fs::read(&path).unwrap(),
+            b"old\n\nFrom x\none\n>From y\n\nFrom y\ntwo\n\n"
+        );
+        let unreadable = [Ok((Vec::new(), File::open(directory.path()).unwrap()))];
+        assert!(extend(&path, &through, unreadable.into_iter()).is_err());
+        assert!(!through.exists());
+        assert!(std::fs::read(&path).unwrap().ends_with(b"two\n\n"));
     }
 
     #[test]

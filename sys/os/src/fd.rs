@@ -40,6 +40,18 @@ pub fn close_from(first: u32) {
     unsafe { nix::libc::close_range(first, u32::MAX, 0) };
 }
 
+/// Closes every descriptor from `first` up but one.
+pub fn close_from_except(first: u32, kept: Option<RawFd>) {
+    let Some(kept) = kept.and_then(|kept| u32::try_from(kept).ok()) else {
+        return close_from(first);
+    };
+    if first < kept {
+        // SAFETY: as in [`close_from`].
+        unsafe { nix::libc::close_range(first, kept - 1, 0) };
+    }
+    close_from(kept.saturating_add(1).max(first));
+}
+
 /// Chooses whether reads and writes wait.
 pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
     let mut flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);

@@ -80,6 +80,19 @@ fn sync_range(file: &File, flags: nix::libc::c_uint) -> io::Result<()> {
     }
 }
 
+/// Renames a file to a name that must not exist.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // The file system cannot tell: a link never replaces anything.
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        renamed => Ok(renamed?),
+    }
+}
+
 /// Sets when a file was last changed, Unix time.
 pub fn set_mtime(file: &File, time: i64) -> io::Result<()> {
     let time = TimeSpec::new(time, 0);

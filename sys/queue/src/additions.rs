@@ -4,8 +4,10 @@
 use message::{Collected, Collector, Filter};
 use run::{SettingError, Settings};
 use settings::Setting;
-use settings::queue::{ENVHEADERS, EXTRAQUEUE, LOGHEADERS, QUARANTINE, REMOVEHEADERS};
+use settings::queue::{ENVHEADERS, EXTRAQUEUE, LOGHEADERS, MAILARCHIVE, QUARANTINE, REMOVEHEADERS};
 use wire::trace::TraceId;
+
+use crate::archive::Archive;
 
 /// Name of the field the trace event quotes.
 const MESSAGE_ID: &str = "Message-ID";
@@ -27,6 +29,7 @@ pub struct Additions {
     env_headers: Vec<EnvHeader>,
     removed: Vec<String>,
     logged: Vec<String>,
+    archive: Archive,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,6 +69,7 @@ impl Additions {
                 .collect(),
             removed: names(&REMOVEHEADERS)?,
             logged: names(&LOGHEADERS)?,
+            archive: Archive::new(&list(&MAILARCHIVE)?),
         })
     }
 
@@ -77,6 +81,11 @@ impl Additions {
     /// Who gets the message instead of its own recipients.
     pub fn quarantine(&self) -> Option<&[u8]> {
         self.quarantine.as_deref()
+    }
+
+    /// Who keeps copies of what.
+    pub(crate) fn archive(&self) -> &Archive {
+        &self.archive
     }
 
     /// Watches a message for the fields that are wanted.

@@ -33,7 +33,7 @@ enum Owner {
 
 /// Directories: name, split or not, owner, mode
 /// (queue-and-delivery.md §2.2).
-const DIRECTORIES: [(&str, bool, Owner, u32); 10] = [
+const DIRECTORIES: [(&str, bool, Owner, u32); 11] = [
     ("pid", false, Owner::Queue, 0o700),
     ("mess", true, Owner::Queue, 0o750),
     ("intd", false, Owner::Queue, 0o700),
@@ -44,7 +44,12 @@ const DIRECTORIES: [(&str, bool, Owner, u32); 10] = [
     ("bounce", false, Owner::Send, 0o700),
     ("lock", false, Owner::Queue, 0o750),
     ("trash", false, Owner::Queue, 0o700),
+    (HOLD, false, Owner::Send, 0o700),
 ];
+
+/// What operators hold, and the socket on which qmail-send answers them. The
+/// original does not have it and does not mind it.
+const HOLD: &str = "hold";
 
 /// Creates the queue at `root`, or what is missing of it, with owners and
 /// modes as documented. `None` for owners in a single-user installation:
@@ -77,6 +82,20 @@ pub fn create(root: &Path, owners: Option<&Owners>) -> io::Result<()> {
     own(&lock.join("trigger"), owners, Owner::Send)?;
     os::file::sync_directory(&lock)?;
     os::file::sync_directory(root)
+}
+
+/// Makes the directory of holds in a queue that has none: one that another
+/// release made. `owner` is `qmails`.
+pub fn create_holds(root: &Path, owner: Option<Identity>) -> io::Result<()> {
+    let path = root.join(HOLD);
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir(&path)?;
+    if let Some(Identity { uid, gid }) = owner {
+        std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;
+    }
+    std::fs::set_permissions(&path, Permissions::from_mode(0o700))
 }
 
 fn directory(path: &Path, owners: Option<&Owners>, owner: Owner, mode: u32) -> io::Result<()> {

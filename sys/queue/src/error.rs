@@ -25,6 +25,9 @@ pub enum Error {
     /// The envelope is not one `F` record, then `T` records, then an empty one.
     #[error("envelope malformed")]
     Envelope,
+    /// The header lines for the envelope (QQEH) are not header fields.
+    #[error("lines to add (QQEH) are not header fields of at most 64 KiB")]
+    ExtraHeaders,
     /// Less space is free than `MIN_FREE` demands.
     #[error("only {free} bytes are free in {queue}, MIN_FREE demands {wanted}")]
     Space {
@@ -34,6 +37,14 @@ pub enum Error {
         free: u64,
         /// What should be.
         wanted: u64,
+    },
+    /// It cannot be told how much space is free.
+    #[error("cannot find out how much is free in {queue}, as MIN_FREE demands")]
+    SpaceUnknown {
+        /// The queue.
+        queue: PathBuf,
+        /// Why not.
+        source: io::Error,
     },
     /// A control file or variable cannot be read.
     #[error(transparent)]
@@ -112,8 +123,8 @@ impl Error {
             Self::Address => 31,
             Self::Write { .. } | Self::Space { .. } => 53,
             Self::Read { .. } => 54,
-            Self::Settings(_) => 55,
-            Self::Queues(_) | Self::Layout(_) => 62,
+            Self::Settings(_) | Self::Queues(_) | Self::SpaceUnknown { .. } => 55,
+            Self::Layout(_) => 62,
             Self::Pid { .. } => 63,
             Self::Mess { .. } => 64,
             Self::Intd { .. } => 65,
@@ -121,6 +132,7 @@ impl Error {
             Self::Owner { .. } => 67,
             Self::SyncDirectory { .. } => 69,
             Self::Envelope => 79,
+            Self::ExtraHeaders => 87,
         }
     }
 

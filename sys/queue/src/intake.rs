@@ -38,10 +38,13 @@ pub struct Addressing<'a> {
     sender: String,
     /// Those of the caller, as far as the trace names them.
     traced: Vec<String>,
-    /// Those of the caller, when they do not get the message.
+    /// Those of the caller, a comma before each, when they do not get the
+    /// message.
     replaced: Vec<u8>,
     /// What the sender wants to be told, as lines for the `h` record.
     wishes: Vec<u8>,
+    /// Those who keep a copy; they come last.
+    archived: Vec<Vec<u8>>,
 }
 
 impl<'a> Intake<'a> {
@@ -98,12 +101,11 @@ impl<'a> Intake<'a> {
         for recipient in additions.recipients() {
             recipients.add(recipient)?;
         }
-        let mut replaced = Vec::new();
         if let Some(address) = additions.quarantine() {
             recipients.add(address)?;
-            replaced.extend_from_slice(QUARANTINE_HEADER);
-            replaced.extend_from_slice(address);
         }
+        let mut archived = Vec::new();
+        additions.archive().of_sender(head.sender, &mut archived);
         Ok(Addressing {
             recipients,
             additions,
@@ -113,7 +115,8 @@ impl<'a> Intake<'a> {
             bytes,
             sender: printable(head.sender),
             traced: Vec::new(),
-            replaced,
+            replaced: Vec::new(),
+            archived,
             wishes: Vec::new(),
         })
     }
@@ -125,10 +128,14 @@ impl Addressing<'_> {
         if self.traced.len() < RECIPIENTS_TRACED_MAX {
             self.traced.push(printable(recipient));
         }
-        if self.replaced.is_empty() {
+        let archive = self.additions.archive();
+        archive.of_recipient(recipient, &mut self.archived);
+        let Some(quarantine) = self.additions.quarantine() else {
             return self.recipients.add(recipient);
-        }
-        if self.replaced.len() + recipient.len() < EXTRA_HEADER_BYTES_MAX {
+        };
+        // Mail to the quarantine itself is where it should be.
+        let stays = recipient.eq_ignore_ascii_case(quarantine);
+        if !stays && self.replaced.len() + recipient.len() < EXTRA_HEADER_BYTES_MAX {
             self.replaced.push(b',');
             let safe = recipient.iter().filter(|b| !b.is_ascii_control());
             self.replaced.extend(safe);
@@ -145,13 +152,26 @@ impl Addressing<'_> {
     /// Puts the message into the queue, with these header lines for the `e`
     /// record, and tells the trace event what it is about.
     pub fn commit(mut self, extra_headers: &[u8], event: &mut Event) -> Result<Queued, Error> {
-        let mut extra = complete_lines(extra_headers);
-        extra.append(&mut self.replaced);
+        for address in std::mem::take(&mut self.archived) {
+            self.recipients.add(&address)?;
+        }
+        let mut extra = complete_lines(extra_headers)?;
+        if let Some(address) = self.additions.quarantine()
+            && !self.replaced.is_empty()
+        {
+            extra.extend_from_slice(QUARANTINE_HEADER);
+            extra.extend_from_slice(address);
+            extra.append(&mut self.replaced);
+        }
         let mut env_headers = self.additions.env_headers(self.trace, &self.collected);
         env_headers.append(&mut self.wishes);
-        let queued = self
-            .recipients
-            .commit(&complete_lines(&extra), &env_headers)?;
+        extra.extend(
+            extra
+                .last()
+                .is_some_and(|&last| last != b'\n')
+                .then_some(b'\n'),
+        );
+        let queued = self.recipients.commit(&extra, &env_headers)?;
         event.queue = Some(self.queue);
         event.message = Some(queued.id);
         event.sender = Some(self.sender);
@@ -167,14 +187,20 @@ impl Addressing<'_> {
     }
 }
 
-/// Without NUL, of bounded length, with a newline at the end.
-fn complete_lines(lines: &[u8]) -> Vec<u8> {
-    let bytes = lines.iter().copied().filter(|&b| b != 0);
-    let mut lines: Vec<u8> = bytes.take(EXTRA_HEADER_BYTES_MAX).collect();
-    if lines.last().is_some_and(|&last| last != b'\n') {
+/// Header fields with a newline at the end, or nothing.
+fn complete_lines(lines: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut lines: Vec<u8> = lines.to_vec();
+    if lines.is_empty() {
+        return Ok(lines);
+    }
+    let fits = lines.len() < EXTRA_HEADER_BYTES_MAX && !lines.contains(&0);
+    if !fits || !message::are_fields(&lines) {
+        return Err(Error::ExtraHeaders);
+    }
+    if !lines.ends_with(b"\n") {
         lines.push(b'\n');
     }
-    lines
+    Ok(lines)
 }
 
 fn printable(address: &[u8]) -> String {
@@ -200,6 +226,7 @@ mod tests {
             ("logheaders", "subject\n"),
             ("quarantine", "jail@example.org\n"),
             ("extraqueue", "log@example.org\n"),
+            ("mailarchive", "T:bob@*:copy-%u@example.org\n"),
         ] {
             std::fs::write(home.control().join(name), content).unwrap();
         }
@@ -240,7 +267,7 @@ mod tests {
         assert_eq!(event.bytes, Some(mess.len() as u64));
         let envelope = std::fs::read_to_string(layout.todo(queued.id)).unwrap();
         let expected = "u1\0p7\0F\0Tlog@example.org\0Tjail@example.org\0\
-             eX: y\nX-Quarantine-ID: jail@example.org,ann@example.org,bob@example.org\n\0h";
+             Tcopy-bob@example.org\0eX: y\nX-Quarantine-ID: jail@example.org,ann@example.org,bob@example.org\n\0h";
         assert!(envelope.starts_with(expected), "{envelope:?}");
         let wishes = "\nX-Indimail-Dsn: RET=HDRS ENVID=1\n\0";
         assert!(envelope.ends_with(wishes), "{envelope:?}");

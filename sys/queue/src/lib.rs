@@ -1,30 +1,58 @@
 //! The queue on disk: names, order of syncs, recovery
 //! (queue-and-delivery.md §2).
 //!
-//! [`Writer`] puts messages in; the order of its operations is written once,
-//! over the small trait [`FileSystem`], and tested by failing and stopping at
-//! every one of them. Scheduling and deliveries are not here.
+//! [`Writer`] puts messages in, [`sort`] and [`Batch`] preprocess them,
+//! [`note_failure`], [`mark_done`], [`end`] and their like see them through,
+//! [`clean`] removes them, and [`load`] finds them again after a stop or a
+//! crash. The order of operations is written once, over the small trait
+//! [`FileSystem`], and tested by failing and stopping at every one of them.
+//! Who does what when, and deliveries, are not here.
 //!
 //! Invariant: the number of a message is the inode number of its text.
 
 mod additions;
+mod archive;
+mod batch;
+mod clean;
 mod create;
+mod envelope;
 mod error;
 mod files;
+mod holds;
 mod intake;
 mod layout;
+mod load;
+mod operator;
 mod origins;
+mod progress;
 mod queues;
 mod records;
+mod sort;
+mod space;
+mod spare;
+mod survey;
 mod writer;
 
 pub use additions::Additions;
-pub use create::{Owners, TCPTO_BYTES, create};
+pub use batch::Batch;
+pub use clean::{CleanError, clean};
+pub use create::{Owners, TCPTO_BYTES, create, create_holds};
+pub use envelope::Envelope;
 pub use error::{Error, report};
-pub use files::{Disk, FileSystem};
+pub use files::{Disk, FileSystem, Status};
+pub use holds::{Hold, HoldError, HoldTarget, holds, put_hold, release_hold, settle_holds};
 pub use intake::{Addressing, Intake};
 pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
+pub use load::{Waiting, backlog, load, load_message};
+pub use operator::{Operator, OperatorError, lock_out_senders, remove_message};
 pub use origins::Origins;
+pub use progress::{
+    Remainder, close_channel, end, forget_failures, has_recipients, mark_done, note_failure,
+    recipients, remainder,
+};
 pub use queues::{Queues, QueuesError};
-pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader, mark_done};
+pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader};
+pub use sort::{Found, How, Room, Sorted, Trouble, sort};
+pub use space::{bytes_free_min, check_free};
+pub use survey::{List, Stored, StoredRecipient, numbers, read_stored, stored_numbers};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

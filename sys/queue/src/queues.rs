@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use run::{Home, SettingError, Settings};
 use settings::queue::{QUEUE_BASE, QUEUE_COUNT, QUEUE_START, QUEUEDIR};
 
+/// Queues beside the numbered ones.
+const SPECIAL: [&str; 3] = ["nqueue", "slowq", "qmta"];
 /// Most queues of one installation.
 const QUEUE_COUNT_MAX: u64 = 10_000;
 
@@ -77,6 +79,18 @@ impl Queues {
     /// All of them.
     pub fn directories(&self) -> &[PathBuf] {
         &self.directories
+    }
+
+    /// Those that exist, for tools that look at all of them: with those that
+    /// stand beside the numbered ones.
+    pub fn existing(&self, settings: &Settings) -> Vec<PathBuf> {
+        let mut directories = self.directories.clone();
+        if settings.variable("QUEUEDIR").is_none_or(<[u8]>::is_empty) {
+            let base = self.first().parent().unwrap_or(Path::new("."));
+            directories.extend(SPECIAL.map(|name| base.join(name)));
+        }
+        directories.retain(|directory| directory.is_dir());
+        directories
     }
 
     /// The first one: the only one for programs that work on one queue.

@@ -1,10 +1,11 @@
 //! Reading the queue's record files from disk in bounded memory: `todo`,
 //! `info`, `local`, `remote` (queue-and-delivery.md §2.4).
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use crate::{Disk, FileSystem, Status};
 
 /// Longest record: a block of header lines.
 pub const RECORD_BYTES_MAX: u64 = 256 * 1024;
@@ -30,12 +31,24 @@ pub struct RecordReader<R = BufReader<File>> {
 impl RecordReader {
     /// Opens a file of records.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(BufReader::new(File::open(path)?)))
+        Self::open_on(&Disk::with_names(), path)
     }
 
     /// The file itself, for its times and size.
     pub fn file(&self) -> &File {
         self.input.get_ref()
+    }
+}
+
+impl<I: Read> RecordReader<BufReader<I>> {
+    /// Opens a file of records on some file system.
+    pub fn open_on<F: FileSystem<Input = I>>(files: &F, path: &Path) -> io::Result<Self> {
+        Ok(Self::new(BufReader::new(files.open(path)?)))
+    }
+
+    /// What the file itself is like.
+    pub(crate) fn status<F: FileSystem<Input = I>>(&self, files: &F) -> io::Result<Status> {
+        files.status_of(self.input.get_ref())
     }
 }
 
@@ -96,10 +109,14 @@ impl Info {
     /// Reads the file. Records are found by type, not by position; those of
     /// other types are ignored.
     pub fn read(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt;
-        let mut reader = RecordReader::open(path)?;
+        Self::read_on(&Disk::with_names(), path)
+    }
+
+    /// As [`Info::read`], on some file system.
+    pub fn read_on<F: FileSystem>(files: &F, path: &Path) -> io::Result<Self> {
+        let mut reader = RecordReader::open_on(files, path)?;
         let mut info = Self {
-            birth: reader.file().metadata()?.mtime(),
+            birth: reader.status(files)?.mtime,
             ..Self::default()
         };
         let mut has_sender = false;
@@ -135,30 +152,9 @@ impl Info {
     }
 }
 
-/// Marks the recipient whose record begins at `offset` as done: one byte,
-/// written in place and not synced. Losing it in a crash costs a duplicate.
-pub fn mark_done(path: &Path, offset: u64) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).open(path)?;
-    file.write_all_at(b"D", offset)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn done_recipients_are_skipped_and_offsets_are_those_of_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("7");
-        std::fs::write(&path, b"Ta@b\0Tc@d\0").unwrap();
-        mark_done(&path, 0).unwrap();
-        let mut reader = RecordReader::open(&path).unwrap();
-        let record = reader.next_recipient().unwrap().unwrap();
-        assert_eq!((record.offset, &record.data[..]), (5, &b"c@d"[..]));
-        mark_done(&path, record.offset).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"Da@b\0Dc@d\0");
-        assert_eq!(reader.next_recipient().unwrap(), None);
-    }
 
     #[test]
     fn what_is_not_a_recipient_stops_the_reader() {

@@ -148,7 +148,7 @@ impl<F: FileSystem> Writer<F> {
 
     /// Step 1: starts a message.
     pub fn begin(&self) -> Result<Text<'_, F>, Error> {
-        self.check_space()?;
+        crate::check_free(self.layout.root(), self.bytes_free_min)?;
         let (path, file) = self.create_in_pid()?;
         let id = match self.files.inode(&file) {
             Ok(id) => id,
@@ -182,25 +182,6 @@ impl<F: FileSystem> Writer<F> {
                     if error.kind() == io::ErrorKind::AlreadyExists && tries.next().is_some() => {}
                 Err(source) => return Err(Error::Pid { path, source }),
             }
-        }
-    }
-
-    fn check_space(&self) -> Result<(), Error> {
-        if self.bytes_free_min == 0 {
-            return Ok(());
-        }
-        let queue = self.layout.root();
-        match os::file::bytes_available(queue) {
-            Ok(free) if free < self.bytes_free_min => Err(Error::Space {
-                queue: queue.to_owned(),
-                free,
-                wanted: self.bytes_free_min,
-            }),
-            Ok(_) => Ok(()),
-            Err(source) => Err(Error::Write {
-                path: queue.to_owned(),
-                source,
-            }),
         }
     }
 

@@ -5,18 +5,16 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::case::Case;
+
 /// What is sent to whom.
 pub struct Load {
     /// Port on 127.0.0.1.
     pub port: u16,
-    /// Messages in all.
-    pub messages: usize,
-    /// Bytes of each, header included.
-    pub bytes: usize,
-    /// Connections at once.
-    pub connections: usize,
-    /// Recipients, taken in turn.
-    pub recipients: Vec<String>,
+    /// How much of what.
+    pub case: Case,
+    /// The users, taken in turn.
+    pub users: Vec<String>,
 }
 
 impl Load {
@@ -25,8 +23,8 @@ impl Load {
     pub fn run(&self) -> Vec<Duration> {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            let senders: Vec<_> = (0..self.connections)
-                .map(|_| scope.spawn(|| self.connection(&next)))
+            let senders: Vec<_> = (0..self.case.connections)
+                .map(|_| scope.spawn(|| self.sender(&next)))
                 .collect();
             senders
                 .into_iter()
@@ -35,38 +33,35 @@ impl Load {
         })
     }
 
-    fn connection(&self, next: &AtomicUsize) -> Vec<Duration> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
-        stream.set_nodelay(true).expect("no delay");
-        let mut session = Session {
-            reader: BufReader::new(stream),
-        };
-        session.expect("220");
-        session.send(b"EHLO bench.invalid\r\n");
-        session.expect("250");
+    fn sender(&self, next: &AtomicUsize) -> Vec<Duration> {
         let mut times = Vec::new();
         loop {
+            let before = times.len();
+            self.connection(next, &mut times);
+            if times.len() == before {
+                return times;
+            }
+        }
+    }
+
+    fn connection(&self, next: &AtomicUsize, times: &mut Vec<Duration>) {
+        let mut session = None;
+        for _ in 0..self.case.per_connection {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if self.messages <= number {
+            if self.case.messages <= number {
                 break;
             }
-            let to = &self.recipients[number % self.recipients.len()];
-            // Pipelined, as every modern sender does (RFC 2920).
-            session.send(
-                format!("MAIL FROM:<sender@bench.invalid>\r\nRCPT TO:<{to}>\r\nDATA\r\n")
-                    .as_bytes(),
-            );
-            session.expect("250");
-            session.expect("250");
-            session.expect("354");
-            let message = self.message(number, to);
-            let sent = Instant::now();
-            session.send(&message);
-            session.expect("250");
-            times.push(sent.elapsed());
+            let session = session.get_or_insert_with(|| Session::start(self.port));
+            let first = number * self.case.recipients;
+            let recipients: Vec<&str> = (first..first + self.case.recipients)
+                .map(|at| &self.users[at % self.users.len()][..])
+                .collect();
+            let message = self.message(number, recipients[0]);
+            times.push(session.deliver(&recipients, &message));
         }
-        session.send(b"QUIT\r\n");
-        times
+        if let Some(mut session) = session {
+            session.send(b"QUIT\r\n");
+        }
     }
 
     fn message(&self, number: usize, to: &str) -> Vec<u8> {
@@ -75,7 +70,7 @@ impl Load {
              Message-ID: <{number}@bench.invalid>\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n"
         )
         .into_bytes();
-        while message.len() + 72 < self.bytes {
+        while message.len() + 72 < self.case.bytes {
             message.extend_from_slice(
                 b"The quick brown fox jumps over the lazy dog, again and once more today\r\n",
             );
@@ -90,6 +85,34 @@ struct Session {
 }
 
 impl Session {
+    fn start(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        stream.set_nodelay(true).expect("no delay");
+        let mut session = Self {
+            reader: BufReader::new(stream),
+        };
+        session.expect("220");
+        session.send(b"EHLO bench.invalid\r\n");
+        session.expect("250");
+        session
+    }
+
+    /// Pipelined, as every modern sender does (RFC 2920).
+    fn deliver(&mut self, recipients: &[&str], message: &[u8]) -> Duration {
+        let mut envelope = "MAIL FROM:<sender@bench.invalid>\r\n".to_owned();
+        for recipient in recipients {
+            envelope += &format!("RCPT TO:<{recipient}>\r\n");
+        }
+        envelope += "DATA\r\n";
+        self.send(envelope.as_bytes());
+        (0..=recipients.len()).for_each(|_| self.expect("250"));
+        self.expect("354");
+        let sent = Instant::now();
+        self.send(message);
+        self.expect("250");
+        sent.elapsed()
+    }
+
     fn send(&mut self, bytes: &[u8]) {
         self.reader
             .get_mut()

@@ -3,6 +3,7 @@
 //!
 //! Both are durable: a 250 means on disk, a file in a Maildir is synced.
 
+mod case;
 mod load;
 mod tree;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
+use case::{CASES, Case};
 use load::Load;
 use tree::Usage;
 
@@ -22,18 +24,21 @@ const POLL: Duration = Duration::from_millis(10);
 /// Measures SMTP-to-Maildir throughput against Postfix.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Messages in all
-    #[arg(long, default_value_t = 2000)]
-    messages: usize,
-    /// Bytes of each message
-    #[arg(long, default_value_t = 4096)]
-    bytes: usize,
-    /// Connections at once
-    #[arg(long, default_value_t = 20)]
-    connections: usize,
-    /// Virtual users the messages go to
-    #[arg(long, default_value_t = 50)]
-    users: usize,
+    /// Only this load, or "all"
+    #[arg(long, default_value = "kept")]
+    case: String,
+    /// Other than its number of messages
+    #[arg(long)]
+    messages: Option<usize>,
+    /// Other than its bytes of each message
+    #[arg(long)]
+    bytes: Option<usize>,
+    /// Other than its connections at once
+    #[arg(long)]
+    connections: Option<usize>,
+    /// Other than its number of users
+    #[arg(long)]
+    users: Option<usize>,
     /// Runs of each server, in turn
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -53,99 +58,112 @@ struct Figures {
 
 fn main() {
     let arguments = Arguments::parse();
-    let Arguments {
-        messages,
-        bytes,
-        connections,
-        users,
-        runs,
-        ..
-    } = arguments;
-    println!(
-        "{messages} messages of {bytes} bytes over {connections} connections to {users} users"
-    );
-    println!(
-        "{:<10} {:>10} {:>11} {:>9} {:>9} {:>8} {:>9}",
-        "server", "accepted/s", "delivered/s", "p50 250", "p99 250", "CPU s", "peak MiB"
-    );
-    let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| only == name);
-    for _ in 0..runs {
-        if wanted("indimail") {
-            print("indimail", &indimail(&arguments));
-        }
-        if wanted("postfix") {
-            print("postfix", &postfix(&arguments));
-        }
+    let cases: Vec<Case> = CASES
+        .into_iter()
+        .filter(|case| ["all", case.name].contains(&&arguments.case[..]))
+        .map(|case| Case {
+            messages: arguments.messages.unwrap_or(case.messages),
+            bytes: arguments.bytes.unwrap_or(case.bytes),
+            connections: arguments.connections.unwrap_or(case.connections),
+            users: arguments.users.unwrap_or(case.users),
+            ..case
+        })
+        .collect();
+    if cases.is_empty() {
+        let names = CASES.map(|case| case.name).join(", ");
+        eprintln!("bench: no case {}; there are {names}", arguments.case);
+        std::process::exit(100);
+    }
+    for case in &cases {
+        measure_case(case, &arguments);
     }
 }
 
-fn print(server: &str, figures: &Figures) {
-    let milliseconds = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+/// Runs of both servers in turn, and the median of their ratios: pairs, since
+/// the machine's speed drifts.
+fn measure_case(case: &Case, arguments: &Arguments) {
     println!(
-        "{server:<10} {:>10.0} {:>11.0} {:>9} {:>9} {:>8.2} {:>9.0}",
+        "{}: {} messages of {} bytes, {} recipients each, over {} connections to {} users",
+        case.name, case.messages, case.bytes, case.recipients, case.connections, case.users
+    );
+    println!(
+        "{:<10} {:>10} {:>11} {:>9} {:>9} {:>6} {:>9} {:>9}",
+        "server",
+        "accepted/s",
+        "delivered/s",
+        "p50 250",
+        "p99 250",
+        "CPU s",
+        "CPU ms/m",
+        "peak MiB"
+    );
+    let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| only == name);
+    let mut ratios = Vec::new();
+    for _ in 0..arguments.runs {
+        let ours = wanted("indimail").then(|| indimail(case));
+        ours.iter().for_each(|ours| print("indimail", case, ours));
+        let theirs = wanted("postfix").then(|| postfix(case));
+        theirs
+            .iter()
+            .for_each(|theirs| print("postfix", case, theirs));
+        if let (Some(ours), Some(theirs)) = (ours, theirs) {
+            ratios.push(ours.delivered_per_second / theirs.delivered_per_second);
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    if let Some(median) = ratios.get(ratios.len() / 2) {
+        println!("delivered per second, indimail to postfix: {median:.2}");
+    }
+}
+
+fn print(server: &str, case: &Case, figures: &Figures) {
+    let milliseconds = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+    let cpu = figures.usage.cpu.as_secs_f64();
+    println!(
+        "{server:<10} {:>10.0} {:>11.0} {:>9} {:>9} {cpu:>6.2} {:>9.2} {:>9.0}",
         figures.accepted_per_second,
         figures.delivered_per_second,
         milliseconds(figures.p50),
         milliseconds(figures.p99),
-        figures.usage.cpu.as_secs_f64(),
+        cpu * 1e3 / case.deliveries() as f64,
         figures.usage.peak_bytes as f64 / f64::from(1 << 20),
     );
 }
 
-fn indimail(arguments: &Arguments) -> Figures {
+fn indimail(case: &Case) -> Figures {
     let setup = testkit::Builder::new("bench.example");
-    (0..arguments.users).for_each(|n| {
+    (0..case.users).for_each(|n| {
         setup.add_user(&format!("user{n}"));
     });
     let server = setup.start();
-    let maildirs = (0..arguments.users)
+    let maildirs = (0..case.users)
         .map(|n| server.maildir(&format!("user{n}")))
         .collect();
-    measure(
-        arguments,
-        server.port(25),
-        server.pid(),
-        "bench.example",
-        maildirs,
-    )
+    measure(case, server.port(25), server.pid(), maildirs)
 }
 
-fn postfix(arguments: &Arguments) -> Figures {
+fn postfix(case: &Case) -> Figures {
     let server = testkit::Postfix::start("bench.example", "");
-    let maildirs = (0..arguments.users)
+    let maildirs = (0..case.users)
         .map(|n| server.maildir(&format!("user{n}")))
         .collect();
-    measure(
-        arguments,
-        server.port,
-        server.pid(),
-        "bench.example",
-        maildirs,
-    )
+    measure(case, server.port, server.pid(), maildirs)
 }
 
-fn measure(
-    arguments: &Arguments,
-    port: u16,
-    pid: u32,
-    domain: &str,
-    maildirs: Vec<PathBuf>,
-) -> Figures {
+fn measure(case: &Case, port: u16, pid: u32, maildirs: Vec<PathBuf>) -> Figures {
     let sampler = tree::Sampler::start(pid);
     let started = Instant::now();
     let load = Load {
         port,
-        messages: arguments.messages,
-        bytes: arguments.bytes,
-        connections: arguments.connections,
-        recipients: (0..arguments.users)
-            .map(|n| format!("user{n}@{domain}"))
+        case: *case,
+        users: (0..case.users)
+            .map(|n| format!("user{n}@bench.example"))
             .collect(),
     };
     let mut times = load.run();
     let accepted = started.elapsed();
     let deadline = Instant::now() + DELIVERY_MAX;
-    while files(&maildirs) < arguments.messages {
+    while files(&maildirs) < case.deliveries() {
         assert!(
             Instant::now() < deadline,
             "only {} messages arrived",
@@ -156,10 +174,10 @@ fn measure(
     let delivered = started.elapsed();
     times.sort();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-    let per_second = |time: Duration| arguments.messages as f64 / time.as_secs_f64();
+    let per_second = |count: usize, time: Duration| count as f64 / time.as_secs_f64();
     Figures {
-        accepted_per_second: per_second(accepted),
-        delivered_per_second: per_second(delivered),
+        accepted_per_second: per_second(case.messages, accepted),
+        delivered_per_second: per_second(case.deliveries(), delivered),
         p50: at(50),
         p99: at(99),
         usage: sampler.finish(),

@@ -15,6 +15,7 @@ mod injection;
 mod killed;
 mod ordinary_user;
 mod sending;
+mod starved;
 mod supervision;
 mod talk;
 mod users;

@@ -9,6 +9,7 @@ mod installation;
 mod ports;
 mod postfix;
 mod program;
+mod sink;
 
 pub use disk::{Filling, SmallDisk};
 pub use dns::Dns;
@@ -16,6 +17,7 @@ pub use installation::{Builder, Installation, USER_PASSWORD};
 pub use ports::{PortRange, free_port};
 pub use postfix::Postfix;
 pub use program::{Background, Ran, run, wait_for};
+pub use sink::Sink;
 
 use std::path::PathBuf;
 

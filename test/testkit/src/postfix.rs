@@ -17,7 +17,7 @@ pub struct Postfix {
 
 impl Postfix {
     /// Starts a Postfix that takes mail for the users ann, bob, carol and
-    /// user0 to user199 of `domain` into Maildirs, and sends everything else to
+    /// user0 to user999 of `domain` into Maildirs, and sends everything else to
     /// `relayhost` (`[host]:port`), or refuses it when that is empty.
     ///
     /// # Panics
@@ -132,7 +132,7 @@ impl Drop for Postfix {
 
 /// The users of the domain, and where their mail goes.
 fn users(domain: &str) -> String {
-    let numbered = (0..200).map(|n| format!("user{n}"));
+    let numbered = (0..1000).map(|n| format!("user{n}"));
     ["ann", "bob", "carol"]
         .into_iter()
         .map(str::to_owned)
@@ -160,7 +160,8 @@ fn main_cf(base: &Path, domain: &str, relayhost: &str) -> String {
          smtpd_tls_security_level = may\n\
          smtpd_tls_cert_file = /etc/ssl/certs/ssl-cert-snakeoil.pem\n\
          smtpd_tls_key_file = /etc/ssl/private/ssl-cert-snakeoil.key\n\
-         minimal_backoff_time = 5s\nmaximal_backoff_time = 5s\nqueue_run_delay = 5s\n"
+         minimal_backoff_time = 5s\nmaximal_backoff_time = 5s\nqueue_run_delay = 5s\n\
+         in_flow_delay = 0\nsmtpd_recipient_limit = 2000\n"
     )
 }
 

@@ -4,14 +4,12 @@
 use std::ffi::OsString;
 use std::io::{self, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use run::Exit;
 
+use crate::program::{STOP, status};
 use crate::{message, usage};
-
-/// Success, and qmail-local reads no further lines.
-const STOP: u8 = 99;
 
 pub(crate) fn bouncesaying(arguments: &[OsString]) -> Result<u8, Exit> {
     let [text, program @ ..] = arguments else {
@@ -78,32 +76,4 @@ pub(crate) fn condredirect(arguments: &[OsString]) -> Result<u8, Exit> {
 
 fn temporary_child() -> Exit {
     Exit::new(run::TEMPORARY, "temporary child error")
-}
-
-/// Runs a program and returns its exit code; 100 when there is no such
-/// program, 111 when it crashed.
-fn status(program: &[OsString], stdin: Stdio) -> Result<i32, Exit> {
-    let result = Command::new(&program[0])
-        .args(&program[1..])
-        .stdin(stdin)
-        .status();
-    match result {
-        Ok(status) => Ok(status.code().unwrap_or(i32::from(run::TEMPORARY))),
-        Err(error) if is_temporary(&error) => Err(Exit::new(
-            run::TEMPORARY,
-            format!("unable to run {}: {error}", program[0].display()),
-        )),
-        Err(_) => Ok(i32::from(run::PERMANENT)),
-    }
-}
-
-/// Says whether a program that did not start may start later.
-pub(crate) fn is_temporary(error: &io::Error) -> bool {
-    !matches!(
-        error.kind(),
-        io::ErrorKind::NotFound
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::InvalidInput
-    )
 }

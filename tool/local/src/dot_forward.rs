@@ -5,13 +5,13 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
 
+use aliases::sendmail;
 use run::Exit;
 
-use crate::{message, usage};
+use crate::program::{STOP, shell};
+use crate::{message, tables, usage};
 
-const STOP: u8 = 99;
 /// Largest file.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
@@ -22,7 +22,6 @@ enum Entry {
     Direct,
     Forward(Vec<u8>),
     Program(Vec<u8>),
-    Refused(Vec<u8>),
 }
 
 pub(crate) fn main(arguments: &[OsString]) -> Result<u8, Exit> {
@@ -32,6 +31,11 @@ pub(crate) fn main(arguments: &[OsString]) -> Result<u8, Exit> {
         match first.as_bytes() {
             b"-n" => print = true,
             b"-N" => print = false,
+            b"--" => {
+                files = rest;
+                break;
+            }
+            letters if letters.starts_with(b"-") => return Err(usage("dot-forward")),
             _ => break,
         }
         files = rest;
@@ -42,24 +46,17 @@ pub(crate) fn main(arguments: &[OsString]) -> Result<u8, Exit> {
     let Some(text) = first_file(files)? else {
         return Ok(0);
     };
-    let entries = parse(&text, &own_addresses());
-    if let Some(Entry::Refused(what)) = entries.iter().find(|e| matches!(e, Entry::Refused(_))) {
-        let shown = text::log::printable(what, 200);
-        return Err(Exit::new(
-            run::TEMPORARY,
-            format!("{shown} is not supported here"),
-        ));
-    }
+    let entries = parse(&text, &own_addresses(), &tables::names()?)
+        .map_err(|why| Exit::new(run::TEMPORARY, why))?;
     if print {
         for entry in &entries {
             let (word, value) = match entry {
                 Entry::Direct => ("direct", &b""[..]),
                 Entry::Forward(address) => ("forward", &address[..]),
                 Entry::Program(command) => ("program", &command[..]),
-                Entry::Refused(what) => ("refused", &what[..]),
             };
-            let line = [word.as_bytes(), b" ", value, b"\n"].concat();
-            let _ = io::stdout().write_all(&line);
+            let line = [word.as_bytes(), b" ", value].concat();
+            let _ = io::stdout().write_all(&[line.trim_ascii_end(), b"\n"].concat());
         }
         return Ok(0);
     }
@@ -77,13 +74,8 @@ fn carry_out(entries: &[Entry]) -> Result<u8, Exit> {
     for entry in entries {
         match entry {
             Entry::Forward(address) => recipients.push(address.clone()),
-            Entry::Program(command) => {
-                let copy = delivery::spool(&lines.concat(), &file).map_err(|error| {
-                    Exit::new(run::TEMPORARY, format!("unable to copy message: {error}"))
-                })?;
-                run_program(command, copy)?;
-            }
-            Entry::Direct | Entry::Refused(_) => {}
+            Entry::Program(command) => shell(command, &lines.concat(), &file)?,
+            Entry::Direct => {}
         }
     }
     if !recipients.is_empty() {
@@ -91,29 +83,10 @@ fn carry_out(entries: &[Entry]) -> Result<u8, Exit> {
         let qp = message::queue("dot-forward", &lines[2], &file, &sender, &recipients)?;
         println!("dot-forward: qp {qp}");
     }
-    Ok(if entries.contains(&Entry::Direct) {
-        0
-    } else {
-        STOP
+    Ok(match entries.contains(&Entry::Direct) {
+        true => 0,
+        false => STOP,
     })
-}
-
-fn run_program(command: &[u8], copy: std::fs::File) -> Result<(), Exit> {
-    let status = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(std::ffi::OsStr::from_bytes(command))
-        .stdin(Stdio::from(copy))
-        .status();
-    let status = status
-        .map_err(|error| Exit::new(run::TEMPORARY, format!("unable to run /bin/sh: {error}")))?;
-    let code = status
-        .code()
-        .map_or(run::TEMPORARY, delivery::exit_code_of_program);
-    match code {
-        0 | STOP => Ok(()),
-        // The program has said why.
-        code => Err(Exit::new(code, "")),
-    }
 }
 
 /// The content of the first file that exists and is not empty.
@@ -143,93 +116,77 @@ fn own_addresses() -> Vec<Vec<u8>> {
     vec![user, with_host]
 }
 
-fn parse(text: &[u8], own: &[Vec<u8>]) -> Vec<Entry> {
-    text.split(|&b| b == b'\n')
-        .filter(|line| !line.starts_with(b"#"))
-        .flat_map(split_at_commas)
-        .map(|piece| entry(&piece, own))
-        .collect()
-}
-
-fn entry(piece: &[u8], own: &[Vec<u8>]) -> Entry {
-    let unquoted = match piece {
-        [b'"', inner @ .., b'"'] => inner,
-        piece => piece,
-    };
-    // A leading backslash means: no further aliases; it is direct delivery.
-    let plain = unquoted.strip_prefix(b"\\").unwrap_or(unquoted);
-    if let Some(command) = unquoted.strip_prefix(b"|") {
-        return Entry::Program(command.trim_ascii().to_vec());
-    }
-    if unquoted.starts_with(b":include:") || unquoted.starts_with(b"/") {
-        return Entry::Refused(unquoted.to_vec());
-    }
-    if own
-        .iter()
-        .any(|address| address.eq_ignore_ascii_case(plain))
-    {
-        return Entry::Direct;
-    }
-    let angle = piece.iter().position(|&b| b == b'<');
-    let address = match angle.map(|at| &piece[at + 1..]) {
-        Some(rest) => rest.split(|&b| b == b'>').next().unwrap_or(rest),
-        None => plain,
-    };
-    match own.iter().any(|own| own.eq_ignore_ascii_case(address)) {
-        true => Entry::Direct,
-        false => Entry::Forward(address.to_vec()),
-    }
-}
-
-/// The parts of a line between commas outside quotes, without what stands in
-/// parentheses; empty ones are left out.
-fn split_at_commas(line: &[u8]) -> Vec<Vec<u8>> {
-    let mut pieces = vec![Vec::new()];
-    let (mut quoted, mut depth) = (false, 0_usize);
-    for &byte in line {
-        match byte {
-            b'"' if depth == 0 => quoted = !quoted,
-            b'(' if !quoted => {
-                depth += 1;
-                continue;
-            }
-            b')' if !quoted && 0 < depth => {
-                depth -= 1;
-                continue;
-            }
-            b',' if !quoted && depth == 0 => {
-                pieces.push(Vec::new());
-                continue;
-            }
-            _ => {}
+/// Reads the entries, or says what is not supported.
+fn parse(text: &[u8], own: &[Vec<u8>], names: &::message::Names) -> Result<Vec<Entry>, String> {
+    let mut all = Vec::new();
+    for (at, line) in text.split(|&b| b == b'\n').enumerate() {
+        if line.starts_with(b"#") {
+            continue;
         }
-        if depth == 0
-            && let Some(piece) = pieces.last_mut()
-        {
-            piece.push(byte);
+        let bad = |why: &str| format!("line {}: {why}", at + 1);
+        if line.contains(&0) {
+            return Err(bad("there is a NUL byte"));
+        }
+        let entries = sendmail::entries(line).map_err(|error| bad(&error.to_string()))?;
+        for entry in entries {
+            all.push(match entry {
+                sendmail::Entry::Program(command) => Entry::Program(command),
+                sendmail::Entry::Include(_) => return Err(bad(":include: is not supported here")),
+                sendmail::Entry::File(_) => {
+                    return Err(bad("delivery to files is not supported here"));
+                }
+                sendmail::Entry::Address(mut list) => {
+                    let is_own = list
+                        .addresses()
+                        .any(|raw| own.iter().any(|own| own.eq_ignore_ascii_case(&raw)));
+                    list.rewrite(names);
+                    match list.addresses().next() {
+                        _ if is_own => Entry::Direct,
+                        Some(address) if !address.is_empty() => Entry::Forward(address),
+                        _ => return Err(bad("an address is empty")),
+                    }
+                }
+            });
         }
     }
-    let trimmed = pieces.iter().map(|piece| piece.trim_ascii().to_vec());
-    trimmed.filter(|piece| !piece.is_empty()).collect()
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &[u8]) -> Result<Vec<Entry>, String> {
+        let own = [b"joe".to_vec(), b"joe@h".to_vec()];
+        let names = ::message::Names::new(b"here.org", b"org", b"org");
+        parse(text, &own, &names)
+    }
+
     #[test]
     fn the_format_of_sendmail() {
-        let text =
-            b"# no\nann@x, \"|prog a, b\" , Bob (a, b) <bob@y>\n\\joe\n/var/mail/x\n:include:/y\n";
-        let own = [b"joe".to_vec(), b"joe@h".to_vec()];
+        let text = b"# no\nann@x.y, \"|prog a, b\" , Bob (a, b) <bob@y.z>\n\\joe\nJoe@H, eve";
         let expected = [
-            Entry::Forward(b"ann@x".to_vec()),
+            Entry::Forward(b"ann@x.y".to_vec()),
             Entry::Program(b"prog a, b".to_vec()),
-            Entry::Forward(b"bob@y".to_vec()),
+            Entry::Forward(b"bob@y.z".to_vec()),
             Entry::Direct,
-            Entry::Refused(b"/var/mail/x".to_vec()),
-            Entry::Refused(b":include:/y".to_vec()),
+            Entry::Direct,
+            Entry::Forward(b"eve@here.org".to_vec()),
         ];
-        assert_eq!(parse(text, &own), expected);
+        assert_eq!(read(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_not_supported_waits_for_the_user() {
+        for text in [
+            &b"\n/var/mail/x"[..],
+            b"\n:include:/x",
+            b"\n\"a",
+            b"\n<>",
+            b"a\n\0",
+        ] {
+            let why = read(text).unwrap_err();
+            assert!(why.starts_with("line 2: "), "{why}");
+        }
     }
 }

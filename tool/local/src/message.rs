@@ -55,6 +55,17 @@ pub(crate) fn extra_lines() -> Vec<u8> {
     lines
 }
 
+/// The lines preline(1) puts in front.
+pub(crate) fn preline() -> Result<Vec<u8>, Exit> {
+    Ok([
+        line("UFLINE")?,
+        line("RPLINE")?,
+        line("DTLINE")?,
+        extra_lines(),
+    ]
+    .concat())
+}
+
 /// Queues a message; the number for `qp`.
 pub(crate) fn queue(
     name: &'static str,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use run::Exit;
 
-use crate::conditional::is_temporary;
+use crate::program::is_temporary;
 use crate::{message, usage};
 
 pub(crate) fn main(arguments: &[OsString]) -> Result<u8, Exit> {

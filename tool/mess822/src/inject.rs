@@ -129,7 +129,8 @@ pub fn inject(
         Submission::print()
     } else {
         let changes = sender_rules(settings, &composed.sender)?;
-        submit::begin(home, settings, &changes, trace).map_err(Error::Refused)?
+        submit::begin(home, settings, &changes, trace, &composed.recipients)
+            .map_err(Error::Refused)?
     };
     let mut bytes = 0;
     let mut write = |piece: &[u8]| {

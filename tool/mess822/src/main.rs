@@ -4,6 +4,7 @@
 //! argument of `mess822`. None may be set-uid.
 
 mod follow;
+mod front;
 mod inject;
 mod sendmail;
 mod small;
@@ -16,7 +17,8 @@ use std::process::ExitCode;
 
 use run::Exit;
 
-const NAMES: &str = "qmail-inject sendmail mailq newaliases predate datemail mailsubj";
+const NAMES: &str = "qmail-inject sendmail mailq newaliases predate datemail mailsubj \
+    qmail-multi qmail-nullqueue qmail-qmqpc";
 
 fn main() -> ExitCode {
     let mut arguments: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
         "predate" => run::process("predate", || small::predate(arguments)),
         "datemail" => run::process("datemail", || small::datemail(arguments)),
         "mailsubj" => run::process("mailsubj", || small::mailsubj(arguments)),
+        "qmail-multi" => run::process("qmail-multi", || front::multi(arguments)),
+        "qmail-nullqueue" => run::process("qmail-nullqueue", || front::nullqueue(arguments)),
+        "qmail-qmqpc" => run::process("qmail-qmqpc", || front::qmqpc(arguments)),
         "--help" => {
             println!(
                 "usage: mess822-tools TOOL [argument...]\n\nTools: {NAMES}\nExit codes: those of the tool, 100 wrong use."

@@ -5,13 +5,14 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use os::child::Ended;
 use run::{Home, Link, Settings};
+use settings::front_ends::{ERROR_FD, QMAILQUEUE};
 use text::envrules::Change;
+use wire::frame::FRAME_BYTES_MAX;
 use wire::queue::{DATA_BYTES_MAX, RECIPIENTS_MAX, Reply, Request, VERSION};
 use wire::trace::TraceId;
 
@@ -21,6 +22,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const CUSTOM_BYTES_MAX: u64 = 1023;
 /// The exit code whose text the queue program gives itself.
 const CODE_CUSTOM: u8 = 88;
+/// First number that a descriptor for errors cannot have.
+const ERROR_FD_END: i32 = 256;
 /// Shortest text that counts as one.
 const CUSTOM_BYTES_MIN: usize = 3;
 /// Codes that the caller makes up (queue-and-delivery.md §3.1.3).
@@ -30,7 +33,10 @@ const CODE_WAIT: u8 = 122;
 const CODE_CRASHED: u8 = 123;
 const CODE_NETWORK: u8 = 74;
 const CODE_WRITE: u8 = 54;
-const CODE_RECIPIENTS: u8 = 31;
+const CODE_CONFIGURATION: u8 = 87;
+
+/// Most bytes an address takes in a frame beside its own.
+const LENGTH_BYTES_MAX: usize = 5;
 
 /// Where a message is queued.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -105,6 +111,7 @@ pub fn begin(
     settings: &Settings,
     changes: &[Change],
     trace: TraceId,
+    recipients: &[Vec<u8>],
 ) -> Result<Submission, Refusal> {
     let overlay = changes.iter();
     let settings =
@@ -120,7 +127,8 @@ pub fn begin(
     // What the sender wants to be told.
     let wishes = chosen(wire::dsn::VARIABLE).unwrap_or_default().to_vec();
     if changes.is_empty()
-        && chosen("QMAILQUEUE").is_none()
+        && fits_link(recipients)
+        && chosen(QMAILQUEUE.variable).is_none()
         && chosen("QUEUEDIR").is_none()
         && let Ok(mut link) = Link::connect(&home.socket("queue"), VERSION, ANSWER_TIMEOUT)
     {
@@ -136,9 +144,16 @@ pub fn begin(
             return Ok(Submission(Way::Link(link)));
         }
     }
-    let command = chosen("QMAILQUEUE").unwrap_or(b"qmail-queue");
-    let program = Program::start(home, command, changes, trace, &wishes)?;
+    let command = chosen(QMAILQUEUE.variable).unwrap_or(b"qmail-queue");
+    let program = Program::start(home, &settings, command, changes, trace, &wishes)?;
     Ok(Submission(Way::Program(program)))
+}
+
+/// Says whether the persistent writer takes that many recipients at once; the
+/// program reads them one by one.
+fn fits_link(recipients: &[Vec<u8>]) -> bool {
+    let bytes: usize = recipients.iter().map(|r| r.len() + LENGTH_BYTES_MAX).sum();
+    recipients.len() <= RECIPIENTS_MAX && bytes < FRAME_BYTES_MAX / 2
 }
 
 impl Submission {
@@ -193,9 +208,6 @@ fn commit_link(
     sender: &[u8],
     recipients: Vec<Vec<u8>>,
 ) -> Result<Submitted, Refusal> {
-    if RECIPIENTS_MAX < recipients.len() {
-        return Err(Refusal::new(CODE_RECIPIENTS, "too many recipients"));
-    }
     let mut extra_headers: Vec<u8> = std::env::var_os("QQEH")
         .map(OsStringExt::into_vec)
         .unwrap_or_default();
@@ -214,36 +226,38 @@ fn commit_link(
     }
 }
 
+/// The child's descriptor for custom errors; `None` when it shall have none.
+fn error_descriptor(settings: &Settings) -> Option<i32> {
+    let number = settings.integer(&ERROR_FD).unwrap_or(2);
+    let number = i32::try_from(number).ok()?;
+    // 0 and 1 are the message and the envelope.
+    (2..ERROR_FD_END).contains(&number).then_some(number)
+}
+
 impl Program {
     fn start(
         home: &Home,
+        settings: &Settings,
         command: &[u8],
         changes: &[Change],
         trace: TraceId,
         wishes: &[u8],
     ) -> Result<Self, Refusal> {
         let failed = |code| move |error: io::Error| Refusal::new(code, &error.to_string());
-        let mut words = command
-            .split(|b| matches!(b, b' ' | b'\t'))
-            .filter(|word| !word.is_empty())
-            .map(OsStr::from_bytes);
-        let program = words.next().map(PathBuf::from).unwrap_or_default();
-        // A bare name is one of ours, a relative path starts at the root.
-        let path = if program.components().count() < 2 && !program.is_absolute() {
-            home.bin().join(&program)
-        } else {
-            home.root().join(&program)
-        };
+        let variable = |name: &str| settings.variable(name).map(<[u8]>::to_vec);
+        let words = text::words::split(command, variable)
+            .map_err(|error| Refusal::new(CODE_CONFIGURATION, &error.to_string()))?;
+        let path = crate::front::locate(home, OsStr::from_bytes(&words[0]));
+        let error_descriptor = error_descriptor(settings);
         let (envelope_read, envelope) = os::fd::pipe().map_err(failed(CODE_PIPE))?;
         let (errors, errors_write) = os::fd::pipe().map_err(failed(CODE_PIPE))?;
         let mut command = Command::new(&path);
         command
-            .args(words)
+            .args(words[1..].iter().map(|word| OsStr::from_bytes(word)))
             .current_dir(home.root())
             .env(wire::trace::VARIABLE, trace.to_string())
             .env(wire::dsn::VARIABLE, OsStr::from_bytes(wishes))
             .env("QMAILDIR", home.root())
-            .env_remove("ERROR_FD")
             .stdin(Stdio::piped());
         for (name, value) in changes {
             match value {
@@ -252,7 +266,9 @@ impl Program {
             };
         }
         let setup = os::child::Setup {
-            descriptors: vec![(1, envelope_read), (2, errors_write)],
+            descriptors: std::iter::once((1, envelope_read))
+                .chain(error_descriptor.map(|number| (number, errors_write)))
+                .collect(),
             ..Default::default()
         };
         os::child::prepare(&mut command, setup);

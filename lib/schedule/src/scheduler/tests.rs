@@ -10,11 +10,11 @@ fn attempt(scheduler: &mut Scheduler, now: i64, outcome: Verdict) -> (Finding, J
     let Some(Step::Open { channel, id }) = scheduler.step(now) else {
         panic!("nothing to open at {now}")
     };
-    scheduler.opened(channel, id, BIRTH, LIFETIME_DEFAULT_SECONDS, now);
+    let job = scheduler.opened(channel, id, BIRTH, LIFETIME_DEFAULT_SECONDS, now);
     assert!(matches!(scheduler.step(now), Some(Step::Next { .. })));
-    let started = scheduler.start(channel, b"ann@example.org".to_vec(), 0);
+    let started = scheduler.start(job, b"ann@example.org".to_vec(), 0);
     assert!(matches!(scheduler.step(now), Some(Step::Next { .. })));
-    scheduler.exhausted(channel);
+    scheduler.exhausted(job);
     assert_eq!(scheduler.step(now), None);
     let finding = scheduler
         .report(channel, started.slot, outcome)
@@ -58,10 +58,10 @@ fn no_more_deliveries_run_than_the_limit_says() {
     let Some(Step::Open { channel, id: 7 }) = scheduler.step(5) else {
         panic!("remote is at limit 0")
     };
-    scheduler.opened(channel, 7, 0, 100, 5);
+    let job = scheduler.opened(channel, 7, 0, 100, 5);
     for n in 0..2 {
         assert!(matches!(scheduler.step(5), Some(Step::Next { .. })));
-        assert_eq!(scheduler.start(channel, vec![b'a'], n).slot, n as u16);
+        assert_eq!(scheduler.start(job, vec![b'a'], n).slot, n as u16);
     }
     assert_eq!(scheduler.step(5), None);
     assert_eq!(scheduler.status(), "status: local 2/2 remote 0/0");
@@ -86,9 +86,9 @@ fn after_stop_running_deliveries_end_and_nothing_starts() {
     scheduler.add(Channel::Local, 7, 0);
     scheduler.add(Channel::Local, 9, 77);
     scheduler.step(1);
-    scheduler.opened(Channel::Local, 7, 0, 100, 1);
+    let job = scheduler.opened(Channel::Local, 7, 0, 100, 1);
     scheduler.step(1);
-    scheduler.start(Channel::Local, vec![b'a'], 0);
+    scheduler.start(job, vec![b'a'], 0);
     scheduler.stop();
     assert!(!scheduler.is_idle());
     scheduler
@@ -115,9 +115,9 @@ fn a_lost_spawner_leaves_its_recipients_for_later() {
     let mut scheduler = Scheduler::new([1, 1]);
     scheduler.add(Channel::Local, 7, 0);
     scheduler.step(1);
-    scheduler.opened(Channel::Local, 7, 0, 100, 1);
-    scheduler.start(Channel::Local, vec![b'a'], 0);
-    scheduler.exhausted(Channel::Local);
+    let job = scheduler.opened(Channel::Local, 7, 0, 100, 1);
+    scheduler.start(job, vec![b'a'], 0);
+    scheduler.exhausted(job);
     scheduler.lose(Channel::Local);
     let end = JobEnd::Requeued { next: 121 };
     assert!(matches!(scheduler.step(1), Some(Step::Close { end: e, .. }) if e == end));
@@ -164,10 +164,10 @@ fn every_recipient_is_done_once_whatever_happens() {
                 }
                 Some(Step::Next { channel, job }) => match reading.get_mut(&job).unwrap().pop() {
                     Some(bit) => {
-                        let started = scheduler.start(channel, vec![], bit);
+                        let started = scheduler.start(job, vec![], bit);
                         running.push((channel, started.slot));
                     }
-                    None => scheduler.exhausted(channel),
+                    None => scheduler.exhausted(job),
                 },
                 Some(Step::Close {
                     id,

@@ -1,10 +1,9 @@
 //! What is removed, and in which order.
 
-use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use queue::Layout;
+use queue::{Disk, Layout};
 use wire::clean::{Answer, Command};
 
 use crate::PROGRAM;
@@ -12,6 +11,7 @@ use crate::PROGRAM;
 /// Removes files of one queue.
 #[derive(Debug)]
 pub struct Cleaner {
+    disk: Disk,
     layout: Layout,
     age_max: Duration,
 }
@@ -19,30 +19,38 @@ pub struct Cleaner {
 impl Cleaner {
     /// Files in `pid` older than this belong to nobody.
     pub fn new(layout: Layout, age_max: Duration) -> Self {
-        Self { layout, age_max }
-    }
-
-    /// Removes what a command names; `intd` goes first, because an envelope
-    /// must never be without its text.
-    pub fn run(&self, command: Command) -> Answer {
-        let (id, last) = match command {
-            Command::Message(id) => (id, self.layout.mess(id)),
-            Command::Todo(id) => (id, self.layout.todo(id)),
-        };
-        let removed = remove(&self.layout.intd(id)).and_then(|()| remove(&last));
-        match removed {
-            Ok(()) => Answer::Done,
-            Err(_) => Answer::Failed,
+        Self {
+            disk: Disk::giving_back(layout.root()),
+            layout,
+            age_max,
         }
     }
 
-    /// Removes files that a queue writer left in `pid` when it was killed.
+    /// Removes what a command names.
+    pub fn run(&self, command: Command) -> Answer {
+        match queue::clean(&self.disk, &self.layout, command) {
+            Ok(()) => Answer::Done,
+            Err(error) => {
+                run::warn(PROGRAM, &run::chain(&error));
+                Answer::Failed
+            }
+        }
+    }
+
+    /// Removes files that a queue writer left in `pid`, and in `intd` where
+    /// files are given names from the start, when it was killed.
     pub fn sweep(&self) {
-        let pid = self.layout.root().join("pid");
-        let entries = match std::fs::read_dir(&pid) {
+        self.sweep_directory(&self.layout.root().join("pid"));
+        for directory in self.layout.directories("intd") {
+            self.sweep_directory(&directory);
+        }
+    }
+
+    fn sweep_directory(&self, path: &Path) {
+        let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) => {
-                run::warn(PROGRAM, &format!("cannot read {}: {error}", pid.display()));
+                run::warn(PROGRAM, &format!("cannot read {}: {error}", path.display()));
                 return;
             }
         };
@@ -63,21 +71,6 @@ impl Cleaner {
                 .unwrap_or_default();
             self.age_max < age
         })
-    }
-}
-
-/// A file that is gone is removed.
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            run::warn(
-                PROGRAM,
-                &format!("cannot remove {}: {error}", path.display()),
-            );
-            Err(error)
-        }
-        Ok(()) => Ok(()),
     }
 }
 
@@ -111,10 +104,11 @@ mod tests {
         let root = directory.path().join("queue1");
         queue::create(&root, None).unwrap();
         std::fs::write(root.join("pid/1.2.3"), "x").unwrap();
+        std::fs::write(root.join("intd/24"), "x").unwrap();
         let layout = Layout::detect(&root).unwrap();
         Cleaner::new(layout.clone(), Duration::from_secs(3600)).sweep();
-        assert!(root.join("pid/1.2.3").exists());
+        assert!(root.join("pid/1.2.3").exists() && root.join("intd/24").exists());
         Cleaner::new(layout, Duration::ZERO).sweep();
-        assert!(!root.join("pid/1.2.3").exists());
+        assert!(!root.join("pid/1.2.3").exists() && !root.join("intd/24").exists());
     }
 }

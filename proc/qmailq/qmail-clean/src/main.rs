@@ -6,7 +6,8 @@
 //! `QUEUEDIR` names, else the first of the collection. Only numbers are taken
 //! from a command; every path is built from the number.
 //!
-//! Beside that it removes files in `pid` that a queue writer abandoned.
+//! Beside that it removes files in `pid` and `intd` that a queue writer
+//! abandoned.
 
 mod clean;
 
@@ -23,7 +24,7 @@ use wire::clean::{Answer, COMMAND_BYTES_MAX, Command};
 use clean::Cleaner;
 
 const PROGRAM: &str = "qmail-clean";
-/// Commands between two looks at `pid`.
+/// Commands between two looks for abandoned files.
 const COMMANDS_BETWEEN_SWEEPS: u32 = 30;
 
 const HELP: &str = "\

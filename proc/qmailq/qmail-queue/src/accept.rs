@@ -1,15 +1,14 @@
 //! From two descriptors to the disk.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read, Write};
 
 use message::Received;
-use queue::{Disk, EnvelopeHead, Error, Intake, Writer};
+use queue::{Disk, Envelope, EnvelopeHead, Error, Intake, Writer};
 use run::Tracer;
 use wire::trace::{Kind, TraceId};
 
 use crate::caller::Caller;
-use crate::envelope::Envelope;
 
 const READ_BYTES: usize = 64 * 1024;
 
@@ -25,6 +24,9 @@ pub fn accept(caller: &Caller, trace: TraceId, tracer: &Tracer) -> Result<(), Er
         time: os::clock::unix_seconds(),
     };
     let mut intake = Intake::begin(&writer, &caller.additions, &received, trace)?;
+    if let Some(client) = caller.client.as_ref().filter(|_| caller.tells_origin) {
+        intake.write(format!("X-Originating-IP: {}\n", client.ip).as_bytes())?;
+    }
     read_message(|piece| intake.write(piece))?;
 
     let mut envelope = Envelope::new(BufReader::new(descriptor(1, "envelope")?));
@@ -44,10 +46,20 @@ pub fn accept(caller: &Caller, trace: TraceId, tracer: &Tracer) -> Result<(), Er
     event.place = caller.client.as_ref().map(|client| client.ip.to_string());
     addressing.commit(&caller.extra_headers, &mut event)?;
     tracer.send(&event);
-    log_lines
-        .iter()
-        .for_each(|line| run::info(crate::PROGRAM, line));
+    log(caller.log.as_ref(), &log_lines);
     Ok(())
+}
+
+/// Tells the fields of `LOGHEADERS`: to the log, or bare on a descriptor that
+/// the caller names. The message is queued, so trouble with it is no error.
+fn log(file: Option<&File>, lines: &[String]) {
+    let Some(mut file) = file else {
+        return lines
+            .iter()
+            .for_each(|line| run::info(crate::PROGRAM, line));
+    };
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let _ = file.write_all(text.as_bytes());
 }
 
 fn read_message(mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {

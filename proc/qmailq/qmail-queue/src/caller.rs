@@ -1,15 +1,19 @@
 //! Who calls, and what of its environment counts.
 
+use std::fs::File;
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 
 use message::{Client, Origin};
 use queue::{Additions, Durability, Error, Layout, Origins, Queues};
 use run::{Home, Settings};
-use settings::queue::{DEATH, MIN_FREE, QQEH};
+use settings::queue::{DEATH, HIDE_HOST, LOGHEADERFD, ORIGINIPFIELD, QQEH};
 
 /// Permission bit of a directory that everybody may write to.
 const WRITABLE_BY_ALL: u32 = 0o002;
+/// The last of the descriptors that every program has.
+const STDERR: RawFd = 2;
 
 /// Everything taken from the caller and the control files, before the first
 /// byte of the message.
@@ -21,6 +25,10 @@ pub struct Caller {
     pub origin: Origin,
     /// Where it says the message came from.
     pub client: Option<Client>,
+    /// Says that the message is to tell where it came from.
+    pub tells_origin: bool,
+    /// Where it wants the logged fields, if not in the log.
+    pub log: Option<File>,
     /// The queue.
     pub layout: Layout,
     /// What is synced.
@@ -38,8 +46,9 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Looks at the process as it was started.
-    pub fn find(home: &Home) -> Result<Self, Error> {
+    /// Looks at the process as it was started; `log` is what
+    /// [`log_descriptor`] took.
+    pub fn find(home: &Home, log: Option<File>) -> Result<Self, Error> {
         let uid = os::account::real_uid();
         let of_process = Settings::of_process(home);
         let of_files = Settings::of_files(home);
@@ -61,9 +70,11 @@ impl Caller {
             uid,
             origin: origins.of(uid),
             client: if trusted { client(settings) } else { None },
+            tells_origin: trusted && tells_origin(settings)?,
+            log: log.filter(|_| trusted),
             layout,
             durability: Durability::configured(settings)?,
-            bytes_free_min: integer(&MIN_FREE)?,
+            bytes_free_min: queue::bytes_free_min(settings)?,
             additions: Additions::configured(settings)?,
             extra_headers: of_process
                 .variable(QQEH.variable)
@@ -98,7 +109,27 @@ fn refuse_foreign_home(home: &Home) -> Result<(), Error> {
     }
 }
 
+/// Closes what the caller left open but the descriptor it wants logged fields
+/// on. To be called once, before anything is opened.
+pub fn log_descriptor() -> Option<File> {
+    let said = std::env::var(LOGHEADERFD.variable).ok();
+    let number = said.and_then(|said| said.parse().ok());
+    let number = number.filter(|number| STDERR < *number);
+    os::fd::close_from_except(3, number);
+    number.and_then(os::fd::inherit_file)
+}
+
+/// A session that relays: its client is known by address or by name.
+fn tells_origin(settings: &Settings) -> Result<bool, Error> {
+    let relays = ["RELAYCLIENT", "TCPREMOTEINFO"];
+    let relays = relays.iter().any(|name| settings.variable(name).is_some());
+    Ok(relays && settings.integer(&ORIGINIPFIELD)? != 0)
+}
+
 fn client(settings: &Settings) -> Option<Client> {
+    if settings.variable(HIDE_HOST.variable).is_some() {
+        return None;
+    }
     let text = |name| {
         settings
             .variable(name)

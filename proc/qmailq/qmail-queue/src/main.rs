@@ -20,7 +20,6 @@
 
 mod accept;
 mod caller;
-mod envelope;
 
 use std::process::ExitCode;
 
@@ -38,7 +37,7 @@ disk, 11 to 40 never, others not now; qmail-queue(8) lists them.
 
 fn main() -> ExitCode {
     run::process(PROGRAM, || {
-        os::fd::close_from(3);
+        let log = caller::log_descriptor();
         os::account::set_umask(0o033);
         // A limit of the caller must be an error that is cleaned up after.
         os::signal::ignore_file_size();
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
         }
         let home = Home::find();
         let trace = Tracer::id_of_process();
-        let caller = caller::Caller::find(&home)?;
+        let caller = caller::Caller::find(&home, log)?;
         os::account::clear_environment();
         os::account::settle().map_err(|source| {
             let path = home.root().to_owned();

@@ -9,7 +9,6 @@ use std::time::Duration;
 use os::socket::Peer;
 use queue::{Additions, Disk, Durability, Error, Layout, Origins, Queues, Writer};
 use run::{Home, Settings, Tracer};
-use settings::queue::MIN_FREE;
 
 use crate::{PROGRAM, serve};
 
@@ -47,7 +46,7 @@ impl Service {
     /// Opens all queues.
     pub fn open(home: &Home, settings: &Settings, queues: &Queues) -> Result<Self, Error> {
         let durability = Durability::configured(settings)?;
-        let bytes_free_min = settings.integer(&MIN_FREE)?.max(0).unsigned_abs();
+        let bytes_free_min = queue::bytes_free_min(settings)?;
         let open = |path: &PathBuf| {
             let writer = Writer::new(Layout::detect(path)?, disk(path)?, durability);
             Ok(writer.with_bytes_free_min(bytes_free_min))

@@ -1,9 +1,7 @@
-//! Failures of a message in `bounce/N`, and the body of the notice made from
-//! them.
+//! The body of the notice made from the failures of a message in `bounce/N`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use queue::Layout;
 use schedule::{Action, Charset, Copied, Fate, Form, Report};
@@ -17,17 +15,6 @@ const HEADER_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes looked at to see whether a text is ASCII. What is longer counts as
 /// if it were not, which is never wrong.
 const CHARSET_BYTES_MAX: u64 = 1 << 20;
-
-/// Appends a paragraph to `bounce/N`. Not synced: losing it in a crash loses
-/// a notice, not mail.
-pub fn record(layout: &Layout, id: u64, paragraph: &[u8]) -> io::Result<()> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(layout.bounce(id))?
-        .write_all(paragraph)
-}
 
 /// The body of a notice, to be read piece by piece.
 pub type Body = Box<dyn Read>;
@@ -206,8 +193,8 @@ mod tests {
         queue::create(&root, None).unwrap();
         let layout = Layout::detect(root).unwrap();
         std::fs::write(layout.mess(7), message).unwrap();
-        record(&layout, 7, b"<a@b>:\nno\n\n").unwrap();
-        record(&layout, 7, b"<c@d>:\nno #5.7.1\n\n").unwrap();
+        let failures = b"<a@b>:\nno\n\n<c@d>:\nno #5.7.1\n\n";
+        std::fs::write(layout.bounce(7), failures).unwrap();
         let wording = Wording {
             form,
             ..Wording::default()

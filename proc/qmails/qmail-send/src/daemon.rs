@@ -4,17 +4,19 @@
 mod finish;
 mod listen;
 mod notices;
+mod operator;
 mod singles;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use os::file::Lock;
-use os::signal::{Signal, Signals};
-use queue::Layout;
+use os::signal::{Interest, Signal, Signals};
+use queue::{Disk, Layout};
 use run::{Home, Settings, Tracer};
-use schedule::{Channel, JobId, Scheduler};
+use schedule::{Backlog, Channel, JobId, Scheduler};
 use wire::todo::{Order, Single};
 
 use crate::PROGRAM;
@@ -24,6 +26,7 @@ use crate::events::Events;
 use crate::files::{self, OpenMessage};
 use crate::injection::Injection;
 use crate::log::Log;
+use crate::operators::Operators;
 use crate::pipes::Pipes;
 use crate::sweep::Sweep;
 
@@ -36,12 +39,17 @@ const INJECTIONS_MAX: usize = 16;
 const STEPS_PER_TURN: usize = 500;
 /// Longest wait, so that a clock that jumps is noticed.
 const WAIT_SECONDS_MAX: i64 = 60;
+/// Messages of the backlog looked at in one turn.
+const BACKLOG_PER_TURN: usize = 250;
+/// Pause before a directory that could not be listed is tried again.
+const OPENDIR_PAUSE: Duration = Duration::from_secs(10);
 /// Pause between two turns of the sweep.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 
 /// Everything qmail-send knows.
 pub struct Daemon {
     home: Home,
+    disk: Disk,
     layout: Layout,
     controls: Controls,
     spawn_limits: [usize; 2],
@@ -50,6 +58,8 @@ pub struct Daemon {
     events: Events,
     _mutex: Lock,
     scheduler: Scheduler,
+    /// What was in the queue at the start and is not read yet.
+    backlog: Backlog,
     open: BTreeMap<JobId, OpenMessage>,
     /// Messages with one recipient that wait for their first try.
     singles: BTreeMap<u64, Single>,
@@ -63,7 +73,9 @@ pub struct Daemon {
     bounces_waiting: VecDeque<u64>,
     notices: Notices,
     sweep: Sweep,
+    operators: Operators,
     stopping: bool,
+    is_todo_told: bool,
     todo_exited: bool,
     lost_process: bool,
 }
@@ -80,11 +92,16 @@ impl Daemon {
         signals: Signals,
         tracer: Tracer,
         mutex: Lock,
+        operators: Operators,
     ) -> Self {
+        let mut scheduler = Scheduler::new(capped(controls.limits, spawn_limits));
+        scheduler.set_lifetime(controls.lifetime_seconds);
         Self {
-            scheduler: Scheduler::new(capped(controls.limits, spawn_limits)),
+            scheduler,
+            backlog: Backlog::default(),
             events: Events::new(tracer, layout.name()),
             home,
+            disk: Disk::new(),
             layout,
             controls,
             spawn_limits,
@@ -100,7 +117,9 @@ impl Daemon {
             bounces_waiting: VecDeque::new(),
             notices: Notices::default(),
             sweep: Sweep::default(),
+            operators,
             stopping: false,
+            is_todo_told: false,
             todo_exited: false,
             lost_process: false,
         }
@@ -109,18 +128,19 @@ impl Daemon {
     /// Works until TERM or until another process is lost; the exit code.
     pub fn run(mut self, mut log: Log) -> u8 {
         let now = os::clock::unix_seconds();
-        for problem in files::load(&self.layout, &mut self.scheduler, now) {
-            log.warning(&problem);
-        }
+        self.find_backlog(&mut log);
         for channel in Channel::ALL {
             let held = self.controls.held[channel.index()];
             self.scheduler.hold(channel, held, now);
         }
+        self.read_holds(now, &mut log);
         self.order(Order::Start);
         self.status(&mut log);
         loop {
             let now = os::clock::unix_seconds();
+            self.load(now, BACKLOG_PER_TURN, &mut log);
             self.steps(now, &mut log);
+            self.end_todo();
             self.sweep(now);
             log.flush();
             self.events.flush();
@@ -136,6 +156,48 @@ impl Daemon {
         log.line(|lines| lines.other(&format!("status: {PROGRAM} exiting")));
         log.flush();
         if self.lost_process { run::TEMPORARY } else { 0 }
+    }
+
+    /// Lists what is in the queue, before qmail-todo starts, so that it tells
+    /// none of it. What cannot be listed cannot be left out.
+    fn find_backlog(&mut self, log: &mut Log) {
+        while !self.stopping {
+            let unlisted = match queue::backlog(&self.disk, &self.layout) {
+                Ok(found) => {
+                    found.log.iter().for_each(|text| log.warning(text));
+                    self.backlog = found.backlog;
+                    return;
+                }
+                Err(unlisted) => unlisted,
+            };
+            for text in unlisted {
+                log.alert(&format!("{text}, sleeping..."));
+            }
+            log.flush();
+            let waits = [(self.signals.as_fd(), Interest::Read)];
+            let _ = os::signal::poll(&waits, Some(OPENDIR_PAUSE));
+            self.take_signals(log);
+        }
+    }
+
+    /// Reads when some of the backlog is due.
+    fn load(&mut self, now: i64, messages_max: usize, log: &mut Log) {
+        for _ in 0..messages_max {
+            if self.stopping {
+                return;
+            }
+            let Some(id) = self.backlog.take() else {
+                return;
+            };
+            let (layout, scheduler) = (&self.layout, &mut self.scheduler);
+            let loaded = queue::load_message(&self.disk, layout, &self.backlog, scheduler, id, now);
+            if let Err(error) = loaded {
+                log.warning(&format!(
+                    "unable to stat files of {id}; will try again later: {error}"
+                ));
+                self.scheduler.finish_later(id, now);
+            }
+        }
     }
 
     fn may_exit(&self) -> bool {
@@ -171,11 +233,16 @@ impl Daemon {
                 Signal::SIGTERM => self.stop(log),
                 Signal::SIGALRM => {
                     self.scheduler.run_all(now);
+                    for channel in Channel::ALL {
+                        self.backlog.all_due(channel, now);
+                    }
                     self.hurry_returning();
                     // Messages that qmail-todo left alone too.
                     self.order(Order::Reread);
                 }
                 Signal::SIGHUP => self.reread(now, log),
+                Signal::SIGUSR1 => self.detach(true, log),
+                Signal::SIGUSR2 => self.detach(false, log),
                 _ => {}
             }
         }
@@ -191,9 +258,29 @@ impl Daemon {
         if !self.stopping {
             self.stopping = true;
             self.scheduler.stop();
-            self.order(Order::Exit);
             self.status(log);
         }
+    }
+
+    /// qmail-todo ends when nothing runs any more, so that messages with one
+    /// recipient that are deferred now can still be put back.
+    fn end_todo(&mut self) {
+        if self.stopping && !self.is_todo_told && self.scheduler.is_idle() {
+            self.is_todo_told = true;
+            self.order(Order::Exit);
+        }
+    }
+
+    /// Takes no new messages, or takes them again; they are preprocessed all
+    /// the same.
+    fn detach(&mut self, detached: bool, log: &mut Log) {
+        self.scheduler.detach(detached);
+        let (order, what) = match detached {
+            true => (Order::Detach, "detached"),
+            false => (Order::Attach, "attached"),
+        };
+        self.order(order);
+        log.line(|lines| lines.other(&format!("status: qmail-todo {what}")));
     }
 
     fn reread(&mut self, now: i64, log: &mut Log) {
@@ -207,6 +294,7 @@ impl Daemon {
             let held = self.controls.held[channel.index()];
             if self.scheduler.hold(channel, held, now) {
                 if !held {
+                    self.backlog.all_due(channel, now);
                     self.hurry_returning();
                 }
                 let what = if held { "temporarily held" } else { "resumed" };

@@ -1,15 +1,14 @@
-//! The queue's files as qmail-send sees them: what waits at the start, what
-//! is open, when things are due.
+//! The queue's files as qmail-send sees them: what is open, when things are
+//! due.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
-use queue::{Info, Layout, OwnedRecord, RecordReader};
-use schedule::{Channel, Scheduler};
+use queue::{Info, Layout, OwnedRecord, RecordReader, recipients};
+use schedule::Channel;
 use wire::dsn::Dsn;
 use wire::todo::Single;
 use wire::trace::TraceId;
@@ -23,6 +22,8 @@ const DELAY_TOLD: u32 = 0o100;
 /// A message on a channel while its job lasts.
 #[derive(Debug)]
 pub struct OpenMessage {
+    /// Its number.
+    pub id: u64,
     /// What `info` says.
     pub info: Info,
     /// Its trace, if it has one.
@@ -31,8 +32,6 @@ pub struct OpenMessage {
     pub recipients: Recipients,
     /// It has no files but its envelope in `todo`.
     pub is_single: bool,
-    /// Its single recipient failed, and that is noted.
-    pub has_failed: bool,
     /// What its sender wants to be told.
     pub dsn: Dsn,
     /// What there is to tell.
@@ -93,11 +92,11 @@ impl OpenMessage {
             && info.birth <= delayed_since
             && recipients.file().metadata()?.mode() & DELAY_TOLD == 0;
         Ok(Some(Self {
+            id,
             trace: TraceId::from_headers(&info.env_headers),
             info,
             recipients: Recipients::File(recipients),
             is_single: false,
-            has_failed: false,
             dsn,
             told: Vec::new(),
             tells_delay,
@@ -107,6 +106,7 @@ impl OpenMessage {
     /// A message that qmail-todo told in full.
     pub fn single(single: Single) -> Self {
         Self {
+            id: single.id,
             trace: TraceId::from_headers(&single.env_headers),
             dsn: Dsn::from_headers(&single.env_headers),
             info: Info {
@@ -117,7 +117,6 @@ impl OpenMessage {
             },
             recipients: Recipients::One(single.recipient),
             is_single: true,
-            has_failed: false,
             told: Vec::new(),
             tells_delay: false,
         }
@@ -136,12 +135,9 @@ impl OpenMessage {
     }
 }
 
-/// The file of recipients on a channel.
-pub fn recipients(layout: &Layout, channel: Channel, id: u64) -> PathBuf {
-    match channel {
-        Channel::Local => layout.local(id),
-        Channel::Remote => layout.remote(id),
-    }
+/// The name of the file of recipients on a channel, as the log has it.
+pub fn name(layout: &Layout, channel: Channel, id: u64) -> String {
+    format!("{channel}/{}", layout.mess_relative(id))
 }
 
 /// Writes down that senders were told of the delay: a permission bit of the
@@ -151,74 +147,6 @@ pub fn mark_delay_told(layout: &Layout, channel: Channel, id: u64) -> io::Result
     let mut permissions = std::fs::metadata(&path)?.permissions();
     permissions.set_mode(permissions.mode() | DELAY_TOLD);
     std::fs::set_permissions(&path, permissions)
-}
-
-/// Says whether a file exists; an error is neither yes nor no.
-pub fn exists(path: &Path) -> io::Result<bool> {
-    Ok(mtime(path)?.is_some())
-}
-
-/// Removes a file that may be gone already.
-pub fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn mtime(path: &Path) -> io::Result<Option<i64>> {
-    match std::fs::metadata(path) {
-        Ok(metadata) => Ok(Some(metadata.mtime())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Gives every preprocessed message to the scheduler: due when the mtimes of
-/// its files say. Messages still in `todo` come through qmail-todo.
-pub fn load(layout: &Layout, scheduler: &mut Scheduler, now: i64) -> Vec<String> {
-    let mut problems = Vec::new();
-    for directory in layout.directories("info") {
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) => {
-                problems.push(format!(
-                    "unable to opendir {}: {error}",
-                    directory.display()
-                ));
-                continue;
-            }
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.parse().ok())
-                && let Err(error) = load_message(layout, scheduler, id, now)
-            {
-                problems.push(format!(
-                    "unable to stat files of {id}; will try again later: {error}"
-                ));
-                scheduler.finish_later(id, now);
-            }
-        }
-    }
-    problems
-}
-
-fn load_message(layout: &Layout, scheduler: &mut Scheduler, id: u64, now: i64) -> io::Result<()> {
-    if exists(&layout.todo(id))? {
-        return Ok(());
-    }
-    let mut found = Vec::new();
-    for channel in Channel::ALL {
-        found.extend(mtime(&recipients(layout, channel, id))?.map(|due| (channel, due)));
-    }
-    if found.is_empty() {
-        scheduler.finish(id, now);
-    }
-    for (channel, due) in found {
-        scheduler.add(channel, id, due);
-    }
-    Ok(())
 }
 
 /// Writes down when a message is due, for the next start.
@@ -234,7 +162,6 @@ pub fn remember_due(layout: &Layout, channel: Channel, id: u64, due: i64) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schedule::Step;
 
     fn queue() -> (tempfile::TempDir, Layout) {
         let directory = tempfile::tempdir().unwrap();
@@ -244,23 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_finds_what_waits_and_when_it_is_due() {
+    fn the_due_time_is_that_of_the_file() {
         let (_directory, layout) = queue();
-        for id in [1, 2, 3] {
-            std::fs::write(layout.info(id), b"Fann@x\0").unwrap();
-        }
         std::fs::write(layout.remote(1), b"Tb@y\0").unwrap();
-        std::fs::write(layout.todo(3), b"").unwrap();
         remember_due(&layout, Channel::Remote, 1, 5_000).unwrap();
         remember_due(&layout, Channel::Local, 1, 5_000).unwrap();
-        let mut scheduler = Scheduler::new([1, 1]);
-        assert_eq!(load(&layout, &mut scheduler, 4_000), Vec::<String>::new());
+        let file = std::fs::metadata(layout.remote(1)).unwrap();
         assert_eq!(
-            scheduler.waiting(Channel::Remote).collect::<Vec<_>>(),
-            [(1, 5_000)]
+            file.modified().unwrap(),
+            std::time::UNIX_EPOCH + std::time::Duration::from_secs(5_000)
         );
-        assert_eq!(scheduler.step(4_000), Some(Step::Finish { id: 2 }));
-        assert_eq!(scheduler.step(4_000), None);
     }
 
     #[test]
@@ -282,7 +202,7 @@ mod tests {
         std::fs::write(layout.info(7), info).unwrap();
         std::fs::write(layout.remote(7), b"Tb@y\0").unwrap();
         remember_due(&layout, Channel::Remote, 7, 5_000).unwrap();
-        let birth = mtime(&layout.info(7)).unwrap().unwrap();
+        let birth = std::fs::metadata(layout.info(7)).unwrap().mtime();
         let tells = |since| {
             let open = OpenMessage::open(&layout, Channel::Remote, 7, since).unwrap();
             open.unwrap().tells_delay
@@ -290,6 +210,6 @@ mod tests {
         assert!(!tells(birth - 1) && tells(birth));
         mark_delay_told(&layout, Channel::Remote, 7).unwrap();
         assert!(!tells(birth));
-        assert_eq!(mtime(&layout.remote(7)).unwrap(), Some(5_000));
+        assert_eq!(std::fs::metadata(layout.remote(7)).unwrap().mtime(), 5_000);
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Starts as `qmails`, from qmail-start. Descriptors: 0 log; 1/2 to and from
 //! qmail-lspawn; 3/4 qmail-rspawn; 5/6 qmail-clean; 7/8 qmail-todo. Writes
-//! `info`, `local`, `remote` and `bounce` of its queue, reads `mess` only to
+//! `info`, `local`, `remote`, `bounce` and `hold` of its queue, answers
+//! operators on `hold/socket`, reads `mess` only to
 //! quote it in bounces, and opens no network. One thread; the decisions are
 //! in the crate `schedule`.
 //!
 //! TERM lets running deliveries end and exits 0; ALRM tries everything now;
-//! HUP reads control files again. 111: it cannot start, or lost a process.
+//! HUP reads control files again; USR1 takes no new messages until USR2.
+//! 111: it cannot start, or lost a process.
 //!
 //! Differs from the original in that a bounce never stops deliveries: bounces
 //! go to the persistent queue writer, several at a time, or through
@@ -22,6 +24,7 @@ mod events;
 mod files;
 mod injection;
 mod log;
+mod operators;
 mod pipes;
 mod sweep;
 
@@ -36,12 +39,14 @@ use schedule::Lines;
 use crate::controls::Controls;
 use crate::daemon::Daemon;
 use crate::log::Log;
+use crate::operators::Operators;
 use crate::pipes::Pipes;
 
 const PROGRAM: &str = "qmail-send";
 const USAGE: &str = "usage: qmail-send
 Started by qmail-start, with its pipes on descriptors 0 to 8 and QUEUEDIR set.
-TERM ends it, ALRM tries everything now, HUP reads control files again.
+TERM ends it, ALRM tries everything now, HUP reads control files again,
+USR1 keeps new messages waiting until USR2.
 Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start, or lost a process.
 ";
 
@@ -84,17 +89,25 @@ fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
         Signal::SIGTERM,
         Signal::SIGALRM,
         Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
         // Collected and ignored: qmail-daemon passes it on.
         Signal::SIGINT,
         Signal::SIGCHLD,
     ])
     .map_err(|error| format!("unable to collect signals: {error}"))?;
     let tracer = Tracer::connect(&home, PROGRAM);
+    let operators = Operators::listen().unwrap_or_else(|error| {
+        log.warning(&format!(
+            "unable to listen on hold/socket: {error}; run queue-fix"
+        ));
+        Operators::default()
+    });
     if !controls.starts_programs() {
         run::sandboxes::send(&home, layout.root()).enter();
     }
     Ok(Daemon::new(
-        home, layout, controls, limits, pipes, signals, tracer, mutex,
+        home, layout, controls, limits, pipes, signals, tracer, mutex, operators,
     ))
 }
 

@@ -7,8 +7,10 @@ use std::io::{self, Read, Write};
 use schedule::Channel;
 
 const READ_BYTES: usize = 16 * 1024;
-/// What qmail-send keeps of a peer that sends without end.
-const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What qmail-send takes from one peer before it looks at the others.
+const TURN_BYTES_MAX: usize = 256 * 1024;
+/// Longest message; a peer that sends a longer one is out of its mind.
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// One pair of pipes.
 #[derive(Debug)]
@@ -134,10 +136,12 @@ impl Pipe {
         }
     }
 
-    /// Reads what is there.
+    /// Reads what is there, up to a limit: a peer that goes on sending is read
+    /// on in the next turn.
     pub fn read_on(&mut self) {
         let mut buffer = [0; READ_BYTES];
-        while self.is_open && self.input.len() < INPUT_BYTES_MAX {
+        let end = self.input.len() + TURN_BYTES_MAX;
+        while self.is_open && self.input.len() < end {
             match self.read.read(&mut buffer) {
                 Ok(0) => self.is_open = false,
                 Ok(length) => {
@@ -151,9 +155,6 @@ impl Pipe {
                 Err(_) => self.is_open = false,
             }
         }
-        if INPUT_BYTES_MAX <= self.input.len() {
-            self.is_open = false;
-        }
     }
 
     /// Takes messages off the input while `take` finds one.
@@ -164,6 +165,11 @@ impl Pipe {
             messages.push(message);
         }
         self.input.drain(..used);
+        // What is left is one message without an end.
+        if MESSAGE_BYTES_MAX <= self.input.len() {
+            self.is_open = false;
+            self.input = Vec::new();
+        }
         messages
     }
 }

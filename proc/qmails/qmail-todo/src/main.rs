@@ -11,11 +11,9 @@
 //! messages decides how fast it is; and that a message with one recipient
 //! gets its files only when its first try fails. Exits 0 when qmail-send says so or goes.
 
-mod batch;
 mod controls;
 mod scan;
 mod singles;
-mod sort;
 
 use std::fs::File;
 use std::io;

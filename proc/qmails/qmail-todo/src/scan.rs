@@ -1,9 +1,10 @@
 //! The loop: wait for the trigger, find what is new, preprocess it in
 //! batches, tell qmail-send.
 //!
-//! Order within a batch: write the files, sync them, have `todo` removed,
-//! tell qmail-send. Whatever crash comes between two of these, the next scan
-//! or the next start of qmail-send finds every message.
+//! Order within a batch, as the crate `queue` has it: write the files, sync
+//! them, have `todo` removed, tell qmail-send. Whatever crash comes between
+//! two of these, the next scan or the next start of qmail-send finds every
+//! message.
 //!
 //! A message with one recipient is told to qmail-send and stays in `todo`
 //! until qmail-send says how its first try ended.
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use address::Routing;
 use os::signal::Interest;
-use queue::{Durability, Layout};
+use queue::{Disk, Durability, FileSystem, Found, How, Layout, Room, Sorted};
 use run::{Batch, Home, Settings, Tracer};
 use schedule::Lines;
 use text::log::safe;
@@ -25,10 +26,11 @@ use wire::clean::{Answer, Command};
 use wire::todo::{Channels, Message, Order, PutBack, append};
 use wire::trace::{Kind, TraceId};
 
-use crate::batch::{self, Disks};
 use crate::controls;
-use crate::singles::{Room, Singles};
-use crate::sort::{self, How, Sorted};
+use crate::singles::Singles;
+
+/// A message with its files on disk.
+type OnDisk = Sorted<<Disk as FileSystem>::File>;
 
 /// Messages preprocessed together. The more wait, the more share a sync.
 const BATCH_MESSAGES_MAX: usize = 512;
@@ -66,7 +68,7 @@ pub struct Todo {
     home: Home,
     layout: Layout,
     durability: Durability,
-    disks: Disks,
+    disk: Disk,
     routing: Routing,
     interval: Option<i64>,
     lines: Lines,
@@ -80,6 +82,8 @@ pub struct Todo {
     orders: Vec<u8>,
     output: Vec<u8>,
     is_exiting: bool,
+    /// qmail-send starts nothing new.
+    is_detached: bool,
 }
 
 impl Todo {
@@ -100,7 +104,7 @@ impl Todo {
             routing: controls::routing(&settings)?,
             interval: controls::scan_interval(&settings)?,
             lines: controls::lines(&settings, &layout.name()),
-            disks: Disks::of(&layout).map_err(unreadable)?,
+            disk: Disk::synced_as_a_whole(&layout).map_err(unreadable)?,
             home,
             layout,
             durability,
@@ -113,6 +117,7 @@ impl Todo {
             orders: Vec::new(),
             output: Vec::new(),
             is_exiting: false,
+            is_detached: false,
         })
     }
 
@@ -125,6 +130,8 @@ impl Todo {
         let mut is_triggered = true;
         while !self.is_exiting {
             let now = os::clock::unix_seconds();
+            // The clock may have been set back.
+            next_scan = next_scan.min(now + SCAN_SECONDS);
             let earliest = next_scan - SCAN_SECONDS + self.interval.unwrap_or(0);
             let may_scan = self.interval.is_none() || earliest <= now;
             if next_scan <= now || (is_triggered && may_scan) {
@@ -192,6 +199,8 @@ impl Todo {
                 Some(Order::Exit) => self.is_exiting = true,
                 Some(Order::Reread) => self.reread(),
                 Some(Order::Start) => {}
+                Some(Order::Detach) => self.is_detached = true,
+                Some(Order::Attach) => self.is_detached = false,
                 Some(Order::Ended(id)) => self.singles.end(id),
                 Some(Order::PutBack(message)) => {
                     self.singles.end(message.id);
@@ -262,7 +271,7 @@ impl Todo {
         };
         let mut batch = Vec::new();
         for directory in self.layout.directories("todo") {
-            let found = match list(&directory) {
+            let found = match self.disk.list(&directory) {
                 Ok(found) => found,
                 Err(error) => {
                     let directory = directory.display();
@@ -335,13 +344,13 @@ impl Todo {
     }
 
     fn preprocess(&mut self, messages: Vec<(u64, How)>) -> io::Result<()> {
-        let mut batch: Vec<Sorted> = Vec::new();
+        let (mut batch, mut ended) = (queue::Batch::default(), Vec::new());
         for (id, mut how) in messages {
-            if how.put_back.is_none() {
+            if how.put_back.is_none() && !self.is_detached {
                 how.room = self.singles.room();
             }
-            match sort::sort(&self.layout, &self.routing, id, how) {
-                Ok(Some(mut sorted)) => {
+            match queue::sort(&self.disk, &self.layout, &self.routing, id, how) {
+                Ok(Found::Message(mut sorted)) => {
                     // It was told, and logged, before.
                     if how.put_back.is_none() {
                         self.introduce(&sorted);
@@ -353,24 +362,25 @@ impl Todo {
                             self.trace(&sorted);
                             append(&mut self.output, &Message::Single(single));
                         }
-                        None => {
-                            batch.push(sorted);
-                            batch::close_what_one_sync_covers(&mut batch);
-                        }
+                        None => batch.push(*sorted),
                     }
                 }
-                Ok(None) => {}
+                Ok(Found::Nothing) => {}
+                Ok(Found::Ended) if self.is_first_scan => ended.push(id),
+                Ok(Found::Ended) => {
+                    let mess = self.layout.mess(id);
+                    let text = format!("unable to stat {}: it is gone", mess.display());
+                    self.trouble(id, &text, None);
+                }
                 Err(error) => self.trouble(id, &error.to_string(), how.put_back),
             }
         }
+        self.remove_ended(&ended)?;
         if batch.is_empty() {
             return self.flush();
         }
-        if let Err(error) = self.disks.sync(&batch, &self.durability) {
-            // What was not synced may be anything: the next try writes new
-            // files and does not sync these again.
-            for sorted in &batch {
-                let _ = sort::discard(&self.layout, sorted.id);
+        if let Err(error) = batch.sync(&self.disk, &self.layout, self.durability) {
+            for sorted in batch.into_messages() {
                 self.trouble(
                     sorted.id,
                     &format!("trouble fsyncing info/{}: {error}", sorted.id),
@@ -379,10 +389,31 @@ impl Todo {
             }
             return self.flush();
         }
-        self.commit(batch)
+        self.commit(batch.into_messages())
     }
 
-    fn introduce(&mut self, sorted: &Sorted) {
+    /// Envelopes of messages that ended before a crash.
+    fn remove_ended(&mut self, ended: &[u64]) -> io::Result<()> {
+        for (id, answer) in ended.iter().zip(self.clean(ended.iter().copied())?) {
+            let text = match answer {
+                Answer::Done => format!("message {id} ended before a crash; removed its envelope"),
+                _ => format!("qmail-clean unable to clean up todo/{id}"),
+            };
+            self.log(&self.lines.warning(&text));
+        }
+        Ok(())
+    }
+
+    /// Has envelopes removed.
+    fn clean(&mut self, ids: impl Iterator<Item = u64>) -> io::Result<Vec<Answer>> {
+        let commands: Vec<_> = ids.map(|id| Command::Todo(id).to_bytes()).collect();
+        self.pipes.to_clean.write_all(&commands.concat())?;
+        let mut answers = vec![0; commands.len()];
+        self.pipes.from_clean.read_exact(&mut answers)?;
+        Ok(answers.into_iter().map(Answer::from_byte).collect())
+    }
+
+    fn introduce(&mut self, sorted: &OnDisk) {
         let Sorted {
             id, bytes, qp, uid, ..
         } = *sorted;
@@ -394,17 +425,11 @@ impl Todo {
     }
 
     /// Has the envelopes removed and tells qmail-send.
-    fn commit(&mut self, batch: Vec<Sorted>) -> io::Result<()> {
-        let commands: Vec<u8> = batch
-            .iter()
-            .flat_map(|sorted| Command::Todo(sorted.id).to_bytes())
-            .collect();
-        self.pipes.to_clean.write_all(&commands)?;
-        let mut answers = vec![0; batch.len()];
-        self.pipes.from_clean.read_exact(&mut answers)?;
+    fn commit(&mut self, batch: Vec<OnDisk>) -> io::Result<()> {
+        let answers = self.clean(batch.iter().map(|sorted| sorted.id))?;
         for (sorted, answer) in batch.into_iter().zip(answers) {
             let id = sorted.id;
-            if Answer::from_byte(answer) == Answer::Done {
+            if answer == Answer::Done {
                 self.troubled.remove(&id);
                 if sorted.put_back.is_none() {
                     self.trace(&sorted);
@@ -420,7 +445,7 @@ impl Todo {
         self.flush()
     }
 
-    fn trace(&mut self, sorted: &Sorted) {
+    fn trace(&mut self, sorted: &OnDisk) {
         let Some(trace) = TraceId::from_headers(&sorted.info.env_headers) else {
             return;
         };
@@ -480,14 +505,4 @@ impl Todo {
         let output = std::mem::take(&mut self.output);
         self.pipes.to_send.write_all(&output)
     }
-}
-
-/// The numbers in a directory of `todo`.
-fn list(directory: &Path) -> io::Result<Vec<u64>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        found.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
-    }
-    Ok(found)
 }

@@ -3,21 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use queue::Room;
 use wire::todo::Single;
 
 /// Most of them on each channel; this and the size of an envelope that is
 /// told bound what qmail-send keeps of them. Remote ones that wait for slow
 /// hosts do not take the room of local ones.
 const SINGLES_MAX: usize = 500;
-
-/// Whether another may be told.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Room {
-    /// With a local recipient.
-    pub local: bool,
-    /// With a remote recipient.
-    pub remote: bool,
-}
 
 /// Their numbers, and which are remote.
 #[derive(Debug, Default)]

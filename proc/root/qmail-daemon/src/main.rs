@@ -2,7 +2,8 @@
 //!
 //! Starts as root, or as the owner of a single-user installation, and stays
 //! that; reads nothing from outside. Arguments go to every qmail-start, which
-//! finds its queue in QUEUEDIR. TERM, ALRM, HUP and INT go to all of them. A
+//! finds its queue in QUEUEDIR. TERM, ALRM, HUP, INT, USR1 and USR2 go to all of
+//! them. A
 //! child that dies is started again, later each time it dies at once. Exits 0
 //! after TERM when all children are gone.
 
@@ -23,7 +24,7 @@ const PROGRAM: &str = "qmail-daemon";
 const USAGE: &str = "usage: qmail-daemon [defaultdelivery [logger arg ...]]
 Runs one qmail-start with these arguments for each queue: QUEUEDIR, else
 QUEUE_COUNT queues from number QUEUE_START below QUEUE_BASE.
-TERM, ALRM and HUP are passed on.
+TERM, ALRM, HUP, USR1 and USR2 are passed on.
 Exit codes: 0 after TERM, 111 it cannot start.
 ";
 
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
             Signal::SIGALRM,
             Signal::SIGHUP,
             Signal::SIGINT,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
             Signal::SIGCHLD,
         ])
         .map_err(|error| cannot(&error))?;

@@ -111,6 +111,15 @@ fn try_start(
             .map_err(|error| fatal("cannot use descriptor 1", &error))?,
         identities: Identities::look_up().map_err(|error| fatal("cannot start", &error))?,
     };
+    // A queue of another release has none; without it nothing can be held.
+    let owner = os::account::is_root().then_some(starter.identities.send);
+    if let Err(error) = queue::create_holds(&starter.queue, owner) {
+        let hold = starter.queue.join("hold");
+        run::warn(
+            "qmail-start",
+            &format!("cannot make {}: {error}", hold.display()),
+        );
+    }
     os::account::set_umask(0o077);
     std::env::set_current_dir("/").map_err(|error| fatal("cannot change to /", &error))?;
     let unable = |error: io::Error| fatal("cannot start the processes of the queue", &error);

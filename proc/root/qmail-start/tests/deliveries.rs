@@ -10,7 +10,8 @@ use crate::installation::Installation;
 
 /// Local deliveries: arguments are `-- user home local dash ext domain sender
 /// default qqeh`.
-const LOCAL: &str = r#"case "$4" in
+pub const LOCAL: &str = r#"case "$4" in
+  *slow-defer*) sleep 1; exit 111;;
   *fail*) echo 'No such mailbox here. (#5.1.1)'; exit 100;;
   *defer*) echo 'Come back later. (#4.2.1)'; exit 111;;
   *crash*) kill -9 $$;;
@@ -19,14 +20,14 @@ esac
 root=${0%/bin/local}
 { echo "$X_COLOUR $4 for $8 by $9 as $(id -u)"; cat; } >>"$root/delivered"
 echo did 1+0+0"#;
-const REMOTE: &str = r#"case "$5" in
+pub const REMOTE: &str = r#"case "$5" in
   *defer*) printf 'r\0Z1.2.3.4 busy\n\0';;
   *fail*) printf 'h1.2.3.4 does not like recipient. (#5.1.1)\n\0Zdropped\0';;
   *) id -un >>"${0%/bin/remote}/remote-user"; cat >>"${0%/bin/remote}/sent"; echo "to $5 at $1 size $4" >>"${0%/bin/remote}/sent"
      printf 'r\0K1.2.3.4 accepted message.\n\0';;
 esac"#;
 
-fn installation() -> Installation {
+pub fn installation() -> Installation {
     Installation::new(LOCAL, REMOTE)
 }
 

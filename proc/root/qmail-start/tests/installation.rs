@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Installation {
     directory: tempfile::TempDir,
+    #[allow(dead_code)] // Kept until the end.
+    in_memory: Option<tempfile::TempDir>,
     pub layout: Layout,
     running: Vec<Child>,
     /// As whom programs are started when the tests run as root.
@@ -83,6 +85,7 @@ impl Installation {
         queue::create(&queue, None).unwrap();
         let new = Self {
             directory,
+            in_memory: None,
             layout: Layout::detect(&queue).unwrap(),
             running: Vec::new(),
             identity: os::account::is_root().then_some(NOBODY),
@@ -118,6 +121,26 @@ impl Installation {
         fs::set_permissions(new.root(), fs::Permissions::from_mode(0o777)).unwrap();
         queue::create(new.layout.root(), Some(&owners)).unwrap();
         Some(new)
+    }
+
+    /// Puts the queue where files cost little, so that a test can make very
+    /// many; where there is no such place it stays.
+    pub fn put_queue_into_memory(&mut self) {
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
+            return;
+        };
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (queue, there) = (self.layout.root(), directory.path().join("queue1"));
+        fs::remove_dir_all(queue).unwrap();
+        queue::create(&there, None).unwrap();
+        own_all(&there);
+        std::os::unix::fs::symlink(&there, queue).unwrap();
+        self.in_memory = Some(directory);
+    }
+
+    /// The process started last.
+    pub fn pid(&self) -> u32 {
+        self.running.last().unwrap().id()
     }
 
     pub fn root(&self) -> &Path {

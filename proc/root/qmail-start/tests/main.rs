@@ -2,5 +2,7 @@
 //! qmail-local and qmail-remote.
 
 mod bounces;
+mod decisions;
 mod deliveries;
+mod depth;
 mod installation;

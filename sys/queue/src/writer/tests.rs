@@ -92,6 +92,7 @@ impl Write for SpyFile {
 
 impl FileSystem for Spy {
     type File = SpyFile;
+    type Input = std::fs::File;
 
     fn create(&self, name: &Path) -> io::Result<SpyFile> {
         self.operation(format!("create {}", short(name)))?;
@@ -122,10 +123,6 @@ impl FileSystem for Spy {
         self.disk.unlink(name)
     }
 
-    fn start_sync(&self, _: &SpyFile) {}
-
-    fn finish_start(&self, _: &SpyFile) {}
-
     fn sync_file(&self, file: &SpyFile) -> io::Result<()> {
         self.operation(format!("sync {}", file.name))?;
         self.disk.sync_file(&file.file)
@@ -137,6 +134,42 @@ impl FileSystem for Spy {
 
     fn pull_trigger(&self, fifo: &Path) {
         let _ = self.operation(format!("pull {}", short(fifo)));
+    }
+
+    fn create_named(&self, _: &Path) -> io::Result<SpyFile> {
+        unreachable!("the writer of messages does not ask for it")
+    }
+
+    fn append(&self, _: &Path) -> io::Result<SpyFile> {
+        unreachable!("the writer of messages does not ask for it")
+    }
+
+    fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.overwrite(name, offset, bytes)
+    }
+
+    fn set_mtime(&self, file: &SpyFile, time: i64) -> io::Result<()> {
+        self.disk.set_mtime(&file.file, time)
+    }
+
+    fn open(&self, name: &Path) -> io::Result<std::fs::File> {
+        self.disk.open(name)
+    }
+
+    fn status_of(&self, input: &std::fs::File) -> io::Result<crate::Status> {
+        self.disk.status_of(input)
+    }
+
+    fn status(&self, name: &Path) -> io::Result<crate::Status> {
+        self.disk.status(name)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<u64>> {
+        self.disk.list(directory)
+    }
+
+    fn sync_everything(&self) -> io::Result<()> {
+        self.disk.sync_everything()
     }
 }
 

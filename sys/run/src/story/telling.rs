@@ -144,6 +144,7 @@ impl Story {
                 self.delivery(event, Delivery::Deferred, &what, &reason)
             }
             Kind::Failed => self.delivery(event, Delivery::Failed, "failed", &reason),
+            Kind::Discarded => format!("discarded{}", because(&reason)),
             Kind::Bounced => format!("bounce sent{}{}", to_other(event), because(&reason)),
             Kind::Forwarded => {
                 format!("forwarded to {}{}", everybody(event), to_other(event))

@@ -4,16 +4,17 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
+use queue::Remainder;
 use run::Settings;
 use schedule::{Bounce, Charset, Copied, News, Notice, Report};
 use wire::dsn::{Dsn, Return};
 use wire::trace::{Kind, TraceId};
 
 use super::{Daemon, INJECTIONS_MAX};
+use crate::bounce;
 use crate::bouncing::Bouncing;
 use crate::injection::{Injection, Progress, TEXT_BYTES_MAX};
 use crate::log::Log;
-use crate::{bounce, files};
 
 impl Daemon {
     pub(super) fn finish(&mut self, id: u64, now: i64, log: &mut Log) {
@@ -29,19 +30,13 @@ impl Daemon {
     }
 
     pub(super) fn try_finish(&mut self, id: u64, now: i64, log: &mut Log) -> io::Result<()> {
-        let layout = &self.layout;
-        for path in [layout.local(id), layout.remote(id), layout.todo(id)] {
-            if files::exists(&path)? {
-                return Ok(());
+        let info = match queue::remainder(&self.disk, &self.layout, id)? {
+            Remainder::Nothing => return Ok(()),
+            Remainder::End(info) => {
+                return self.end(id, TraceId::from_headers(&info.env_headers), log);
             }
-        }
-        let info = match queue::Info::read(&layout.info(id)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            info => info?,
+            Remainder::Bounce(info) => info,
         };
-        if !files::exists(&layout.bounce(id))? {
-            return self.end(id, TraceId::from_headers(&info.env_headers), log);
-        }
         if INJECTIONS_MAX <= self.injections.len() {
             self.bounces_waiting.push_back(id);
             return Ok(());
@@ -77,8 +72,12 @@ impl Daemon {
         log: &mut Log,
     ) -> io::Result<()> {
         log.line(|lines| lines.discarding(degree, id));
-        files::remove(&self.layout.bounce(id))?;
-        self.end(id, TraceId::from_headers(&info.env_headers), log)
+        let trace = TraceId::from_headers(&info.env_headers);
+        self.events.tell(trace, id, Kind::Discarded, |event| {
+            event.text = Some(format!("{degree} bounce"));
+        });
+        queue::forget_failures(&self.disk, &self.layout, id)?;
+        self.end(id, trace, log)
     }
 
     /// How bounces for this sender are made.
@@ -220,8 +219,12 @@ impl Daemon {
     pub(super) fn drop_bounce(&mut self, id: u64, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.other(&format!("bounce processor: discarding bounce/{id}")));
         let info = queue::Info::read(&self.layout.info(id))?;
-        files::remove(&self.layout.bounce(id))?;
-        self.end(id, TraceId::from_headers(&info.env_headers), log)
+        let trace = TraceId::from_headers(&info.env_headers);
+        self.events.tell(trace, id, Kind::Discarded, |event| {
+            event.text = Some("bounce, by BOUNCEPROCESSOR".to_owned());
+        });
+        queue::forget_failures(&self.disk, &self.layout, id)?;
+        self.end(id, trace, log)
     }
 
     pub(super) fn bounced(
@@ -238,14 +241,15 @@ impl Daemon {
             event.other = Some(injection.trace);
             event.recipients = vec![text::log::safe(&injection.notice.recipient)];
         });
-        files::remove(&self.layout.bounce(id))?;
+        queue::forget_failures(&self.disk, &self.layout, id)?;
         self.end(id, trace, log)
     }
 
     /// The order matters: once `info` is gone only cleaning up is left.
     pub(super) fn end(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.end_message(id));
-        files::remove(&self.layout.info(id))?;
+        queue::end(&self.disk, &self.layout, id)?;
+        self.forget_hold(id);
         self.events.tell(trace, id, Kind::Ended, |_| {});
         self.cleaner.remove(&mut self.pipes.clean, id);
         Ok(())

@@ -12,9 +12,9 @@ use wire::trace::Kind;
 
 use super::{Daemon, INJECTIONS_MAX, SWEEP_PAUSE, WAIT_SECONDS_MAX};
 use crate::events;
+use crate::files;
 use crate::injection::Progress;
 use crate::log::Log;
-use crate::{bounce, files};
 
 /// A descriptor that became ready.
 pub(super) enum Ready {
@@ -23,6 +23,8 @@ pub(super) enum Ready {
     Pipe(usize),
     /// The bounce of a message.
     Injection(u64),
+    /// A tool connects, asks or reads an answer.
+    Operators,
 }
 
 impl Daemon {
@@ -43,6 +45,10 @@ impl Daemon {
                 what.push(Ready::Injection(injection.id));
             }
         }
+        for wait in self.operators.waits() {
+            waits.push(wait);
+            what.push(Ready::Operators);
+        }
         let ready = os::signal::poll(&waits, Some(self.time_to_wait(now)))?;
         let pairs = what.into_iter().zip(ready);
         Ok(pairs
@@ -59,6 +65,9 @@ impl Daemon {
             .flatten()
             .fold(wake, i64::min);
         let seconds = until.saturating_sub(now).clamp(0, WAIT_SECONDS_MAX);
+        if !self.backlog.is_empty() && !self.stopping {
+            return Duration::ZERO;
+        }
         let wait = Duration::from_secs(seconds.unsigned_abs());
         match self.sweep.next_turn() {
             Ok(()) if !self.stopping => wait.min(SWEEP_PAUSE),
@@ -76,7 +85,7 @@ impl Daemon {
                         pipe.read_on();
                     }
                 }
-                Ready::Injection(_) => {}
+                Ready::Injection(_) | Ready::Operators => {}
             }
         }
         for channel in Channel::ALL {
@@ -89,6 +98,9 @@ impl Daemon {
         self.envelopes_removed(envelopes, log);
         for message in self.pipes.todo.take_all(wire::todo::take) {
             self.todo_says(message, log);
+        }
+        if ready.iter().any(|ready| matches!(ready, Ready::Operators)) {
+            self.answer_operators(log);
         }
         self.notice_losses(log);
         self.go_on_injecting(ready, log);
@@ -169,13 +181,19 @@ impl Daemon {
         // RFC 3461 §4.1: who wants no news of a failure gets none.
         let is_noted = matches!(finding, Finding::Failed { .. })
             && self.wants_failure(delivery.job, &delivery.recipient);
+        if !is_noted && finding != &Finding::Delivered {
+            self.events.tell(trace, id, Kind::Discarded, |event| {
+                events::about(event, channel, &delivery.recipient);
+                event.text = Some("the sender wants to hear of no failure".to_owned());
+            });
+        }
         if is_noted {
             let recipient = self
                 .controls
                 .virtual_domains
                 .without_prepend(&delivery.recipient);
             let paragraph = schedule::paragraph(recipient, text);
-            if let Err(error) = bounce::record(&self.layout, id, &paragraph) {
+            if let Err(error) = queue::note_failure(&self.disk, &self.layout, id, &paragraph) {
                 // Without the note the sender would never know: better to
                 // fail the delivery again.
                 log.alert(&format!(
@@ -184,17 +202,12 @@ impl Daemon {
                 return self.scheduler.leave_some(delivery.job);
             }
         }
-        if let Some(open) = self.open.get_mut(&delivery.job)
-            && open.is_single
-        {
-            // It has no file to be marked in.
-            open.has_failed = is_noted;
-            return;
-        }
-        if !reported.ends_channel {
-            let path = files::recipients(&self.layout, channel, id);
-            if let Err(error) = queue::mark_done(&path, delivery.offset) {
-                let path = path.display();
+        let open = self.open.get(&delivery.job);
+        // A single recipient has no file to be marked in.
+        if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
+            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, delivery.offset);
+            if let Err(error) = marked {
+                let path = files::name(&self.layout, channel, id);
                 log.warning(&format!(
                     "trouble marking {path}; message will be delivered twice! {error}"
                 ));
@@ -212,14 +225,20 @@ impl Daemon {
         match message {
             Some(Message::New { channels, id, due }) => {
                 let due = self.due(id, due, now);
-                match channels {
-                    Channels::Local => self.scheduler.add(Channel::Local, id, due),
-                    Channels::Remote => self.scheduler.add(Channel::Remote, id, due),
-                    Channels::Both => {
-                        self.scheduler.add(Channel::Local, id, due);
-                        self.scheduler.add(Channel::Remote, id, due);
+                let channels: &[Channel] = match channels {
+                    Channels::Local => &[Channel::Local],
+                    Channels::Remote => &[Channel::Remote],
+                    Channels::Both => &Channel::ALL,
+                    Channels::Neither => &[],
+                };
+                if channels.is_empty() {
+                    self.scheduler.finish(id, now);
+                }
+                for channel in channels {
+                    match due {
+                        Some(due) => self.scheduler.add(*channel, id, due),
+                        None => self.scheduler.add_new(*channel, id, now),
                     }
-                    Channels::Neither => self.scheduler.finish(id, now),
                 }
             }
             Some(Message::Single(single)) => self.add_single(single, now),

@@ -7,7 +7,7 @@
 
 use schedule::Channel;
 use wire::todo::{Order, PutBack, Single};
-use wire::trace::Kind;
+use wire::trace::{Kind, TraceId};
 
 use super::Daemon;
 use crate::files::OpenMessage;
@@ -22,7 +22,7 @@ impl Daemon {
         };
         let id = single.id;
         self.singles.insert(id, single);
-        self.scheduler.add(channel, id, now);
+        self.scheduler.add_new(channel, id, now);
     }
 
     /// The single message that a channel is to open, if it is one.
@@ -31,9 +31,10 @@ impl Daemon {
     }
 
     /// The first try is over.
-    pub(super) fn single_delivered(&mut self, id: u64, message: &OpenMessage, log: &mut Log) {
+    pub(super) fn single_delivered(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) {
         log.line(|lines| lines.end_message(id));
-        self.events.tell(message.trace, id, Kind::Ended, |_| {});
+        self.forget_hold(id);
+        self.events.tell(trace, id, Kind::Ended, |_| {});
         self.cleaner.remove_envelope(&mut self.pipes.clean, id);
     }
 
@@ -49,11 +50,11 @@ impl Daemon {
         self.returning.values_mut().for_each(|hurry| *hurry = true);
     }
 
-    /// When a message that qmail-todo preprocessed is due.
-    pub(super) fn due(&mut self, id: u64, due: Option<i64>, now: i64) -> i64 {
+    /// When a message that qmail-todo preprocessed is due, if it was tried.
+    pub(super) fn due(&mut self, id: u64, due: Option<i64>, now: i64) -> Option<i64> {
         match self.returning.remove(&id) {
-            Some(true) => now,
-            _ => due.unwrap_or(now),
+            Some(true) => Some(now),
+            _ => due,
         }
     }
 

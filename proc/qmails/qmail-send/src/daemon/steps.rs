@@ -1,6 +1,8 @@
 //! What the scheduler wants done: messages opened, recipients started,
 //! channels closed.
 
+use std::io::ErrorKind;
+
 use schedule::{Channel, JobEnd, JobId, Step};
 use wire::spawn;
 use wire::trace::Kind;
@@ -32,14 +34,12 @@ impl Daemon {
                     if let Some(open) = &mut open {
                         self.tell_all(channel, id, open, log);
                     }
-                    match (end, open.filter(|open| open.is_single)) {
-                        (JobEnd::HandedOver { next }, _) => self.put_back(id, next, false),
-                        (JobEnd::Done, Some(single)) if single.has_failed => {
-                            self.put_back(id, now, true);
-                        }
-                        (JobEnd::Done, Some(single)) => self.single_delivered(id, &single, log),
-                        (JobEnd::Done, None) => self.close_channel(channel, id, now, log),
-                        (JobEnd::Requeued { .. }, _) => {}
+                    let trace = open.and_then(|open| open.trace);
+                    match end {
+                        JobEnd::Done => self.close_channel(channel, id, now, log),
+                        JobEnd::Requeued { .. } => {}
+                        JobEnd::Delivered => self.single_delivered(id, trace, log),
+                        JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
                     }
                 }
                 Some(Step::Finish { id }) => self.finish(id, now, log),
@@ -61,7 +61,7 @@ impl Daemon {
                 let birth = message.info.birth;
                 let job = self.scheduler.opened(channel, id, birth, lifetime, now);
                 if message.is_single {
-                    self.scheduler.hand_over(job);
+                    self.scheduler.is_single(job);
                 }
                 self.open.insert(job, message);
             }
@@ -76,15 +76,28 @@ impl Daemon {
     }
 
     pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, log: &mut Log) {
-        let open = self.open.get_mut(&job);
-        match open.map_or(Ok(None), |open| open.recipients.next()) {
+        if self.scheduler.holds_job(job) {
+            // It was put on hold while its pass was under way.
+            return self.scheduler.broken(job);
+        }
+        let mut open = self.open.get_mut(&job);
+        match open
+            .as_mut()
+            .map_or(Ok(None), |open| open.recipients.next())
+        {
+            Ok(Some(record)) if self.scheduler.holds().recipient(&record.data) => {
+                self.scheduler.skip(job);
+            }
             Ok(Some(record)) => self.start(channel, job, record, log),
-            Ok(None) => self.scheduler.exhausted(channel),
+            Ok(None) => self.scheduler.exhausted(job),
             Err(error) => {
-                log.warning(&format!(
-                    "trouble reading {channel}; will try again later: {error}"
-                ));
-                self.scheduler.broken(channel);
+                let path = open.map(|open| files::name(&self.layout, channel, open.id));
+                let path = path.unwrap_or_default();
+                log.warning(&match error.kind() {
+                    ErrorKind::InvalidData => format!("unknown record type in {path}! {error}"),
+                    _ => format!("trouble reading {path}; will try again later: {error}"),
+                });
+                self.scheduler.broken(job);
             }
         }
     }
@@ -100,9 +113,7 @@ impl Daemon {
             return;
         };
         let recipient = record.data;
-        let started = self
-            .scheduler
-            .start(channel, recipient.clone(), record.offset);
+        let started = self.scheduler.start(job, recipient.clone(), record.offset);
         let mut wire = Vec::new();
         spawn::append_command(
             &mut wire,
@@ -126,15 +137,15 @@ impl Daemon {
 
     /// No recipient of a message is left on a channel.
     pub(super) fn close_channel(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
-        let path = files::recipients(&self.layout, channel, id);
-        if let Err(error) = files::remove(&path) {
+        if let Err(error) = queue::close_channel(&self.disk, &self.layout, channel, id) {
+            let path = queue::recipients(&self.layout, channel, id);
             let path = path.display();
             log.warning(&format!(
                 "unable to unlink {path}; will try again later: {error}"
             ));
             return self.scheduler.unavailable(channel, id, now);
         }
-        match files::exists(&files::recipients(&self.layout, channel.other(), id)) {
+        match queue::has_recipients(&self.disk, &self.layout, channel.other(), id) {
             Ok(true) => {}
             Ok(false) => self.scheduler.finish(id, now),
             Err(error) => {

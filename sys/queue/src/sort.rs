@@ -1,22 +1,25 @@
 //! One message: its envelope in `todo` becomes `info`, `local` and `remote`
-//! (queue-and-delivery.md §4.2).
+//! (queue-and-delivery.md §4.2). The order, once and for all:
 //!
-//! Until `todo/N` is removed these files are worthless; what an earlier try
-//! left is deleted first.
+//! 1. delete what an earlier try left;
+//! 2. read `todo/N`, write `info/N`, `local/N` and `remote/N`;
+//! 3. sync them and their directory entries ([`Batch::sync`]);
+//! 4. have `todo/N` removed ([`crate::clean`]);
+//! 5. tell qmail-send.
+//!
+//! Until `todo/N` is removed these files are worthless.
 //!
 //! With a single recipient there is nothing to keep count of, so such a
 //! message is not written at all unless its first try fails ([`Single`]).
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use address::{Route, Routing};
-use queue::{Info, Layout, RecordReader};
 use wire::todo::{Channels, PutBack, Single};
 
-use crate::singles::Room;
+use crate::files::remove as remove_name;
+use crate::{FileSystem, Info, Layout, RecordReader};
 
 /// Recipients kept for the trace event.
 const RECIPIENTS_TOLD_MAX: usize = 50;
@@ -25,7 +28,7 @@ const SINGLE_BYTES_MAX: u64 = 4096;
 
 /// A message that is sorted but not synced.
 #[derive(Debug)]
-pub struct Sorted {
+pub struct Sorted<File> {
     /// Its number.
     pub id: u64,
     /// Where it has recipients.
@@ -50,6 +53,15 @@ pub struct Sorted {
     pub put_back: Option<PutBack>,
 }
 
+/// Whether a message with one recipient may be told instead of written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    /// With a local recipient.
+    pub local: bool,
+    /// With a remote recipient.
+    pub remote: bool,
+}
+
 /// How a message is to be sorted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct How {
@@ -59,6 +71,18 @@ pub struct How {
     pub room: Room,
     /// It was told, and tried.
     pub put_back: Option<PutBack>,
+}
+
+/// What was found under a number in `todo`.
+#[derive(Debug)]
+pub enum Found<File> {
+    /// Nothing any more.
+    Nothing,
+    /// An envelope without a text: the message ended before a crash, which
+    /// kept the removal of its text and not that of its envelope.
+    Ended,
+    /// A message, sorted.
+    Message(Box<Sorted<File>>),
 }
 
 /// Why a message cannot be sorted now.
@@ -77,63 +101,64 @@ fn trouble<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Troub
     }
 }
 
-/// Sorts one message; `None` when it is not in `todo` any more. On an error
-/// nothing it wrote is left.
-pub fn sort(
+/// Steps 1 and 2: sorts one message. On an error nothing it wrote is left.
+pub fn sort<F: FileSystem>(
+    files: &F,
     layout: &Layout,
     routing: &Routing,
     id: u64,
     how: How,
-) -> Result<Option<Sorted>, Trouble> {
+) -> Result<Found<F::File>, Trouble> {
     if how.is_again {
-        discard(layout, id)?;
+        discard(files, layout, id)?;
         if how.put_back.is_none() {
             // Its recipient failed, but that was not written down in time:
             // it will be tried, and fail, again.
-            remove(&layout.bounce(id))?;
+            remove(files, &layout.bounce(id))?;
         }
     }
-    let result = write(layout, routing, id, how);
+    let result = write(files, layout, routing, id, how);
     if result.is_err() {
         // The next try deletes what stays behind.
-        let _ = discard(layout, id);
+        let _ = discard(files, layout, id);
     }
     result
 }
 
 /// Deletes what a try wrote.
-pub fn discard(layout: &Layout, id: u64) -> Result<(), Trouble> {
+pub(crate) fn discard<F: FileSystem>(files: &F, layout: &Layout, id: u64) -> Result<(), Trouble> {
     let paths = [layout.info(id), layout.local(id), layout.remote(id)];
-    paths.iter().try_for_each(|path| remove(path))
+    paths.iter().try_for_each(|path| remove(files, path))
 }
 
-fn remove(path: &Path) -> Result<(), Trouble> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(trouble("unable to unlink", path)(error))
-        }
-        _ => Ok(()),
-    }
+fn remove<F: FileSystem>(files: &F, path: &Path) -> Result<(), Trouble> {
+    remove_name(files, path).map_err(trouble("unable to unlink", path))
 }
 
-fn write(layout: &Layout, routing: &Routing, id: u64, how: How) -> Result<Option<Sorted>, Trouble> {
+fn write<F: FileSystem>(
+    files: &F,
+    layout: &Layout,
+    routing: &Routing,
+    id: u64,
+    how: How,
+) -> Result<Found<F::File>, Trouble> {
     let (mess, todo) = (layout.mess(id), layout.todo(id));
-    let mut envelope = match RecordReader::open(&todo) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    let mut envelope = match RecordReader::open_on(files, &todo) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         opened => opened.map_err(trouble("unable to open", &todo))?,
     };
-    let bytes = std::fs::metadata(&mess)
-        .map_err(trouble("unable to stat", &mess))?
-        .len();
+    let bytes = match files.status(&mess) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Ended),
+        status => status.map_err(trouble("unable to stat", &mess))?.bytes,
+    };
     let queued = envelope
-        .file()
-        .metadata()
+        .status(files)
         .map_err(trouble("unable to stat", &todo))?;
     let mut sorted = Sorted {
         id,
         channels: Channels::Neither,
         info: Info {
-            birth: queued.mtime(),
+            birth: queued.mtime,
             ..Info::default()
         },
         uid: 0,
@@ -146,10 +171,10 @@ fn write(layout: &Layout, routing: &Routing, id: u64, how: How) -> Result<Option
         put_back: how.put_back,
     };
     let mut lists = Lists {
-        local: Recipients::new(layout.local(id)),
-        remote: Recipients::new(layout.remote(id)),
+        local: Recipients::new(files, layout.local(id)),
+        remote: Recipients::new(files, layout.remote(id)),
         only: Only::None,
-        room: match queued.len() {
+        room: match queued.bytes {
             0..=SINGLE_BYTES_MAX => how.room,
             _ => Room::default(),
         },
@@ -200,7 +225,7 @@ fn write(layout: &Layout, routing: &Routing, id: u64, how: How) -> Result<Option
     }
     if let Only::One(route) = lists.only {
         sorted.tell(route);
-        return Ok(Some(sorted));
+        return Ok(Found::Message(Box::new(sorted)));
     }
     let Lists { local, remote, .. } = lists;
     sorted.channels = match (local.is_used(), remote.is_used()) {
@@ -209,17 +234,17 @@ fn write(layout: &Layout, routing: &Routing, id: u64, how: How) -> Result<Option
         (false, true) => Channels::Remote,
         (false, false) => Channels::Neither,
     };
-    let mut info = Recipients::new(layout.info(id));
+    let mut info = Recipients::new(files, layout.info(id));
     info.write(&sorted.info.to_bytes())?;
     let birth = how.put_back.map(|_| sorted.info.birth);
     let due = how.put_back.map(|put_back| put_back.due);
     for (file, time) in [(info, birth), (local, due), (remote, due)] {
         file.finish(time, &mut sorted)?;
     }
-    Ok(Some(sorted))
+    Ok(Found::Message(Box::new(sorted)))
 }
 
-impl Sorted {
+impl<File> Sorted<File> {
     /// The message has this recipient alone, and no files.
     fn tell(&mut self, route: Route) {
         let (is_remote, recipient) = match route {
@@ -244,9 +269,9 @@ impl Sorted {
 }
 
 /// The recipients met so far.
-struct Lists {
-    local: Recipients,
-    remote: Recipients,
+struct Lists<'a, F: FileSystem> {
+    local: Recipients<'a, F>,
+    remote: Recipients<'a, F>,
     only: Only,
     room: Room,
 }
@@ -261,7 +286,7 @@ enum Only {
     No,
 }
 
-impl Lists {
+impl<F: FileSystem> Lists<'_, F> {
     fn add(&mut self, route: Route) -> Result<(), Trouble> {
         let has_room = match route {
             Route::Local(_) => self.room.local,
@@ -294,14 +319,19 @@ fn number(text: &[u8]) -> u64 {
 }
 
 /// A file of the message, created when something is written to it.
-struct Recipients {
+struct Recipients<'a, F: FileSystem> {
+    files: &'a F,
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<F::File>>,
 }
 
-impl Recipients {
-    fn new(path: PathBuf) -> Self {
-        Self { path, file: None }
+impl<'a, F: FileSystem> Recipients<'a, F> {
+    fn new(files: &'a F, path: PathBuf) -> Self {
+        Self {
+            files,
+            path,
+            file: None,
+        }
     }
 
     fn add(&mut self, address: &[u8]) -> Result<(), Trouble> {
@@ -314,11 +344,9 @@ impl Recipients {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let created = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(&self.path)
+                let created = self
+                    .files
+                    .create_named(&self.path)
                     .map_err(trouble("unable to create", &self.path))?;
                 self.file.insert(BufWriter::new(created))
             }
@@ -332,13 +360,15 @@ impl Recipients {
     }
 
     /// Complete; `time` is its mtime, now unless it is given.
-    fn finish(self, time: Option<i64>, sorted: &mut Sorted) -> Result<(), Trouble> {
+    fn finish(self, time: Option<i64>, sorted: &mut Sorted<F::File>) -> Result<(), Trouble> {
         let Some(file) = self.file else { return Ok(()) };
         let file = file
             .into_inner()
             .map_err(|error| trouble("trouble writing to", &self.path)(error.into_error()))?;
         if let Some(time) = time {
-            os::file::set_mtime(&file, time).map_err(trouble("unable to utime", &self.path))?;
+            self.files
+                .set_mtime(&file, time)
+                .map_err(trouble("unable to utime", &self.path))?;
         }
         sorted.files.push(file);
         sorted
@@ -349,137 +379,4 @@ impl Recipients {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue() -> (tempfile::TempDir, Layout) {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path().join("queue1");
-        queue::create(&root, None).unwrap();
-        (directory, Layout::detect(root).unwrap())
-    }
-
-    fn routing() -> Routing {
-        let lines = |text: &[u8]| vec![text.to_vec()];
-        Routing::new(b"h", &[], &lines(b"h"), &lines(b"v:joe"))
-    }
-
-    fn files(layout: &Layout, id: u64) -> Result<Option<Sorted>, Trouble> {
-        let how = How {
-            is_again: true,
-            ..How::default()
-        };
-        sort(layout, &routing(), id, how)
-    }
-
-    #[test]
-    fn an_envelope_becomes_three_files() {
-        let (_directory, layout) = queue();
-        std::fs::write(layout.mess(24), b"text").unwrap();
-        let envelope = b"u7\0p8\0Fann@x\0Ta@v\0Tb@y\0Tc@h\0eX-A: 1\n\0hX-B: 2\n\0";
-        std::fs::write(layout.todo(24), envelope).unwrap();
-        let sorted = files(&layout, 24).unwrap().unwrap();
-        assert_eq!(sorted.channels, Channels::Both);
-        assert_eq!((sorted.uid, sorted.qp, sorted.bytes), (7, 8, 4));
-        let read = |path| std::fs::read(path).unwrap();
-        assert_eq!(read(layout.local(24)), b"Tjoe-a@v\0Tc@h\0");
-        assert_eq!(read(layout.remote(24)), b"Tb@y\0");
-        assert_eq!(read(layout.info(24)), b"Fann@x\0eX-A: 1\n\0hX-B: 2\n\0");
-        // A second try does not trip over the first.
-        assert_eq!(sorted.files.len(), 3);
-        assert!(files(&layout, 24).is_ok());
-    }
-
-    #[test]
-    fn what_senders_want_to_know_follows_their_recipients() {
-        let (_directory, layout) = queue();
-        std::fs::write(layout.mess(24), b"text").unwrap();
-        let envelope = b"Fann@x\0Ta@v\0Tb\0\
-            hX-Indimail-Dsn-To: a@v NOTIFY=NEVER\nX-Indimail-Dsn-To: b NOTIFY=DELAY\n\0";
-        std::fs::write(layout.todo(24), envelope).unwrap();
-        files(&layout, 24).unwrap();
-        let info = Info::read(&layout.info(24)).unwrap();
-        let expected = "X-Indimail-Dsn-To: joe-a@v NOTIFY=NEVER\n\
-            X-Indimail-Dsn-To: b@h NOTIFY=DELAY\n";
-        assert_eq!(String::from_utf8(info.env_headers).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_single_recipient_is_told_and_not_written() {
-        let (_directory, layout) = queue();
-        std::fs::write(layout.mess(24), b"text").unwrap();
-        std::fs::write(layout.todo(24), b"u7\0p8\0Fann@x\0Tb@y\0hX-B: 2\n\0").unwrap();
-        let room = Room {
-            local: false,
-            remote: true,
-        };
-        let how = How {
-            room,
-            ..How::default()
-        };
-        let sorted = sort(&layout, &routing(), 24, how).unwrap().unwrap();
-        let single = sorted.single.unwrap();
-        assert_eq!((single.id, single.is_remote), (24, true));
-        assert_eq!(single.recipient, b"b@y");
-        assert_eq!(single.env_headers, b"X-B: 2\n");
-        assert!(!layout.info(24).exists() && !layout.remote(24).exists());
-        std::fs::write(layout.todo(24), b"Fann@x\0Tb@y\0Tc@h\0").unwrap();
-        let sorted = sort(&layout, &routing(), 24, how).unwrap().unwrap();
-        assert!(sorted.single.is_none());
-        assert_eq!(sorted.channels, Channels::Both);
-        discard(&layout, 24).unwrap();
-        std::fs::write(layout.todo(24), b"Fann@x\0Tc@h\0").unwrap();
-        let sorted = sort(&layout, &routing(), 24, how).unwrap().unwrap();
-        assert!(sorted.single.is_none(), "there was no room for a local one");
-    }
-
-    #[test]
-    fn a_message_put_back_keeps_its_birth_and_its_due_time() {
-        let (_directory, layout) = queue();
-        std::fs::write(layout.mess(24), b"text").unwrap();
-        std::fs::write(layout.todo(24), b"Fann@x\0Tb@y\0").unwrap();
-        let todo = File::open(layout.todo(24)).unwrap();
-        os::file::set_mtime(&todo, 1_000_000).unwrap();
-        let put_back = |is_done| How {
-            put_back: Some(PutBack {
-                id: 24,
-                due: 1_000_400,
-                is_done,
-            }),
-            ..How::default()
-        };
-        let mtime = |path: PathBuf| std::fs::metadata(path).unwrap().mtime();
-        let sorted = sort(&layout, &routing(), 24, put_back(false)).unwrap();
-        assert_eq!(sorted.unwrap().channels, Channels::Remote);
-        assert_eq!(mtime(layout.info(24)), 1_000_000);
-        assert_eq!(mtime(layout.remote(24)), 1_000_400);
-        discard(&layout, 24).unwrap();
-        let sorted = sort(&layout, &routing(), 24, put_back(true)).unwrap();
-        assert_eq!(sorted.unwrap().channels, Channels::Neither);
-        assert!(layout.info(24).exists() && !layout.remote(24).exists());
-    }
-
-    #[test]
-    fn an_envelope_that_went_away_meanwhile_is_no_trouble() {
-        let (_directory, layout) = queue();
-        assert!(files(&layout, 24).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_is_not_an_envelope_leaves_nothing_behind() {
-        let (_directory, layout) = queue();
-        std::fs::write(layout.mess(1), b"text").unwrap();
-        for bad in [&b"Ta@h\0"[..], b"Fa\0Ta@h", b"Fa\0Ta@h\0Zx\0", b""] {
-            std::fs::write(layout.todo(1), bad).unwrap();
-            assert!(files(&layout, 1).is_err(), "{bad:?}");
-            assert!(!layout.info(1).exists() && !layout.local(1).exists());
-        }
-    }
-
-    #[test]
-    fn an_envelope_without_its_text_is_trouble() {
-        let (_directory, layout) = queue();
-        std::fs::write(layout.todo(1), b"Fa\0Tb@h\0").unwrap();
-        assert!(files(&layout, 1).is_err());
-    }
-}
+mod tests;

@@ -1,67 +1,10 @@
-//! Whole runs of the programs, as qmail-local starts them.
+//! bouncesaying, condredirect, except, forward, preline, qreceipt,
+//! maildirmake and dot-forward, as qmail-local starts them.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 
-struct World(tempfile::TempDir);
-
-impl World {
-    fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
-        for name in ["control", "bin", "queued"] {
-            fs::create_dir(world.path(name)).unwrap();
-        }
-        let queued = world.path("queued");
-        let queue = format!(
-            "#!/bin/sh\ncat > {0}/m && cat <&1 > {0}/e 2>&1\n",
-            queued.display()
-        );
-        fs::write(world.path("bin/qmail-queue"), queue).unwrap();
-        fs::set_permissions(world.path("bin/qmail-queue"), Permissions::from_mode(0o755)).unwrap();
-        let message =
-            "Subject: x\nNotice-Requested-Upon-Delivery-To: joe@h\nMessage-ID: <1@z>\n\nhi\n";
-        fs::write(world.path("message"), message).unwrap();
-        world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, name: &str, arguments: &[&str]) -> (i32, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_local-tools"))
-            .arg0(format!("/x/{name}"))
-            .args(arguments)
-            .current_dir(self.0.path())
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("QMAILDIR", self.0.path())
-            .env("SENDER", "ann@x")
-            .env("NEWSENDER", "joe-owner@h")
-            .env("DTLINE", "Delivered-To: joe@h\n")
-            .env("RPLINE", "Return-Path: <ann@x>\n")
-            .env("UFLINE", "From ann@x DATE\n")
-            .env("QQEH", "X-Q: 1\n")
-            .env("USER", "joe")
-            .env("HOST", "h")
-            .stdin(File::open(self.path("message")).unwrap())
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        (output.status.code().unwrap(), text)
-    }
-
-    fn envelope(&self) -> String {
-        fs::read_to_string(self.path("queued/e")).unwrap_or_default()
-    }
-
-    fn message(&self) -> String {
-        fs::read_to_string(self.path("queued/m")).unwrap()
-    }
-}
+use crate::world::World;
 
 #[test]
 fn forward_sends_the_message_on() {
@@ -161,9 +104,9 @@ fn qreceipt_answers_who_asked() {
 fn dot_forward_follows_the_first_file() {
     let world = World::new();
     assert_eq!(world.run("dot-forward", &[".forward"]).0, 0);
-    fs::write(world.path(".forward"), "bob@y, \"|cat > got\"\n").unwrap();
+    fs::write(world.path(".forward"), "bob@y.org, \"|cat > got\"\n").unwrap();
     assert_eq!(world.run("dot-forward", &["none", ".forward"]).0, 99);
-    assert_eq!(world.envelope(), "Fjoe-owner@h\0Tbob@y\0\0");
+    assert_eq!(world.envelope(), "Fjoe-owner@h\0Tbob@y.org\0\0");
     assert!(
         fs::read_to_string(world.path("got"))
             .unwrap()

@@ -1,11 +1,14 @@
-//! The envelope as a caller sends it, read in bounded memory.
+//! The envelope as a caller of qmail-queue(8) sends it, read in bounded
+//! memory: `F` sender NUL, `T` recipient NUL for each, NUL.
 
 use std::io::{BufRead, ErrorKind, Read};
 
 use address::ADDRESS_BYTES_MAX;
-use queue::Error;
 
-/// Reads records one by one from descriptor 1.
+use crate::Error;
+
+/// Reads records one by one.
+#[derive(Debug)]
 pub struct Envelope<R> {
     input: R,
     record: Vec<u8>,

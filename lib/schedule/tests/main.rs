@@ -1,0 +1,10 @@
+//! Seven days of a queue under a virtual clock, from a seed.
+//!
+//! What qmail-send, qmail-todo, the spawners and the disk do around the
+//! scheduler is modelled here; every decision is the scheduler's.
+
+mod ledger;
+mod peers;
+mod random;
+mod week;
+mod world;

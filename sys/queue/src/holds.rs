@@ -1,0 +1,228 @@
+//! What operators hold: a file for each below `hold` in the queue.
+//!
+//! `hold/7` holds message 7, `hold/remote` and `hold/local` a channel,
+//! `hold/@example.org` recipients of a domain and `hold/@.example.org` those
+//! of all domains below it. The content is one line: why. The file's mtime is
+//! since when. Tools write and remove these files, then tell qmail-send to
+//! read them; it reads them when it starts, too, so a hold survives whatever
+//! happens to either.
+
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use crate::Layout;
+
+/// Most holds of a queue.
+const HOLDS_MAX: usize = 100_000;
+/// Longest reason that is kept.
+const REASON_BYTES_MAX: usize = 500;
+const FILE_MODE: u32 = 0o600;
+
+/// What is held.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum HoldTarget {
+    /// All local recipients.
+    Local,
+    /// All remote recipients.
+    Remote,
+    /// Recipients of this domain, in lower case; with a dot in front those of
+    /// all domains below it.
+    Domain(String),
+    /// One message.
+    Message(u64),
+}
+
+/// A hold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hold {
+    /// What is held.
+    pub target: HoldTarget,
+    /// Since when, Unix time.
+    pub since: i64,
+    /// Why, printable; empty when nobody said.
+    pub reason: String,
+}
+
+/// The words do not name something that can be held.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0} is neither a message number, nor local or remote, nor a domain like @example.org")]
+pub struct HoldError(pub String);
+
+impl HoldTarget {
+    /// Reads what an operator wrote, or the name of a file.
+    pub fn parse(text: &str) -> Result<Self, HoldError> {
+        let wrong = || HoldError(text::log::printable(text.as_bytes(), 100));
+        if let Some(domain) = text.strip_prefix('@') {
+            let plain = domain.strip_prefix('.').unwrap_or(domain);
+            let is_valid = (1..=253).contains(&plain.len())
+                && plain.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+                && !plain.split('.').any(str::is_empty);
+            return match is_valid {
+                true => Ok(Self::Domain(domain.to_ascii_lowercase())),
+                false => Err(wrong()),
+            };
+        }
+        match text {
+            "local" => Ok(Self::Local),
+            "remote" => Ok(Self::Remote),
+            number => number.parse().map(Self::Message).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl std::fmt::Display for HoldTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Remote => f.write_str("remote"),
+            Self::Domain(domain) => write!(f, "@{domain}"),
+            Self::Message(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+fn directory(layout: &Layout) -> PathBuf {
+    layout.root().join("hold")
+}
+
+/// Reads all holds; a queue without the directory has none. Files that are
+/// no hold are passed over.
+pub fn holds(layout: &Layout) -> io::Result<Vec<Hold>> {
+    let entries = match std::fs::read_dir(directory(layout)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut holds = Vec::new();
+    for entry in entries.take(HOLDS_MAX) {
+        let entry = entry?;
+        let name = entry.file_name();
+        // What was being written when somebody was killed is no hold.
+        let name = name.to_str().filter(|name| !name.ends_with(".tmp"));
+        let Some(Ok(target)) = name.map(HoldTarget::parse) else {
+            continue;
+        };
+        let file = match std::fs::File::open(entry.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file?,
+        };
+        let since = file.metadata()?.mtime();
+        let mut reason = Vec::new();
+        file.take(REASON_BYTES_MAX as u64)
+            .read_to_end(&mut reason)?;
+        holds.push(Hold {
+            target,
+            since,
+            reason: text::log::printable(reason.trim_ascii(), REASON_BYTES_MAX),
+        });
+    }
+    holds.sort_by(|a, b| a.target.cmp(&b.target));
+    Ok(holds)
+}
+
+/// Holds something, durably; a hold that is there already keeps its time.
+/// The file belongs to the owner of the directory. Says whether it is new.
+pub fn put_hold(layout: &Layout, target: &HoldTarget, reason: &str) -> io::Result<bool> {
+    let directory = directory(layout);
+    let path = directory.join(target.to_string());
+    if path.exists() {
+        return Ok(false);
+    }
+    let mut line = text::log::printable(reason.as_bytes(), REASON_BYTES_MAX - 1);
+    line.push('\n');
+    os::file::replace(&path, line.as_bytes(), FILE_MODE)?;
+    let owner = os::account::Identity::owner_of(&directory)?;
+    if os::account::is_root() {
+        std::os::unix::fs::lchown(&path, Some(owner.uid), Some(owner.gid))?;
+    }
+    Ok(true)
+}
+
+/// Lets something go, durably; says whether it was held.
+pub fn release_hold(layout: &Layout, target: &HoldTarget) -> io::Result<bool> {
+    let directory = directory(layout);
+    match std::fs::remove_file(directory.join(target.to_string())) {
+        Ok(()) => os::file::sync_directory(&directory).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes holds of messages that are gone, so that they do not hold others
+/// that get their numbers; what is left.
+pub fn settle_holds(layout: &Layout, holds: Vec<Hold>) -> Vec<Hold> {
+    let is_of_its_message = |hold: &Hold| {
+        let HoldTarget::Message(id) = hold.target else {
+            return true;
+        };
+        // A text that is younger than the hold is another message's. Only its
+        // content counts: links and owners change later.
+        match std::fs::metadata(layout.mess(id)) {
+            Ok(text) => text.mtime() <= hold.since,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    };
+    let (kept, stale): (Vec<_>, Vec<_>) = holds.into_iter().partition(is_of_its_message);
+    for hold in stale {
+        // When it cannot be removed it is not heeded either.
+        let _ = release_hold(layout, &hold.target);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> (tempfile::TempDir, Layout) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("queue1");
+        crate::create(&root, None).unwrap();
+        (directory, Layout::detect(root).unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in ["local", "remote", "@example.org", "@.example.org", "7"] {
+            assert_eq!(HoldTarget::parse(text).unwrap().to_string(), text);
+        }
+        for wrong in ["", "@", "@.", "@a/b", "@../x", "@a..b", "-7", "socket", "x"] {
+            assert!(HoldTarget::parse(wrong).is_err(), "{wrong}");
+        }
+        let long = format!("@{}", "a".repeat(254));
+        assert!(HoldTarget::parse(&long).is_err());
+    }
+
+    #[test]
+    fn a_hold_lasts_until_it_is_released() {
+        let (_directory, layout) = queue();
+        let target = HoldTarget::parse("@Example.ORG").unwrap();
+        assert!(put_hold(&layout, &target, "they\nasked").unwrap());
+        assert!(!put_hold(&layout, &target, "again").unwrap());
+        std::fs::write(layout.root().join("hold/socket"), "").unwrap();
+        let found = holds(&layout).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].target, HoldTarget::Domain("example.org".into()));
+        assert_eq!(found[0].reason, "they?asked");
+        assert!(release_hold(&layout, &target).unwrap());
+        assert!(!release_hold(&layout, &target).unwrap());
+        assert_eq!(holds(&layout).unwrap(), []);
+    }
+
+    #[test]
+    fn a_message_that_gets_a_number_again_is_not_held() {
+        let (_directory, layout) = queue();
+        for id in [7, 8, 9] {
+            put_hold(&layout, &HoldTarget::Message(id), "").unwrap();
+        }
+        for (id, mtime) in [(7, 1000), (8, i64::from(u32::MAX))] {
+            std::fs::write(layout.mess(id), "").unwrap();
+            let file = std::fs::File::open(layout.mess(id)).unwrap();
+            os::file::set_mtime(&file, mtime).unwrap();
+        }
+        let kept = settle_holds(&layout, holds(&layout).unwrap());
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].target, HoldTarget::Message(7));
+        assert_eq!(holds(&layout).unwrap(), kept);
+    }
+}
