@@ -27,6 +27,8 @@ pub enum Action {
     Delivered,
     /// Another server has it, and will say no more.
     Relayed,
+    /// It went on to other addresses.
+    Expanded,
 }
 
 /// One recipient of a report.
@@ -60,6 +62,7 @@ impl Fate<'_> {
             Action::Delayed => "delayed",
             Action::Delivered => "delivered",
             Action::Relayed => "relayed",
+            Action::Expanded => "expanded",
         };
         let recipient = typed(self.recipient);
         let status = self.status(&text, remote.as_ref());
@@ -75,7 +78,8 @@ impl Fate<'_> {
             None => ("x-qmail", &text[..]),
         };
         let words = one_line(words);
-        if !words.is_empty() && self.action != Action::Delivered {
+        let is_local_success = matches!(self.action, Action::Delivered | Action::Expanded);
+        if !words.is_empty() && !is_local_success {
             out.extend_from_slice(format!("Diagnostic-Code: {kind}; {words}\n").as_bytes());
         }
         if let Some(until) = self.retry_until {
@@ -92,7 +96,7 @@ impl Fate<'_> {
             Action::Failed if crate::is_final(self.text) => b"4",
             Action::Failed => b"5",
             Action::Delayed => b"4",
-            Action::Delivered | Action::Relayed => b"2",
+            Action::Delivered | Action::Relayed | Action::Expanded => b"2",
         };
         let fits = |code: &&str| classes.contains(&code.as_bytes()[0]);
         let said = remote.and_then(Remote::status).filter(fits);

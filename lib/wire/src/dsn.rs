@@ -320,6 +320,30 @@ impl Dsn {
         own.or(self.notify).unwrap_or(Notify::DEFAULT)
     }
 
+    /// What is wanted for a message that goes on to other recipients with
+    /// the same sender (RFC 3461 §5.2.7.1). Success was the arrival here; the
+    /// rest goes along.
+    pub fn forwarded(&self, recipients: &[Vec<u8>]) -> Self {
+        let own = self.recipients.first().map(|(_, wish)| wish.clone());
+        let own = own.unwrap_or_default();
+        let notify = own.notify.or(self.notify).map(|notify| Notify {
+            success: false,
+            ..notify
+        });
+        let wish = Wish {
+            notify,
+            original: own.original,
+        };
+        let one_by_one = wish.original.is_some();
+        let recipients = recipients.iter().filter(|_| one_by_one);
+        Self {
+            ret: self.ret,
+            envelope_id: self.envelope_id.clone(),
+            notify,
+            recipients: recipients.map(|to| (to.clone(), wish.clone())).collect(),
+        }
+    }
+
     /// Says whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -552,6 +576,19 @@ mod tests {
             );
             Ok(())
         });
+    }
+
+    #[test]
+    fn a_forward_keeps_what_still_makes_sense() {
+        let dsn = Dsn::from_headers(
+            b"X-Indimail-Dsn: ENVID=7\nX-Indimail-Dsn-To: a@b NOTIFY=SUCCESS ORCPT=rfc822;x@y\n",
+        );
+        assert_eq!(
+            dsn.forwarded(&[b"c@d".to_vec()]).to_headers(),
+            b"X-Indimail-Dsn: ENVID=7 NOTIFY=NEVER\n\
+              X-Indimail-Dsn-To: c@d NOTIFY=NEVER ORCPT=rfc822;x@y\n"
+        );
+        assert!(Dsn::default().forwarded(&[b"c@d".to_vec()]).is_empty());
     }
 
     #[test]

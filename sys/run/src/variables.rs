@@ -130,6 +130,17 @@ pub fn of_headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
     variables
 }
 
+/// What the sender of the message this process delivers wants to be told, as
+/// lines of [`wire::dsn`].
+pub fn wishes() -> Vec<u8> {
+    use std::os::unix::ffi::OsStringExt;
+    let [message, recipient] = wire::dsn::DELIVERY_VARIABLES.map(|name| {
+        let value = std::env::var_os(name);
+        value.map(OsStringExt::into_vec).unwrap_or_default()
+    });
+    wire::dsn::Dsn::from_variables(&message, &recipient).to_headers()
+}
+
 fn variable_name(field: &[u8]) -> Option<String> {
     let is_allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let starts_well = field.first()?.is_ascii_alphabetic();

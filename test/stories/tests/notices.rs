@@ -118,6 +118,30 @@ fn nobody_hears_of_what_nobody_wants_to_hear() {
 }
 
 #[test]
+fn a_forward_is_told_as_one_and_keeps_the_wish_for_silence() {
+    let dns = Dns::start(&[]);
+    let (server, foreign) = both(&dns);
+    let path = server.root().join("domains/example.org/.qmail-alias");
+    std::fs::write(&path, "&ann@example.org\n&carol@nxdomain.example\n").unwrap();
+    let send = |notify: &str| {
+        let text = "Subject: to an alias\n\nhello\n";
+        let from = "bob@foreign.example";
+        foreign.send_with(&["-N", notify], from, "alias@example.org", text);
+    };
+    send("never");
+    server.wait_for_messages("ann", 1);
+    server.wait_for_log("deliver.25", "failure: ");
+    send("success");
+    server.wait_for_messages("ann", 2);
+    let report = foreign.wait_for_messages("bob", 1).remove(0);
+    let fields = fields(&report);
+    assert!(fields.contains("action: expanded\n"), "{fields}");
+    // Neither of them wanted to hear of carol.
+    assert!(!server.log("deliver.25").contains("bounce msg "));
+    assert_eq!(foreign.messages("bob").len(), 1);
+}
+
+#[test]
 fn our_bounce_is_understood_by_postfix_and_by_python() {
     let dns = Dns::start(&[]);
     let (server, foreign) = both(&dns);

@@ -109,7 +109,7 @@ impl Daemon {
         let notify = wish.notify.unwrap_or_default();
         let tells_delay = open.tells_delay;
         let action = match (&reported.finding, channel) {
-            (Finding::Delivered, Channel::Local) if notify.success => Action::Delivered,
+            (Finding::Delivered, Channel::Local) if notify.success => local_success(text),
             (Finding::Delivered, Channel::Remote) if notify.success && !will_report(text) => {
                 Action::Relayed
             }
@@ -294,6 +294,7 @@ impl Told {
     fn paragraph(&self) -> Vec<u8> {
         let text: &[u8] = match self.action {
             Action::Delivered => b"Delivered.\n",
+            Action::Expanded => b"Passed on to other addresses.\n",
             Action::Relayed => b"Passed on to a server that does not tell whether it delivers.\n",
             Action::Delayed | Action::Failed => &self.text,
         };
@@ -327,6 +328,18 @@ pub(super) fn originals<'a>(
         .collect()
 }
 
+/// What qmail-local did: its last lines are `did F+W+P`, the numbers of
+/// deliveries to files, to other addresses and to programs, and perhaps `qp N`.
+fn local_success(text: &[u8]) -> Action {
+    let mut lines = text.split(|&b| b == b'\n').rev();
+    let did = lines.find_map(|line| line.strip_prefix(b"did "));
+    let numbers: Vec<&[u8]> = did.unwrap_or_default().split(|&b| b == b'+').collect();
+    match numbers[..] {
+        [b"0", forwards, b"0"] if forwards != b"0" => Action::Expanded,
+        _ => Action::Delivered,
+    }
+}
+
 /// Says whether the server that took the message tells the sender. What that
 /// server said itself comes later in the report.
 fn will_report(text: &[u8]) -> bool {
@@ -348,6 +361,14 @@ mod tests {
         assert!(!will_report(
             b"192.0.2.1 accepted message.\nRemote host said: 250 accepted message and will report.\n"
         ));
+    }
+
+    #[test]
+    fn mail_that_only_went_on_was_not_delivered() {
+        assert_eq!(local_success(b"did 0+2+0\nqp 77\n"), Action::Expanded);
+        assert_eq!(local_success(b"did 1+2+0\nqp 77\n"), Action::Delivered);
+        assert_eq!(local_success(b"did 0+0+1\n"), Action::Delivered);
+        assert_eq!(local_success(b"whatever"), Action::Delivered);
     }
 
     #[test]
