@@ -13,6 +13,7 @@ mod due;
 mod holds;
 mod lane;
 mod line;
+mod parse;
 mod report;
 mod retry;
 mod scheduler;
@@ -23,6 +24,7 @@ pub use bounce::{Bounce, Notice, final_report, is_final, notice_recipient, parag
 pub use channel::Channel;
 pub use holds::Holds;
 pub use line::{Lines, Verdict};
+pub use parse::{Fact, LogLine};
 pub use report::{Charset, Copied, Form, News, Report, Wording};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 pub use scheduler::{

@@ -146,6 +146,9 @@ pub struct Event {
     /// Envelope recipients this event is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// How many recipients the envelope has, when the event is about all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// Message-ID, without angle brackets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
@@ -182,6 +185,7 @@ impl Event {
             message: None,
             sender: None,
             recipients: Vec::new(),
+            total: None,
             message_id: None,
             bytes: None,
             channel: None,

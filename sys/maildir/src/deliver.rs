@@ -8,6 +8,9 @@
 //! 4. sync `new`: the name is on disk, and only now the delivery counts;
 //! 5. unlink `tmp/NAME`.
 //!
+//! Where the file system can, the file of step 1 has no name at first; then
+//! step 5 has nothing to do, and a crash leaves nothing in `tmp`.
+//!
 //! A crash before 4 leaves the message to the queue, which delivers again;
 //! one after 4 leaves a second name in `tmp`, which readers never look at and
 //! which is removed after 36 hours. The maildir itself is never created here.
@@ -85,8 +88,9 @@ pub trait Place {
     /// Makes the content durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
 
-    /// Gives a file of `tmp` a name in `new`, which must not exist.
-    fn link(&self, temporary: &str, name: &str) -> io::Result<()>;
+    /// Gives a file, `temporary` in `tmp`, a name in `new`, which must not
+    /// exist.
+    fn link(&self, file: &Self::File, temporary: &str, name: &str) -> io::Result<()>;
 
     /// Makes the names in `new` durable; the file is the one linked there.
     fn sync_new(&self, file: &Self::File) -> io::Result<()>;
@@ -94,8 +98,8 @@ pub trait Place {
     /// Removes a name from `new`.
     fn unlink_new(&self, name: &str) -> io::Result<()>;
 
-    /// Removes a name from `tmp`.
-    fn unlink_tmp(&self, name: &str) -> io::Result<()>;
+    /// Removes a file's name from `tmp`.
+    fn unlink_tmp(&self, file: &Self::File, name: &str) -> io::Result<()>;
 }
 
 /// Delivers `prefix` followed by the whole of `message` (from its first byte,
@@ -138,7 +142,7 @@ pub fn deliver_to<P: Place>(
         let identity = place.identity(&file).map_err(write)?;
         let name = final_name(host, identity, bytes);
         // EEXIST is another message with our name: a failure, not a success.
-        place.link(&temporary, &name).map_err(write)?;
+        place.link(&file, &temporary, &name).map_err(write)?;
         if let Err(error) = place.sync_new(&file) {
             // Nobody knows what is on disk now: take the name back and let
             // the queue deliver again.
@@ -150,7 +154,7 @@ pub fn deliver_to<P: Place>(
     let result = fill();
     // The message is where it belongs, or will be delivered again: a file
     // left in `tmp` is no reason to say otherwise.
-    let _ = place.unlink_tmp(&temporary);
+    let _ = place.unlink_tmp(&file, &temporary);
     result
 }
 

@@ -38,6 +38,8 @@ pub struct Addressing<'a> {
     sender: String,
     /// Those of the caller, as far as the trace names them.
     traced: Vec<String>,
+    /// How many there are.
+    total: u64,
     /// Those of the caller, a comma before each, when they do not get the
     /// message.
     replaced: Vec<u8>,
@@ -98,11 +100,14 @@ impl<'a> Intake<'a> {
             text.write(kept)
         })?;
         let mut recipients = text.envelope(head)?;
+        let mut total = 0;
         for recipient in additions.recipients() {
             recipients.add(recipient)?;
+            total += 1;
         }
         if let Some(address) = additions.quarantine() {
             recipients.add(address)?;
+            total += 1;
         }
         let mut archived = Vec::new();
         additions.archive().of_sender(head.sender, &mut archived);
@@ -115,6 +120,7 @@ impl<'a> Intake<'a> {
             bytes,
             sender: printable(head.sender),
             traced: Vec::new(),
+            total,
             replaced: Vec::new(),
             archived,
             wishes: Vec::new(),
@@ -131,6 +137,7 @@ impl Addressing<'_> {
         let archive = self.additions.archive();
         archive.of_recipient(recipient, &mut self.archived);
         let Some(quarantine) = self.additions.quarantine() else {
+            self.total += 1;
             return self.recipients.add(recipient);
         };
         // Mail to the quarantine itself is where it should be.
@@ -154,6 +161,7 @@ impl Addressing<'_> {
     pub fn commit(mut self, extra_headers: &[u8], event: &mut Event) -> Result<Queued, Error> {
         for address in std::mem::take(&mut self.archived) {
             self.recipients.add(&address)?;
+            self.total += 1;
         }
         let mut extra = complete_lines(extra_headers)?;
         if let Some(address) = self.additions.quarantine()
@@ -176,6 +184,7 @@ impl Addressing<'_> {
         event.message = Some(queued.id);
         event.sender = Some(self.sender);
         event.recipients = self.traced;
+        event.total = Some(self.total);
         event.message_id = message_id(&self.collected);
         event.bytes = Some(self.bytes);
         Ok(queued)
@@ -263,6 +272,11 @@ mod tests {
         assert!(
             mess.ends_with("\nSubject: s\nTo: ann\n\nBcc: body\n"),
             "{mess}"
+        );
+        assert_eq!(
+            event.total,
+            Some(3),
+            "with those of the site, without the caller's"
         );
         assert_eq!(event.bytes, Some(mess.len() as u64));
         let envelope = std::fs::read_to_string(layout.todo(queued.id)).unwrap();

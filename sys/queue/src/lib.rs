@@ -31,6 +31,7 @@ mod sort;
 mod space;
 mod spare;
 mod survey;
+mod tcpto;
 mod writer;
 
 pub use additions::Additions;
@@ -55,4 +56,5 @@ pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader};
 pub use sort::{Found, How, Room, Sorted, Trouble, sort};
 pub use space::{bytes_free_min, check_free};
 pub use survey::{List, Stored, StoredRecipient, numbers, read_stored, stored_numbers};
+pub use tcpto::{DownHost, Tcpto};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -9,7 +9,9 @@ mod dns_records;
 mod explain;
 mod first_steps;
 mod install;
+mod ledger;
 mod pages;
+mod queues;
 mod quickstart;
 mod ready;
 mod reference;
@@ -48,6 +50,10 @@ enum Command {
     Status(Root),
     /// Tell the whole story of a message
     Trace(trace::Arguments),
+    /// List the queue, say why messages wait, hold, retry or delete them
+    Queue(queues::Arguments),
+    /// Prove from logs and queue that no accepted message is lost
+    Ledger(ledger::Arguments),
     /// Explain a control file or variable, and say what holds now
     Explain(explain::Arguments),
     /// Print what makes a shell complete the words of this command
@@ -81,6 +87,8 @@ fn main() -> ExitCode {
         Command::Check(root) => check::run(&root),
         Command::Status(root) => status::run(&root),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Queue(arguments) => queues::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => reference::complete(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),

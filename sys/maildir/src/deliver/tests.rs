@@ -1,5 +1,6 @@
 //! Real files, and every step failed or stopped.
 
+use super::opened::Fresh;
 use super::*;
 
 fn maildir() -> tempfile::TempDir {
@@ -119,7 +120,7 @@ struct Watched<'a> {
 }
 
 struct WatchedFile<'a> {
-    file: File,
+    file: Fresh,
     before: Before<'a>,
 }
 
@@ -153,9 +154,9 @@ impl<'a> Place for Watched<'a> {
         self.place.sync_file(&file.file)
     }
 
-    fn link(&self, temporary: &str, name: &str) -> io::Result<()> {
+    fn link(&self, file: &WatchedFile<'a>, temporary: &str, name: &str) -> io::Result<()> {
         (self.before)(Step::Link)?;
-        self.place.link(temporary, name)
+        self.place.link(&file.file, temporary, name)
     }
 
     fn sync_new(&self, file: &WatchedFile<'a>) -> io::Result<()> {
@@ -167,9 +168,9 @@ impl<'a> Place for Watched<'a> {
         self.place.unlink_new(name)
     }
 
-    fn unlink_tmp(&self, name: &str) -> io::Result<()> {
+    fn unlink_tmp(&self, file: &WatchedFile<'a>, name: &str) -> io::Result<()> {
         let _ = (self.before)(Step::Unlink);
-        self.place.unlink_tmp(name)
+        self.place.unlink_tmp(&file.file, name)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers to tools, and what they want done.
 
+use std::collections::BTreeSet;
+
 use queue::HoldTarget;
 use schedule::{Channel, Forgotten, Holds, Place};
 use wire::operator::{self, Answer, Lane, Question, Standing, WAITING_MAX};
@@ -71,7 +73,9 @@ impl Daemon {
                 Answer::Held
             }
             Question::Retry(ids) => {
-                let found = self.scheduler.retry(&ids.into_iter().collect(), now);
+                let returning = ids.iter().filter(|id| self.hurry_one(**id)).count();
+                let ids: BTreeSet<u64> = ids.into_iter().collect();
+                let found = self.scheduler.retry(&ids, now) + returning;
                 Answer::Retried(found as u64)
             }
             Question::Delete(id) => self.delete(id, connection.uid, log),

@@ -50,6 +50,16 @@ impl Daemon {
         self.returning.values_mut().for_each(|hurry| *hurry = true);
     }
 
+    /// A message that qmail-todo has at the moment is due when it returns;
+    /// says whether it is one.
+    pub(super) fn hurry_one(&mut self, id: u64) -> bool {
+        let hurry = self.returning.get_mut(&id);
+        hurry.is_some_and(|hurry| {
+            *hurry = true;
+            true
+        })
+    }
+
     /// When a message that qmail-todo preprocessed is due, if it was tried.
     pub(super) fn due(&mut self, id: u64, due: Option<i64>, now: i64) -> Option<i64> {
         match self.returning.remove(&id) {

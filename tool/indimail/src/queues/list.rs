@@ -1,0 +1,320 @@
+//! `indimail queue list` and `show`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::Args;
+use queue::{HoldTarget, Layout, List, Operator, Stored};
+use serde::Serialize;
+
+use super::paint::{Tone, duration, moment, tone};
+use super::{House, Messages, NOT_RUNNING, Place, print_json};
+use crate::Outcome;
+
+/// Longest address shown in a table.
+const ADDRESS_BYTES_MAX: usize = 60;
+
+/// Arguments of `indimail queue list`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Only messages from this sender; * and ? stand for anything
+    #[arg(long, value_name = "PATTERN")]
+    from: Option<String>,
+    /// Only messages with such a recipient left
+    #[arg(long, value_name = "PATTERN")]
+    to: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// One message, for programs.
+#[derive(Debug, Serialize)]
+struct Line {
+    queue: String,
+    message: u64,
+    trace: Option<String>,
+    queued: i64,
+    bytes: u64,
+    sender: String,
+    recipients_left: usize,
+    recipients_done: usize,
+    first_left: Option<String>,
+    preprocessed: bool,
+    bouncing: bool,
+    held: bool,
+    local_due: Option<i64>,
+    remote_due: Option<i64>,
+}
+
+/// Says whether a message is one of those that are asked for.
+pub fn fits(stored: &Stored, from: Option<&str>, to: Option<&str>) -> bool {
+    let matches = |pattern: &str, text: &[u8]| text::wildmat::matches(pattern.as_bytes(), text);
+    let mut left = stored.recipients.iter().filter(|r| !r.is_done);
+    from.is_none_or(|pattern| matches(pattern, &stored.sender))
+        && to.is_none_or(|pattern| left.any(|r| matches(pattern, &r.address)))
+}
+
+/// Lists messages.
+pub fn list(arguments: &Arguments) -> Outcome {
+    let house = House::open(arguments.place.root.as_deref())?;
+    let mut all = Vec::new();
+    for layout in &house.queues {
+        let mut operator = Operator::connect(layout)?;
+        let due = due(operator.as_mut())?;
+        if operator.is_none() {
+            eprintln!("indimail: {}: {NOT_RUNNING}", layout.name());
+        }
+        let holds = queue::holds(layout)?;
+        if !arguments.place.json {
+            for hold in holds
+                .iter()
+                .filter(|h| !matches!(h.target, HoldTarget::Message(_)))
+            {
+                let held = tone(Tone::Bad, "held");
+                println!(
+                    "{}: {} is {held}{}",
+                    layout.name(),
+                    hold.target,
+                    because(&hold.reason)
+                );
+            }
+        }
+        for id in queue::stored_numbers(layout)? {
+            let stored = match queue::read_stored(layout, id) {
+                Ok(Some(stored)) => stored,
+                Ok(None) => continue,
+                Err(error) => {
+                    eprintln!(
+                        "indimail: warn: trouble with {}/{id}: {error}",
+                        layout.name()
+                    );
+                    continue;
+                }
+            };
+            if fits(&stored, arguments.from.as_deref(), arguments.to.as_deref()) {
+                let held = holds
+                    .iter()
+                    .any(|hold| hold.target == HoldTarget::Message(id));
+                let line = line(layout, &stored, &due, held);
+                match arguments.place.json {
+                    true => all.push(line),
+                    false => print(&line),
+                }
+            }
+        }
+    }
+    match arguments.place.json {
+        true => print_json(&all),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn because(reason: &str) -> String {
+    match reason {
+        "" => String::new(),
+        reason => format!(" ({reason})"),
+    }
+}
+
+/// When messages are due, as qmail-send knows it.
+fn due(
+    operator: Option<&mut Operator>,
+) -> Result<BTreeMap<u64, [Option<i64>; 2]>, queue::OperatorError> {
+    let mut due: BTreeMap<u64, [Option<i64>; 2]> = BTreeMap::new();
+    if let Some(operator) = operator {
+        for waiting in operator.waiting()? {
+            due.entry(waiting.id).or_default()[usize::from(waiting.is_remote)] = Some(waiting.due);
+        }
+    }
+    Ok(due)
+}
+
+fn line(
+    layout: &Layout,
+    stored: &Stored,
+    due: &BTreeMap<u64, [Option<i64>; 2]>,
+    held: bool,
+) -> Line {
+    let left: Vec<_> = stored.recipients.iter().filter(|r| !r.is_done).collect();
+    let shown = |address: &[u8]| text::log::printable(address, ADDRESS_BYTES_MAX);
+    let [local_due, remote_due] = due.get(&stored.id).copied().unwrap_or_default();
+    Line {
+        queue: layout.name(),
+        message: stored.id,
+        trace: stored.trace.map(String::from),
+        queued: stored.birth,
+        bytes: stored.bytes,
+        sender: shown(&stored.sender),
+        recipients_left: left.len(),
+        recipients_done: stored.recipients.len() - left.len(),
+        first_left: left.first().map(|recipient| shown(&recipient.address)),
+        preprocessed: stored.is_preprocessed,
+        bouncing: stored.is_bouncing,
+        held,
+        local_due,
+        remote_due,
+    }
+}
+
+fn print(line: &Line) {
+    let now = os::clock::unix_seconds();
+    let due = line.local_due.into_iter().chain(line.remote_due).min();
+    let state = match due {
+        _ if line.held => tone(Tone::Bad, "held"),
+        Some(due) if now < due => tone(Tone::Waiting, &format!("next in {}", duration(due - now))),
+        Some(_) => tone(Tone::Waiting, "due"),
+        None if line.recipients_left == 0 => "ending".to_owned(),
+        None if line.preprocessed => tone(Tone::Good, "under way"),
+        None => tone(Tone::Good, "new"),
+    };
+    let more = match line.recipients_left {
+        0 | 1 => String::new(),
+        n => format!(" and {} more", n - 1),
+    };
+    println!(
+        "{}/{}  {} old  {} bytes  <{}> to {}{more}  {state}",
+        line.queue,
+        line.message,
+        duration(now - line.queued),
+        line.bytes,
+        line.sender,
+        line.first_left.as_deref().unwrap_or("nobody"),
+    );
+}
+
+/// Everything about a message, for programs.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    line: Line,
+    recipients: Vec<Recipient>,
+    files: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Recipient {
+    list: &'static str,
+    address: String,
+    done: bool,
+}
+
+/// Shows messages.
+pub fn show(messages: &Messages) -> Outcome {
+    let house = House::open(messages.place.root.as_deref())?;
+    let mut all = Vec::new();
+    for wanted in &messages.messages {
+        let (layout, stored) = house.message(wanted)?;
+        let due = due(Operator::connect(layout)?.as_mut())?;
+        let target = HoldTarget::Message(stored.id);
+        let held = queue::holds(layout)?
+            .iter()
+            .any(|hold| hold.target == target);
+        let shown = Shown {
+            line: line(layout, &stored, &due, held),
+            recipients: stored.recipients.iter().map(recipient).collect(),
+            files: files(layout, stored.id),
+        };
+        match messages.place.json {
+            true => all.push(shown),
+            false => print_all(&shown),
+        }
+    }
+    match messages.place.json {
+        true => print_json(&all),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn recipient(recipient: &queue::StoredRecipient) -> Recipient {
+    Recipient {
+        list: list_name(recipient.list),
+        address: text::log::printable(&recipient.address, usize::MAX),
+        done: recipient.is_done,
+    }
+}
+
+/// What a list is called.
+pub fn list_name(list: List) -> &'static str {
+    match list {
+        List::Local => "local",
+        List::Remote => "remote",
+        List::Todo => "todo",
+    }
+}
+
+fn files(layout: &Layout, id: u64) -> Vec<String> {
+    let paths = [
+        layout.mess(id),
+        layout.intd(id),
+        layout.todo(id),
+        layout.info(id),
+        layout.local(id),
+        layout.remote(id),
+        layout.bounce(id),
+    ];
+    let existing = paths.iter().filter(|path| path.exists());
+    existing.map(|path| path.display().to_string()).collect()
+}
+
+fn print_all(shown: &Shown) {
+    let Shown { line, .. } = shown;
+    let now = os::clock::unix_seconds();
+    println!("message {} in {}", line.message, line.queue);
+    println!("  queued     {}", moment(line.queued, now));
+    println!("  size       {} bytes", line.bytes);
+    println!("  sender     <{}>", line.sender);
+    if let Some(trace) = &line.trace {
+        println!("  trace      {trace}");
+    }
+    if line.held {
+        println!("  {}", tone(Tone::Bad, "held"));
+    }
+    if line.bouncing {
+        println!("  some recipients failed; the sender will be told");
+    }
+    for (channel, due) in [("local", line.local_due), ("remote", line.remote_due)] {
+        if let Some(due) = due {
+            println!("  {channel:<10} next try {}", moment(due, now));
+        }
+    }
+    for Recipient {
+        list,
+        address,
+        done,
+    } in &shown.recipients
+    {
+        let done = if *done { "done " } else { "     " };
+        println!("  {done}{list} {address}");
+    }
+    shown
+        .files
+        .iter()
+        .for_each(|file| println!("  file {file}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queue::StoredRecipient;
+
+    #[test]
+    fn only_recipients_that_are_left_are_looked_for() {
+        let recipient = |address: &[u8], is_done| StoredRecipient {
+            list: List::Remote,
+            address: address.to_vec(),
+            is_done,
+        };
+        let stored = Stored {
+            sender: b"ann@example.org".to_vec(),
+            recipients: vec![
+                recipient(b"a@done.example", true),
+                recipient(b"b@x.example", false),
+            ],
+            ..Stored::default()
+        };
+        assert!(fits(&stored, None, None));
+        assert!(fits(&stored, Some("*@example.org"), Some("*@X.example")));
+        assert!(!fits(&stored, None, Some("*@done.example")));
+        assert!(!fits(&stored, Some(""), None));
+    }
+}
