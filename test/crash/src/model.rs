@@ -559,7 +559,7 @@ impl Place for ModelMaildir {
         self.model.sync_file(file)
     }
 
-    fn link(&self, temporary: &str, name: &str) -> io::Result<()> {
+    fn link(&self, _: &ModelFile, temporary: &str, name: &str) -> io::Result<()> {
         let file = self.model.find(Path::new(&*self.name("tmp", temporary)))?;
         self.model.name(self.name("new", name), file)
     }
@@ -573,7 +573,7 @@ impl Place for ModelMaildir {
         self.model.forget(self.name("new", name))
     }
 
-    fn unlink_tmp(&self, name: &str) -> io::Result<()> {
+    fn unlink_tmp(&self, _: &ModelFile, name: &str) -> io::Result<()> {
         self.model.forget(self.name("tmp", name))
     }
 }

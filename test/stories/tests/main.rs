@@ -13,6 +13,7 @@ mod foreign;
 mod help;
 mod injection;
 mod killed;
+mod notices;
 mod ordinary_user;
 mod queue_tools;
 mod sending;

@@ -1,9 +1,9 @@
 //! QMAILQUEUE: a program that takes messages (smtp-receiving.md §5.1).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Program {
     }
 
     /// Starts it; message on 0, envelope on 1, errors on 2.
-    pub fn start(&self, trace: TraceId) -> io::Result<Running> {
+    pub fn start(&self, trace: TraceId, wishes: &[u8]) -> io::Result<Running> {
         let (read, envelope) = os::fd::pipe()?;
         let mut command = Command::new(self.directory.join(&self.words[0]));
         command
@@ -68,11 +68,11 @@ impl Program {
             .stdout(Stdio::from(read))
             .stderr(Stdio::piped())
             .env(VARIABLE, trace.to_string())
+            .env(wire::dsn::VARIABLE, OsStr::from_bytes(wishes))
             .kill_on_drop(true);
         for (name, value) in &self.variables {
-            use std::os::unix::ffi::OsStrExt;
             match value {
-                Some(value) => command.env(name, std::ffi::OsStr::from_bytes(value)),
+                Some(value) => command.env(name, OsStr::from_bytes(value)),
                 None => command.env_remove(name),
             };
         }

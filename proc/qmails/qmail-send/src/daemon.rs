@@ -3,6 +3,7 @@
 
 mod finish;
 mod listen;
+mod notices;
 mod operator;
 mod singles;
 mod steps;
@@ -28,6 +29,9 @@ use crate::log::Log;
 use crate::operators::Operators;
 use crate::pipes::Pipes;
 use crate::sweep::Sweep;
+
+use notices::Notices;
+pub use notices::{Pending, Told};
 
 /// Bounces on their way at once.
 const INJECTIONS_MAX: usize = 16;
@@ -73,6 +77,7 @@ pub struct Daemon {
     cleaner: Cleaner,
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
+    notices: Notices,
     sweep: Sweep,
     operators: Operators,
     /// Recipients to be marked once their outcome is on record.
@@ -122,6 +127,7 @@ impl Daemon {
             cleaner: Cleaner::default(),
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
+            notices: Notices::default(),
             sweep: Sweep::default(),
             operators,
             marks: Vec::new(),
@@ -214,6 +220,7 @@ impl Daemon {
         self.stopping
             && self.scheduler.is_idle()
             && self.injections.is_empty()
+            && self.notices.is_empty()
             && (self.todo_exited || !self.pipes.todo.is_open)
             && (self.cleaner.is_idle() || !self.pipes.clean.is_open)
     }
@@ -327,4 +334,9 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Digits nobody can guess.
+fn unguessable() -> String {
+    format!("{:016x}{:016x}", os::clock::random(), os::clock::random())
 }

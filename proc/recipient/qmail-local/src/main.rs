@@ -114,7 +114,8 @@ fn parse(mut arguments: Vec<Vec<u8>>) -> Result<(Mode, Request), Exit> {
         return Err(usage());
     }
     // The id comes in a variable here; deliveries know it from a header.
-    let env_headers = run::Tracer::id_of_process().to_header().into_bytes();
+    let mut env_headers = run::Tracer::id_of_process().to_header().into_bytes();
+    env_headers.append(&mut run::variables::wishes());
     let request = Request {
         delivery: 0,
         user,

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use os::signal::Interest;
-use schedule::{Channel, Finding, Reported, Verdict};
+use schedule::{Channel, Finding, JobId, Reported, Verdict};
 use wire::spawn::{self, Outcome};
 use wire::todo::{Channels, Message};
 use wire::trace::Kind;
@@ -61,7 +61,11 @@ impl Daemon {
     pub(super) fn time_to_wait(&self, now: i64, has_lines: bool) -> Duration {
         let wake = self.scheduler.wake_at().unwrap_or(i64::MAX);
         let deadline = self.injections.iter().map(|i| i.deadline + 1).min();
-        let until = wake.min(deadline.unwrap_or(i64::MAX));
+        let notice = self.notices.next_due();
+        let until = [deadline, notice]
+            .into_iter()
+            .flatten()
+            .fold(wake, i64::min);
         let seconds = until.saturating_sub(now).clamp(0, WAIT_SECONDS_MAX);
         if !self.backlog.is_empty() && !self.stopping {
             return Duration::ZERO;
@@ -121,6 +125,7 @@ impl Daemon {
             };
             self.progress(injection, progress, log);
         }
+        self.inject_notices(now, log);
         while self.injections.len() < INJECTIONS_MAX && !self.stopping {
             let Some(id) = self.bounces_waiting.pop_front() else {
                 break;
@@ -174,10 +179,20 @@ impl Daemon {
             events::words(event, text);
             event.next = next;
         });
+        self.note(channel, reported, text, log);
         if let Finding::Deferred { .. } = finding {
             return;
         }
-        if let Finding::Failed { .. } = finding {
+        // RFC 3461 §4.1: who wants no news of a failure gets none.
+        let is_noted = matches!(finding, Finding::Failed { .. })
+            && self.wants_failure(delivery.job, &delivery.recipient);
+        if !is_noted && finding != &Finding::Delivered {
+            self.events.tell(trace, id, Kind::Discarded, |event| {
+                events::about(event, channel, &delivery.recipient);
+                event.text = Some("the sender wants to hear of no failure".to_owned());
+            });
+        }
+        if is_noted {
             let recipient = self
                 .controls
                 .virtual_domains
@@ -197,6 +212,11 @@ impl Daemon {
         if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
             self.marks.push((channel, id, delivery.offset));
         }
+    }
+
+    fn wants_failure(&self, job: JobId, recipient: &[u8]) -> bool {
+        let open = self.open.get(&job);
+        open.is_none_or(|open| open.dsn.notify(recipient).failure)
     }
 
     pub(super) fn todo_says(&mut self, message: Option<Message>, log: &mut Log) {

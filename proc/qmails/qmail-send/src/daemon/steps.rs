@@ -25,7 +25,8 @@ impl Daemon {
     pub(super) fn steps(&mut self, now: i64, log: &mut Log) {
         for _ in 0..STEPS_PER_TURN {
             for channel in Channel::ALL {
-                let congested = self.pipes.spawn[channel.index()].is_congested();
+                let congested =
+                    self.notices.is_full() || self.pipes.spawn[channel.index()].is_congested();
                 self.scheduler.set_congested(channel, congested);
             }
             match self.scheduler.step(now) {
@@ -38,11 +39,14 @@ impl Daemon {
                     id,
                     end,
                 }) => {
-                    let trace = self.open.remove(&job).and_then(|open| open.trace);
+                    let mut open = self.open.remove(&job);
+                    if let Some(open) = &mut open {
+                        self.tell_all(channel, id, open, log);
+                    }
                     self.closed.push(Closed {
                         channel,
                         id,
-                        trace,
+                        trace: open.and_then(|open| open.trace),
                         end,
                     });
                 }
@@ -83,7 +87,10 @@ impl Daemon {
         }
         let opened = match self.open_single(id) {
             Some(message) => Ok(Some(message)),
-            None => OpenMessage::open(&self.layout, channel, id),
+            None => {
+                let delayed_since = now - self.controls.delay_seconds;
+                OpenMessage::open(&self.layout, channel, id, delayed_since)
+            }
         };
         match opened {
             Ok(Some(message)) => {
@@ -153,7 +160,7 @@ impl Daemon {
                 message: self.layout.mess_relative(started.id).into_bytes(),
                 sender: address::verp_expand(&open.info.sender, &recipient),
                 extra_headers: open.info.extra_headers.clone(),
-                env_headers: open.info.env_headers.clone(),
+                env_headers: open.env_headers(&recipient),
                 recipient: recipient.clone(),
             },
         );
