@@ -38,6 +38,8 @@ struct State {
     ended: u64,
     /// Threads that wait for a sync that has not begun.
     waiting: usize,
+    /// Threads that sleep, whatever they wait for.
+    asleep: usize,
     /// The error numbers of shared syncs that failed.
     failures: BTreeMap<u64, i32>,
 }
@@ -97,10 +99,7 @@ impl GroupSync {
         let wanted = state.begun + 1;
         state.waiting += 1;
         while state.begun < wanted && state.running {
-            state = self
-                .ended
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.sleep(state);
         }
         state.waiting -= 1;
         if state.begun < wanted {
@@ -119,10 +118,7 @@ impl GroupSync {
             return result;
         }
         while state.ended < wanted {
-            state = self
-                .ended
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.sleep(state);
         }
         match state.failures.get(&wanted) {
             Some(code) => Err(io::Error::from_raw_os_error(*code)),
@@ -133,7 +129,19 @@ impl GroupSync {
     fn end(&self, state: &mut State, number: u64) {
         state.running = false;
         state.ended = number;
-        self.ended.notify_all();
+        if 0 < state.asleep {
+            self.ended.notify_all();
+        }
+    }
+
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.asleep += 1;
+        let mut state = self
+            .ended
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.asleep -= 1;
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

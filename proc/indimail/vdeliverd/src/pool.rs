@@ -47,6 +47,8 @@ struct State {
     waiting: VecDeque<Task>,
     threads: usize,
     idle: usize,
+    /// Somebody waits until all is done.
+    is_finishing: bool,
 }
 
 impl Pool {
@@ -78,14 +80,19 @@ impl Pool {
                 Err(error) => run::warn(NAME, &format!("cannot start a thread: {error}")),
             }
         }
+        let is_wanted = 0 < state.idle;
         drop(state);
-        self.shared.task.notify_one();
+        // Nobody who is busy sleeps: they look before they do.
+        if is_wanted {
+            self.shared.task.notify_one();
+        }
     }
 
     /// Waits until all tasks are done, but not for longer than this.
     pub(crate) fn finish(&self, at_most: Duration) {
         let deadline = Instant::now() + at_most;
         let mut state = self.shared.lock();
+        state.is_finishing = true;
         while !state.waiting.is_empty() || state.idle < state.threads {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -135,11 +142,16 @@ impl Shared {
     fn next(&self) -> Task {
         let mut state = self.lock();
         state.idle += 1;
-        self.ended.notify_all();
+        if state.is_finishing {
+            self.ended.notify_all();
+        }
         loop {
+            let was_full = WAITING_MAX <= state.waiting.len();
             if let Some(task) = state.waiting.pop_front() {
                 state.idle -= 1;
-                self.room.notify_one();
+                if was_full {
+                    self.room.notify_all();
+                }
                 return task;
             }
             state = wait(&self.task, state);

@@ -123,8 +123,12 @@ impl Service {
             activity.syncs += 1;
         }
         let result = work();
-        self.activity().syncs -= 1;
-        self.quiet.notify_all();
+        let mut activity = self.activity();
+        activity.syncs -= 1;
+        if activity.ending {
+            self.quiet.notify_all();
+        }
+        drop(activity);
         Some(result)
     }
 

@@ -64,6 +64,12 @@ pub struct Daemon {
     returning: BTreeMap<u64, bool>,
     /// Such messages, delivered, whose envelopes could not be removed.
     delivered: BTreeSet<u64>,
+    /// Messages whose bounce is in the queue, and whose files could not be
+    /// removed: there is no second one.
+    bounced: BTreeSet<u64>,
+    /// Channels without recipients whose file could not be removed: nobody is
+    /// delivered to again.
+    through: BTreeSet<(Channel, u64)>,
     cleaner: Cleaner,
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
@@ -111,6 +117,8 @@ impl Daemon {
             singles: BTreeMap::new(),
             returning: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            bounced: BTreeSet::new(),
+            through: BTreeSet::new(),
             cleaner: Cleaner::default(),
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
@@ -311,8 +319,9 @@ impl Daemon {
         for channel in Channel::ALL {
             for (id, due) in self.scheduler.waiting(channel) {
                 if let Err(error) = files::remember_due(&self.layout, channel, id, due) {
+                    let path = files::name(&self.layout, channel, id);
                     log.warning(&format!(
-                        "unable to utime {channel}/{id}; message will be retried too soon: {error}"
+                        "unable to utime {path}; message will be retried too soon: {error}"
                     ));
                 }
             }

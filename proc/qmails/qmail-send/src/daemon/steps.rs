@@ -78,6 +78,9 @@ impl Daemon {
     }
 
     pub(super) fn open_message(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
+        if self.through.contains(&(channel, id)) {
+            return self.close_channel(channel, id, now, log);
+        }
         let opened = match self.open_single(id) {
             Some(message) => Ok(Some(message)),
             None => OpenMessage::open(&self.layout, channel, id),
@@ -95,7 +98,8 @@ impl Daemon {
             // Somebody removed the file, or a crash came after that.
             Ok(None) => self.close_channel(channel, id, now, log),
             Err(error) => {
-                let text = format!("trouble opening {channel}/{id}; will try again later: {error}");
+                let path = files::name(&self.layout, channel, id);
+                let text = format!("trouble opening {path}; will try again later: {error}");
                 log.warning(&text);
                 self.scheduler.unavailable(channel, id, now);
             }
@@ -170,8 +174,10 @@ impl Daemon {
             log.warning(&format!(
                 "unable to unlink {path}; will try again later: {error}"
             ));
+            self.through.insert((channel, id));
             return self.scheduler.unavailable(channel, id, now);
         }
+        self.through.remove(&(channel, id));
         match queue::has_recipients(&self.disk, &self.layout, channel.other(), id) {
             Ok(true) => {}
             Ok(false) => self.scheduler.finish(id, now),
