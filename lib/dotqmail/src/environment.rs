@@ -24,6 +24,8 @@ pub struct Facts {
     pub new_sender: Vec<u8>,
     /// Header lines put in front (QQEH).
     pub extra_headers: Vec<u8>,
+    /// What the sender wants to be told, as lines of `wire::dsn`.
+    pub wishes: Vec<u8>,
 }
 
 impl Facts {

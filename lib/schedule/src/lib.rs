@@ -14,19 +14,21 @@ mod holds;
 mod lane;
 mod line;
 mod parse;
+mod report;
 mod retry;
 mod scheduler;
+mod status;
 
 pub use backlog::Backlog;
-pub use bounce::{
-    Bounce, Notice, Report, Wording, break_line, delivery_status, final_report, paragraph,
-};
+pub use bounce::{Bounce, Notice, final_report, is_final, notice_recipient, paragraph};
 pub use channel::Channel;
 pub use holds::Holds;
 pub use line::{Lines, Verdict};
 pub use parse::{Fact, LogLine};
+pub use report::{Charset, Copied, Form, News, Report, Wording};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 pub use scheduler::{
     Delivery, Finding, Forgotten, JobEnd, JobId, Place, RETRY_TROUBLE_SECONDS, Reported, Scheduler,
     Started, Step, Unknown,
 };
+pub use status::{Action, Fate};

@@ -292,6 +292,12 @@ impl Scheduler {
             for due in self.lanes.iter_mut().flat_map(|lane| &mut lane.due) {
                 due.pull(before.saturating_add(wait), now.saturating_add(wait));
             }
+            let latest = now.saturating_add(wait);
+            for due in self.parked.values_mut() {
+                if *due <= before.saturating_add(wait) {
+                    *due = latest.min(*due);
+                }
+            }
             let wait = RETRY_TROUBLE_SECONDS;
             self.finishing.pull(before + wait, now + wait);
             self.seen = now;
@@ -459,13 +465,15 @@ impl Scheduler {
         let first_tries = !self.detached;
         for channel in Channel::ALL {
             let lane = &mut self.lanes[channel.index()];
-            let Some(turn) = lane.turn(now, first_tries) else {
-                continue;
-            };
-            if let Some(job) = lane.passes[turn.index()] {
-                return Some(Step::Next { channel, job });
-            }
-            while let Some((id, due)) = lane.due[turn.index()].pop_due(now) {
+            // Held messages leave the due queue here, and the other turn may
+            // have some that are not.
+            while let Some(turn) = lane.turn(now, first_tries) {
+                if let Some(job) = lane.passes[turn.index()] {
+                    return Some(Step::Next { channel, job });
+                }
+                let Some((id, due)) = lane.due[turn.index()].pop_due(now) else {
+                    break;
+                };
                 if self.holds.messages.contains(&id) {
                     self.parked.insert((channel, id), due);
                     continue;

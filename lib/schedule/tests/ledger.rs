@@ -29,9 +29,19 @@ impl Waiting {
         (due, is_new)
     }
 
-    pub fn first(&self, channel: Channel, is_new: bool) -> Option<i64> {
+    /// When the first is due of those that are not held.
+    pub fn first(&self, channel: Channel, is_new: bool, held: &BTreeSet<u64>) -> Option<i64> {
         let order = &self.order[channel.index()][usize::from(is_new)];
-        order.first().map(|(due, _)| *due)
+        let mut free = order.iter().filter(|(_, id)| !held.contains(id));
+        free.next().map(|(due, _)| *due)
+    }
+
+    /// It is not new any more.
+    pub fn is_tried(&mut self, channel: Channel, id: u64) {
+        let (due, is_new) = self.due[&(channel, id)];
+        self.order[channel.index()][usize::from(is_new)].remove(&(due, id));
+        self.due.remove(&(channel, id));
+        self.add(channel, id, due, false);
     }
 
     /// Changes due times on a channel.

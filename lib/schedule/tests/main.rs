@@ -6,5 +6,6 @@
 mod ledger;
 mod peers;
 mod random;
+mod sending;
 mod week;
 mod world;

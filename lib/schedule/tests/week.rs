@@ -14,7 +14,8 @@ const MESSAGES: usize = 2_500;
 enum Disturbance {
     /// Nothing.
     None,
-    /// HUP, ALRM, USR1 and USR2, clean restarts, full pipes.
+    /// HUP, ALRM, USR1 and USR2, messages held and let go, clean restarts, full
+    /// pipes.
     Administrators,
     /// All that, kills, and a clock that is set.
     Everything,
@@ -42,6 +43,9 @@ fn week(seed: u64, disturbance: Disturbance) -> Outcome {
         throughout(19 * HOUR, &|_| vec![(0, Event::Term)]);
         throughout(25 * HOUR, &|_| {
             vec![(0, Event::Detach(true)), (HOUR, Event::Detach(false))]
+        });
+        throughout(17 * HOUR, &|_| {
+            vec![(0, Event::Hold), (2 * HOUR, Event::Release)]
         });
         throughout(HOUR, &|chosen| {
             let channel = Channel::ALL[(chosen & 1) as usize];

@@ -3,14 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use schedule::{
-    Backlog, Channel, Finding, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Scheduler, Step, Verdict,
-    longest_wait,
-};
+use schedule::{Backlog, Channel, Scheduler, Verdict, longest_wait};
 
-use crate::ledger::{Outcome, Waiting, next_try};
+use crate::ledger::{Outcome, Waiting};
 use crate::peers::{Peer, peers};
 use crate::random::Random;
+use crate::sending::Process;
 
 pub const LIFETIME: i64 = 604_800;
 pub const BOUNCE_LIFETIME: i64 = 172_800;
@@ -28,28 +26,28 @@ pub enum Sender {
 
 #[derive(Clone, Debug)]
 pub struct Recipient {
-    peer: usize,
-    first_try: Option<i64>,
-    is_marked: bool,
-    delivered: usize,
-    failed: usize,
+    pub peer: usize,
+    pub first_try: Option<i64>,
+    pub is_marked: bool,
+    pub delivered: usize,
+    pub failed: usize,
 }
 
 /// A message and its files.
 #[derive(Clone, Debug)]
-struct Message {
-    sender: Sender,
-    recipients: Vec<Recipient>,
+pub struct Message {
+    pub sender: Sender,
+    pub recipients: Vec<Recipient>,
     /// By the clock of the machine; and by the sun.
-    birth: i64,
-    queued: i64,
-    in_todo: bool,
+    pub birth: i64,
+    pub queued: i64,
+    pub in_todo: bool,
     /// The mtimes of `local` and `remote`.
-    files: [Option<i64>; 2],
+    pub files: [Option<i64>; 2],
     /// What `bounce` says.
-    noted: BTreeSet<usize>,
+    pub noted: BTreeSet<usize>,
     /// A kill or a fault came in between: duplicates are possible.
-    is_disturbed: bool,
+    pub is_disturbed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -61,6 +59,9 @@ pub enum Event {
     Alarm,
     Hangup,
     Detach(bool),
+    /// Somebody holds some messages; lets all go.
+    Hold,
+    Release,
     Congest(Channel, bool),
     Jump(i64),
     Term,
@@ -68,61 +69,21 @@ pub enum Event {
     Start,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Running {
-    id: u64,
-    recipient: usize,
-    verdict: Verdict,
-    is_new: bool,
-}
-
-struct Open {
-    id: u64,
-    channel: Channel,
-    /// Not read yet.
-    left: Vec<usize>,
-    started: i64,
-    is_last: bool,
-    is_single: bool,
-    is_new: bool,
-}
-
-/// A qmail-send and its qmail-todo.
-struct Process {
-    scheduler: Scheduler,
-    backlog: Backlog,
-    open: BTreeMap<JobId, Open>,
-    singles: BTreeSet<u64>,
-    /// In first tries, or waiting for them.
-    told: [usize; 2],
-    running: BTreeMap<(Channel, u16), Running>,
-    injecting: BTreeSet<u64>,
-    delivered: BTreeSet<u64>,
-    waiting: Waiting,
-    limits: [usize; 2],
-    held: [bool; 2],
-    released: [Option<i64>; 2],
-    congested: [bool; 2],
-    is_detached: bool,
-    is_stopping: bool,
-    seen: i64,
-}
-
 pub struct World {
-    random: Random,
-    peers: Vec<Peer>,
-    messages: BTreeMap<u64, Message>,
-    next_id: u64,
-    events: BinaryHeap<Reverse<(i64, u64, Event)>>,
-    events_made: u64,
+    pub random: Random,
+    pub peers: Vec<Peer>,
+    pub messages: BTreeMap<u64, Message>,
+    pub next_id: u64,
+    pub events: BinaryHeap<Reverse<(i64, u64, Event)>>,
+    pub events_made: u64,
     /// By the sun.
-    now: i64,
+    pub now: i64,
     /// What the clock of the machine is ahead.
-    ahead: i64,
-    process: Option<Process>,
-    starts: u64,
+    pub ahead: i64,
+    pub process: Option<Process>,
+    pub starts: u64,
     /// Seconds by which messages may have been kept longer.
-    disturbed: i64,
+    pub disturbed: i64,
     pub outcome: Outcome,
 }
 
@@ -185,7 +146,7 @@ impl World {
         self.outcome
     }
 
-    fn clock(&self) -> i64 {
+    pub fn clock(&self) -> i64 {
         self.now + self.ahead
     }
 
@@ -251,6 +212,13 @@ impl World {
                         process.scheduler.detach(detached);
                         self.disturbed += i64::from(detached) * 7_200;
                     }
+                    Event::Hold => {
+                        let chosen = self.messages.keys().copied();
+                        let chosen = chosen.filter(|_| self.random.chance(200)).collect();
+                        process.hold(chosen, clock);
+                        self.disturbed += 7_200;
+                    }
+                    Event::Release => process.hold(BTreeSet::new(), clock),
                     Event::Congest(channel, congested) => {
                         process.congested[channel.index()] = congested;
                         process.scheduler.set_congested(channel, congested);
@@ -355,6 +323,7 @@ impl World {
             released: [None; 2],
             congested: [false; 2],
             is_detached: false,
+            on_hold: BTreeSet::new(),
             is_stopping: false,
             seen: 0,
         });
@@ -388,306 +357,14 @@ impl World {
         self.come_back();
     }
 
-    fn come_back(&mut self) {
+    pub fn come_back(&mut self) {
         let later = self.now + self.random.between(1, 300);
         self.disturbed += later - self.now;
         self.at(later, Event::Start);
     }
 
-    /// One turn of qmail-send, until nothing is left to do.
-    fn work(&mut self) {
-        let clock = self.clock();
-        if self.process.is_none() {
-            return;
-        }
-        self.notice_clock(clock);
-        loop {
-            self.load(clock);
-            let Some(process) = &mut self.process else {
-                return;
-            };
-            let Some(step) = process.scheduler.step(clock) else {
-                break;
-            };
-            self.act(step, clock);
-        }
-        self.nothing_waits_that_could_run(clock);
-        self.exit();
-    }
-
-    fn notice_clock(&mut self, clock: i64) {
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        if clock + 60 < process.seen {
-            let (before, latest) = (
-                process.seen + longest_wait(LIFETIME),
-                clock + longest_wait(LIFETIME),
-            );
-            for channel in Channel::ALL {
-                process.waiting.change(channel, |due| match due <= before {
-                    true => due.min(latest),
-                    false => due,
-                });
-            }
-            process.seen = clock;
-        }
-        process.seen = process.seen.max(clock);
-    }
-
-    fn load(&mut self, clock: i64) {
-        let Some(process) = self.process.as_mut().filter(|p| !p.is_stopping) else {
-            return;
-        };
-        for _ in 0..50 {
-            let Some(id) = process.backlog.take() else {
-                return;
-            };
-            let files = self.messages[&id].files;
-            if files == [None; 2] {
-                process.scheduler.finish(id, clock);
-            }
-            for channel in Channel::ALL {
-                if let Some(mtime) = files[channel.index()] {
-                    let due = process.backlog.due(channel, mtime);
-                    process.scheduler.add(channel, id, due);
-                    process.waiting.add(channel, id, due, false);
-                }
-            }
-        }
-    }
-
-    fn act(&mut self, step: Step, clock: i64) {
-        match step {
-            Step::Open { channel, id } => self.open(channel, id, clock),
-            Step::Next { channel, job } => self.next(channel, job),
-            Step::Close {
-                job,
-                channel,
-                id,
-                end,
-            } => self.close(job, channel, id, end, clock),
-            Step::Finish { id } => self.finish(id, clock),
-        }
-    }
-
-    fn open(&mut self, channel: Channel, id: u64, clock: i64) {
-        let trouble = self.random.chance(3);
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        let (due, is_new) = process.waiting.open(channel, id, clock);
-        // What was on hold is tried once more, however old it became.
-        let released = process.released[channel.index()];
-        let was_held = released.is_some_and(|time| due <= time);
-        self.outcome.note(1, id, clock);
-        let is_single = process.singles.remove(&id);
-        if trouble && !is_single {
-            let later = clock + RETRY_TROUBLE_SECONDS;
-            process.scheduler.unavailable(channel, id, clock);
-            return process.waiting.add(channel, id, later, false);
-        }
-        let message = &self.messages[&id];
-        let lifetime = match message.sender {
-            Sender::Nobody => BOUNCE_LIFETIME,
-            _ => LIFETIME,
-        };
-        let job = process
-            .scheduler
-            .opened(channel, id, message.birth, lifetime, clock);
-        if is_single {
-            process.scheduler.is_single(job);
-        }
-        let peers = &self.peers;
-        let left = (0..message.recipients.len()).rev().filter(|n| {
-            let recipient = &message.recipients[*n];
-            !recipient.is_marked && peers[recipient.peer].channel == channel
-        });
-        let open = Open {
-            id,
-            channel,
-            left: left.collect(),
-            started: clock,
-            is_last: !was_held && message.birth + lifetime < clock,
-            is_single,
-            is_new,
-        };
-        process.open.insert(job, open);
-        let running = process.running.len();
-        assert!(process.open.len() <= running + 4, "more jobs than slots");
-    }
-
-    fn next(&mut self, channel: Channel, job: JobId) {
-        let trouble = self.random.chance(1);
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        let open = process.open.get_mut(&job).expect("an open job");
-        assert_eq!(open.channel, channel);
-        if trouble && !open.is_single {
-            return process.scheduler.broken(job);
-        }
-        let Some(recipient) = open.left.pop() else {
-            return process.scheduler.exhausted(job);
-        };
-        let message = self.messages.get_mut(&open.id).expect("a message");
-        let about = &mut message.recipients[recipient];
-        let first = *about.first_try.get_or_insert(self.now);
-        let (verdict, seconds) = self.peers[about.peer].answer(&mut self.random, self.now, first);
-        let started = process.scheduler.start(job, Vec::new(), recipient as u64);
-        let running = Running {
-            id: open.id,
-            recipient,
-            verdict,
-            is_new: open.is_new,
-        };
-        let before = process.running.insert((channel, started.slot), running);
-        assert!(before.is_none(), "two deliveries in slot {}", started.slot);
-        self.outcome.deliveries += 1;
-        self.outcome.note(2, started.number, self.now);
-        let report = Event::Report(self.starts, channel, started.slot);
-        self.at(self.now + seconds, report);
-    }
-
-    fn report(&mut self, channel: Channel, slot: u16) {
-        let (cannot_note, cannot_mark) = (self.random.chance(5), self.random.chance(5));
-        let clock = self.clock();
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        let Some(running) = process.running.remove(&(channel, slot)) else {
-            return;
-        };
-        let reported = process
-            .scheduler
-            .report(channel, slot, running.verdict)
-            .expect("it runs");
-        let job = reported.delivery.job;
-        let open = &process.open[&job];
-        let message = self.messages.get_mut(&running.id).expect("a message");
-        let is_last = open.is_last;
-        let recipient = &mut message.recipients[running.recipient];
-        self.outcome.note(3, running.id, clock);
-        match reported.finding {
-            Finding::Deferred { next } => {
-                assert!(!is_last || running.verdict == Verdict::Mangled);
-                assert_ne!(running.verdict, Verdict::Success);
-                assert_eq!(next, next_try(channel, message.birth, open.started));
-                return;
-            }
-            Finding::Delivered => {
-                assert_eq!(running.verdict, Verdict::Success);
-                recipient.delivered += 1;
-            }
-            Finding::Failed { expired } => {
-                assert_eq!(expired, running.verdict == Verdict::Deferral);
-                assert!(!expired || is_last, "given up too early");
-                if cannot_note {
-                    return process.scheduler.leave_some(job);
-                }
-                recipient.failed += 1;
-                self.outcome.expired += usize::from(expired);
-                message.noted.insert(running.recipient);
-            }
-        }
-        if !reported.ends_channel && !open.is_single {
-            if cannot_mark {
-                message.is_disturbed = true;
-            } else {
-                recipient.is_marked = true;
-            }
-        }
-    }
-
-    fn close(&mut self, job: JobId, channel: Channel, id: u64, end: JobEnd, clock: i64) {
-        let trouble = self.random.chance(3);
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        let open = process.open.remove(&job).expect("an open job");
-        let message = self.messages.get_mut(&id).expect("a message");
-        self.outcome.note(4, id, clock);
-        match end {
-            JobEnd::Requeued { next } => {
-                assert_eq!(next, next_try(channel, message.birth, open.started));
-                process.waiting.add(channel, id, next, false);
-            }
-            JobEnd::Done if trouble => {
-                process.scheduler.unavailable(channel, id, clock);
-                let later = clock + RETRY_TROUBLE_SECONDS;
-                process.waiting.add(channel, id, later, false);
-                // Its file stays, with recipients that are done.
-                message.is_disturbed = true;
-            }
-            JobEnd::Done => {
-                message.files[channel.index()] = None;
-                if message.files == [None; 2] {
-                    process.scheduler.finish(id, clock);
-                }
-            }
-            JobEnd::Delivered if trouble => {
-                process.delivered.insert(id);
-                process.scheduler.finish_later(id, clock);
-            }
-            JobEnd::Delivered => {
-                process.told[channel.index()] -= 1;
-                self.end(id);
-            }
-            JobEnd::PutBack { due, is_done } => {
-                process.told[channel.index()] -= 1;
-                message.in_todo = false;
-                if is_done {
-                    process.scheduler.finish(id, clock);
-                } else {
-                    assert_eq!(due, next_try(channel, message.birth, open.started));
-                    message.files[channel.index()] = Some(due);
-                    process.scheduler.add(channel, id, due);
-                    process.waiting.add(channel, id, due, false);
-                }
-            }
-        }
-    }
-
-    fn finish(&mut self, id: u64, clock: i64) {
-        self.outcome.note(5, id, clock);
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        if process.delivered.remove(&id) {
-            let channel = self.peers[self.messages[&id].recipients[0].peer].channel;
-            process.told[channel.index()] -= 1;
-            return self.end(id);
-        }
-        let Some(message) = self.messages.get(&id) else {
-            return;
-        };
-        assert!(message.files == [None; 2] && !message.in_todo);
-        if message.noted.is_empty() || message.sender == Sender::Double {
-            self.outcome.discarded += usize::from(!message.noted.is_empty());
-            return self.end(id);
-        }
-        process.injecting.insert(id);
-        let done = self.now + self.random.between(0, 5);
-        self.at(done, Event::Injected(self.starts, id));
-    }
-
-    fn injected(&mut self, id: u64) {
-        let (clock, trouble) = (self.clock(), self.random.chance(50));
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        if !process.injecting.remove(&id) {
-            return;
-        }
-        if trouble {
-            return process.scheduler.finish_later(id, clock);
-        }
-        self.bounce(id);
-        self.end(id);
-    }
-
     /// Queues the notice.
-    fn bounce(&mut self, id: u64) {
+    pub fn bounce(&mut self, id: u64) {
         self.outcome.bounces += 1;
         match self.messages[&id].sender {
             Sender::Somebody(peer) => self.queue(Sender::Nobody, &[peer]),
@@ -698,7 +375,7 @@ impl World {
 
     /// A message leaves the queue: whatever it is, everybody knows how it
     /// ended, once.
-    fn end(&mut self, id: u64) {
+    pub fn end(&mut self, id: u64) {
         let message = self.messages.remove(&id).expect("a message ends once");
         for (n, recipient) in message.recipients.iter().enumerate() {
             let Recipient {
@@ -716,78 +393,5 @@ impl World {
         // A report that makes no sense is tried again even after that.
         let most = LIFETIME + 10 * longest_wait(LIFETIME) + self.disturbed;
         assert!(kept <= most, "{message:?} was kept {kept} s");
-    }
-
-    /// Whatever is due runs, unless something keeps it.
-    fn nothing_waits_that_could_run(&self, clock: i64) {
-        let Some(process) = self.process.as_ref().filter(|p| !p.is_stopping) else {
-            return;
-        };
-        for channel in Channel::ALL {
-            let at = channel.index();
-            let running = |is_new| {
-                let of = process.running.iter().filter(|((on, _), _)| *on == channel);
-                of.filter(|(_, running)| running.is_new == is_new).count()
-            };
-            let (new, again) = (running(true), running(false));
-            let limit = process.limits[at];
-            if process.held[at] || process.congested[at] || limit <= new + again {
-                continue;
-            }
-            let due = |is_new| {
-                let first = process.waiting.first(channel, is_new);
-                first.is_some_and(|due| due <= clock)
-            };
-            assert!(process.is_detached || !due(true), "a new message waits");
-            let is_shared = limit <= again + limit / 4;
-            assert!(is_shared || !due(false), "a message waits though due");
-        }
-    }
-
-    /// After TERM, when nothing runs any more.
-    fn exit(&mut self) {
-        let Some(process) = &self.process else { return };
-        let is_over = process.scheduler.is_idle() && process.injecting.is_empty();
-        if !process.is_stopping || !is_over {
-            return;
-        }
-        let process = self.process.take().expect("it is there");
-        for channel in Channel::ALL {
-            for (id, due) in process.scheduler.waiting(channel) {
-                if let Some(message) = self.messages.get_mut(&id)
-                    && let Some(file) = &mut message.files[channel.index()]
-                {
-                    *file = due;
-                }
-            }
-        }
-        for id in process.delivered {
-            // Found in `todo` again.
-            let message = self.messages.get_mut(&id).expect("a message");
-            message.is_disturbed = true;
-        }
-        self.come_back();
-    }
-}
-
-impl Process {
-    fn is_told(&self, id: u64) -> bool {
-        let is_open = |open: &Open| open.id == id && open.is_single;
-        self.singles.contains(&id)
-            || self.delivered.contains(&id)
-            || self.open.values().any(is_open)
-    }
-
-    fn reread(&mut self, held: [bool; 2], clock: i64) {
-        self.held = held;
-        for channel in Channel::ALL {
-            let at = channel.index();
-            self.scheduler.set_limit(channel, self.limits[at]);
-            if self.scheduler.hold(channel, held[at], clock) && !held[at] {
-                self.backlog.all_due(channel, clock);
-                self.waiting.change(channel, |due| due.min(clock));
-                self.released[at] = Some(clock);
-            }
-        }
     }
 }

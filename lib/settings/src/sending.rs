@@ -80,7 +80,16 @@ settings! {
         "Domain of the recipient of double bounces.";
     /// Bytes of the message in a bounce.
     BOUNCEMAXBYTES: "bouncemaxbytes" "" Integer Some("50000"), SEND,
-        "Most bytes of the message that a bounce repeats; 0 repeats the header only.";
+        "Most bytes of the message that a bounce repeats; 0 repeats its header only.";
+    /// How bounces are built.
+    BOUNCEFORMAT: "bounceformat" "" Line Some("report"), SEND,
+        "How bounces are built: report (RFC 3464 with QSBMF as its text), mixed (QSBMF and the message as MIME parts), plain (QSBMF alone).";
+    /// Variables for bounces, by sender.
+    BOUNCERULES: "bounce.envrules" "BOUNCERULES" List None, SEND,
+        "Rules pattern:VAR=value,... that set variables for a bounce by the sender of the message that failed, CONTROLDIR included; the variable names another file.";
+    /// When a sender who asked for it hears of a delay.
+    DELAYNOTICE: "delaynotice" "" Integer Some("14400"), SEND,
+        "Seconds after which a sender who asked for it (DSN NOTIFY=DELAY) is told, once, that a message is still waiting.";
     /// Program that queues bounces.
     BOUNCEQUEUE: "" "BOUNCEQUEUE" Line None, SEND,
         "Program that queues bounces instead of the persistent queue writer.";

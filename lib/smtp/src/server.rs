@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use sasl::Mechanism;
 use sasl::server::Exchange;
+use wire::dsn::{Dsn, Wish};
 use wire::lookup;
 use wire::trace::TraceId;
 
@@ -78,7 +79,7 @@ enum State {
     /// A rule wants other settings for this MAIL.
     AskingPolicy(Vec<u8>),
     /// The mailbox of this recipient has been asked for.
-    AskingMailbox(Vec<u8>),
+    AskingMailbox(Vec<u8>, Wish),
     /// The queue has been asked to begin.
     Beginning(Transfer),
     /// The message arrives.
@@ -123,6 +124,10 @@ struct Transaction {
     chunks: Option<Box<Transfer>>,
     /// A BDAT failed; only RSET helps.
     chunks_failed: bool,
+    /// What the sender wants to be told.
+    dsn: Dsn,
+    /// Bytes that takes in the envelope.
+    wish_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -178,8 +183,8 @@ impl Session {
     /// Takes the answer to the last step that asked.
     pub fn answer(&mut self, answer: Answer, now: &Moment) {
         match (std::mem::replace(&mut self.state, State::Ready), answer) {
-            (State::AskingMailbox(address), Answer::Mailbox(mailbox)) => {
-                self.mailbox(address, mailbox);
+            (State::AskingMailbox(address, wish), Answer::Mailbox(mailbox)) => {
+                self.mailbox(address, wish, mailbox);
             }
             (State::AskingPolicy(argument), Answer::Policy(config)) => {
                 self.mail_with(&argument, config, now);

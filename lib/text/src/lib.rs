@@ -10,3 +10,4 @@ pub mod netstring;
 pub mod records;
 pub mod wildmat;
 pub mod words;
+pub mod xtext;

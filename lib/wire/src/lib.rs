@@ -10,6 +10,7 @@
 
 pub mod clean;
 pub mod deliver;
+pub mod dsn;
 pub mod frame;
 pub mod lookup;
 pub mod operator;

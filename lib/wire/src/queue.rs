@@ -1,8 +1,8 @@
 //! Programs that send many messages ↔ the persistent queue writer.
 //!
 //! One connection carries messages one after the other. For each the client
-//! sends [`Request::Begin`], any number of [`Request::Data`] and one
-//! [`Request::Commit`]; then it reads one [`Reply`]. A connection that ends
+//! sends [`Request::Begin`], any number of [`Request::Data`], at most one
+//! [`Request::Dsn`] and one [`Request::Commit`]; then it reads one [`Reply`]. A connection that ends
 //! before `Commit` leaves nothing behind. The writer takes the client's user
 //! from the socket, not from a message.
 
@@ -41,6 +41,9 @@ pub enum Request {
     },
     /// Forget the message that began.
     Abort,
+    /// What the sender wants to be told of the message that began: the lines
+    /// of [`crate::dsn`].
+    Dsn(Vec<u8>),
 }
 
 /// From the queue writer, after `Commit` (or early, when it cannot go on: the

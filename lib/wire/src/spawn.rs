@@ -8,6 +8,11 @@ pub const COMMAND_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a report qmail-send keeps; the rest is ignored.
 pub const REPORT_BYTES_MAX: usize = 10_000;
 
+/// What qmail-remote says behind the server's address when that server will
+/// tell the sender of success, so that nobody else has to (RFC 3461 §5.2.2).
+/// Said only when the sender wants to know.
+pub const ACCEPTED_WITH_REPORTS: &str = "accepted message and will report";
+
 /// Starts one delivery.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Command {

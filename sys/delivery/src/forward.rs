@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use wire::dsn::Dsn;
 use wire::queue::{DATA_BYTES_MAX, Reply, Request, VERSION};
 use wire::trace::{Kind, TraceId};
 
@@ -32,6 +33,17 @@ pub struct Forward<'a> {
     pub recipients: &'a [Vec<u8>],
     /// Trace of the message that is forwarded.
     pub trace: TraceId,
+    /// What its sender wants to be told, as lines of [`wire::dsn`]; nothing
+    /// when the new message has another sender.
+    pub wishes: &'a [u8],
+}
+
+impl Forward<'_> {
+    /// What the sender of the new message wants to be told.
+    fn new_wishes(&self) -> Vec<u8> {
+        let dsn = Dsn::from_headers(self.wishes);
+        dsn.forwarded(self.recipients).to_headers()
+    }
 }
 
 /// Queues the message under a trace of its own; returns the number for `qp`.
@@ -121,6 +133,10 @@ fn send_all(link: &mut run::Link, forward: &Forward<'_>, trace: TraceId) -> Resu
             Err(_) => return Err(Failed::Read),
         }
     }
+    let wishes = forward.new_wishes();
+    if !wishes.is_empty() {
+        send(Request::Dsn(wishes))?;
+    }
     send(Request::Commit {
         sender: forward.sender.to_vec(),
         recipients: forward.recipients.to_vec(),
@@ -143,7 +159,7 @@ fn through_program(site: &Site, forward: &Forward<'_>, trace: TraceId) -> Result
     let descriptors = vec![(0, message.into()), (1, envelope.into())];
     let finished = site
         .programs
-        .run(&queue_job(site, trace), descriptors)
+        .run(&queue_job(site, trace, forward.new_wishes()), descriptors)
         .map_err(|_| Refused::from_code(120, b""))?;
     match finished.ending {
         Ending::Code(0) => Ok(finished.pid),
@@ -155,7 +171,7 @@ fn through_program(site: &Site, forward: &Forward<'_>, trace: TraceId) -> Result
     }
 }
 
-fn queue_job(site: &Site, trace: TraceId) -> Job {
+fn queue_job(site: &Site, trace: TraceId, wishes: Vec<u8>) -> Job {
     let variable = |name| site.settings.variable(name).filter(|v| !v.is_empty());
     let command: Vec<u8> = if variable("NULLQUEUE").is_some() {
         b"bin/qmail-nullqueue".to_vec()
@@ -164,20 +180,25 @@ fn queue_job(site: &Site, trace: TraceId) -> Job {
             .unwrap_or(b"bin/qmail-queue")
             .to_vec()
     };
-    let mut words = command
-        .split(|&b| b == b' ' || b == b'\t')
-        .filter(|word| !word.is_empty());
-    let program = words.next().unwrap_or(b"bin/qmail-queue");
-    // A relative name is meant below the root of the installation.
-    let program = site.home.root().join(std::ffi::OsStr::from_bytes(program));
+    let value = |name: &str| site.settings.variable(name).map(<[u8]>::to_vec);
+    // What cannot be split is no program; running it fails and mail waits.
+    let words = text::words::split(&command, value).unwrap_or_else(|_| vec![command.clone()]);
+    let (program, arguments) = words.split_first().expect("a command has a word");
+    // A bare name is one of ours, a relative one starts at the root.
+    let name = std::ffi::OsStr::from_bytes(program);
+    let program = match program.contains(&b'/') {
+        true => site.home.root().join(name),
+        false => site.home.bin().join(name),
+    };
     let mut environment = site.queue.clone();
     environment.push((
         wire::trace::VARIABLE.as_bytes().to_vec(),
         trace.to_string().into_bytes(),
     ));
+    environment.push((wire::dsn::VARIABLE.as_bytes().to_vec(), wishes));
     Job {
         program: program.into_os_string().as_bytes().to_vec(),
-        arguments: words.map(<[u8]>::to_vec).collect(),
+        arguments: arguments.to_vec(),
         directory: site.home.root().as_os_str().as_bytes().to_vec(),
         environment,
         captured: Captured::Errors,
@@ -248,6 +269,7 @@ mod tests {
             sender: b"ann@example.org",
             recipients: &[RECIPIENT.to_vec()],
             trace,
+            wishes: b"X-Indimail-Dsn-To: a@b NOTIFY=SUCCESS,FAILURE\n",
         };
         send(site, forward)
     }
@@ -285,6 +307,8 @@ mod tests {
             extra_headers: Vec::new(),
         };
         assert_eq!(requests.last(), Some(&commit));
+        let wishes = Request::Dsn(b"X-Indimail-Dsn: NOTIFY=FAILURE\n".to_vec());
+        assert!(requests.contains(&wishes), "{requests:?}");
         let mut buffer = [0; 4096];
         let length = collector.recv(&mut buffer).unwrap();
         let event: Event = serde_json::from_slice(&buffer[..length]).unwrap();

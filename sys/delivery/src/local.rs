@@ -74,6 +74,7 @@ fn prepare<'a>(
         ext: request.ext.clone(),
         sender: request.sender.clone(),
         extra_headers: request.extra_headers.clone(),
+        wishes: wire::dsn::Dsn::from_headers(&request.env_headers).to_headers(),
         ..Facts::default()
     };
     if mode == Mode::Deliver {

@@ -26,7 +26,12 @@ const PASSED: &[&str] = &[
 
 /// Variables a queue program must not inherit: facts of the message that came
 /// in, not of the one that goes out.
-const NOT_QUEUED: &[&str] = &["QQEH", "SPAMFILTER", wire::trace::VARIABLE];
+const NOT_QUEUED: &[&str] = &[
+    "QQEH",
+    "SPAMFILTER",
+    wire::trace::VARIABLE,
+    wire::dsn::VARIABLE,
+];
 
 /// Names and values of variables.
 pub type Environment = Vec<(Vec<u8>, Vec<u8>)>;

@@ -14,6 +14,13 @@ const MESSAGE_ID: &str = "Message-ID";
 /// Longest Message-ID in a trace event.
 const MESSAGE_ID_BYTES_MAX: usize = 998;
 
+/// Lines of the `h` record that no message may write.
+const OWN_HEADERS: [&str; 3] = [
+    wire::trace::HEADER,
+    wire::dsn::HEADER,
+    wire::dsn::RECIPIENT_HEADER,
+];
+
 /// What is added to, taken from and done with every message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Additions {
@@ -134,7 +141,7 @@ impl EnvHeader {
         let name = name.trim();
         if name.is_empty()
             || !name.bytes().all(|b| b.is_ascii_graphic())
-            || name.eq_ignore_ascii_case(wire::trace::HEADER)
+            || OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own))
         {
             return None;
         }
@@ -166,7 +173,11 @@ mod tests {
         let home = run::Home::at("/nowhere");
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("wanted");
-        std::fs::write(&file, "List-Id\nSubject:3\nX-Indimail-Trace\n").unwrap();
+        std::fs::write(
+            &file,
+            "List-Id\nSubject:3\nX-Indimail-Trace\nx-indimail-dsn\n",
+        )
+        .unwrap();
         let name = file.to_str().unwrap().as_bytes();
         let settings = Settings::of_files(&home)
             .overlaid([("ENVHEADERS", Some(name)), ("EXTRAQUEUE", Some(b"log@x"))]);
@@ -174,7 +185,7 @@ mod tests {
         assert_eq!(additions.recipients(), [b"log@x".to_vec()]);
         let mut collector = additions.collector();
         collector
-            .push(b"X-Indimail-Trace: aaaaaaaaaaaaaaaa\nsubject: long one\nMessage-Id: <a@b>\n\n");
+            .push(b"X-Indimail-Trace: aaaaaaaaaaaaaaaa\nX-Indimail-Dsn: NOTIFY=NEVER\nsubject: long one\nMessage-Id: <a@b>\n\n");
         let collected = collector.finish();
         let trace = TraceId::new(1, 2);
         let lines = additions.env_headers(trace, &collected);

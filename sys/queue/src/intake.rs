@@ -1,6 +1,7 @@
 //! A message on its way in: what both queue writers do beside writing.
 
 use message::{Collector, Filter, Received};
+use wire::dsn::Dsn;
 use wire::trace::{Event, TraceId};
 
 use crate::additions::message_id;
@@ -42,6 +43,8 @@ pub struct Addressing<'a> {
     /// Those of the caller, a comma before each, when they do not get the
     /// message.
     replaced: Vec<u8>,
+    /// What the sender wants to be told, as lines for the `h` record.
+    wishes: Vec<u8>,
     /// Those who keep a copy; they come last.
     archived: Vec<Vec<u8>>,
 }
@@ -120,6 +123,7 @@ impl<'a> Intake<'a> {
             total,
             replaced: Vec::new(),
             archived,
+            wishes: Vec::new(),
         })
     }
 }
@@ -146,6 +150,12 @@ impl Addressing<'_> {
         Ok(())
     }
 
+    /// Takes the lines that say what the sender wants to be told. Whoever
+    /// wrote them, what they are not is left out.
+    pub fn wish(&mut self, lines: &[u8]) {
+        self.wishes = Dsn::from_headers(lines).to_headers();
+    }
+
     /// Puts the message into the queue, with these header lines for the `e`
     /// record, and tells the trace event what it is about.
     pub fn commit(mut self, extra_headers: &[u8], event: &mut Event) -> Result<Queued, Error> {
@@ -161,7 +171,8 @@ impl Addressing<'_> {
             extra.extend_from_slice(address);
             extra.append(&mut self.replaced);
         }
-        let env_headers = self.additions.env_headers(self.trace, &self.collected);
+        let mut env_headers = self.additions.env_headers(self.trace, &self.collected);
+        env_headers.append(&mut self.wishes);
         extra.extend(
             extra
                 .last()
@@ -253,6 +264,7 @@ mod tests {
         addressing.add(b"ann@example.org").unwrap();
         addressing.add(b"bob@example.org").unwrap();
         assert_eq!(addressing.log_lines(), ["subject: s"]);
+        addressing.wish(b"X-Indimail-Dsn: RET=HDRS ENVID=1\nX-Evil: 1\n");
         let mut event = Event::new(trace, 0.0, "test", 7, Kind::Queued);
         let queued = addressing.commit(b"X: y", &mut event).unwrap();
         assert_eq!(event.recipients, ["ann@example.org", "bob@example.org"]);
@@ -271,5 +283,7 @@ mod tests {
         let expected = "u1\0p7\0F\0Tlog@example.org\0Tjail@example.org\0\
              Tcopy-bob@example.org\0eX: y\nX-Quarantine-ID: jail@example.org,ann@example.org,bob@example.org\n\0h";
         assert!(envelope.starts_with(expected), "{envelope:?}");
+        let wishes = "\nX-Indimail-Dsn: RET=HDRS ENVID=1\n\0";
+        assert!(envelope.ends_with(wishes), "{envelope:?}");
     }
 }

@@ -230,6 +230,12 @@ fn write<F: FileSystem>(
     if !has_sender {
         return Err(malformed("no sender".to_owned()));
     }
+    let rewritten = |recipient: &[u8]| match routing.route(recipient) {
+        Route::Local(address) | Route::Remote(address) => address,
+    };
+    if let Some(lines) = wire::dsn::rewrite_recipients(&sorted.info.env_headers, rewritten) {
+        sorted.info.env_headers = lines;
+    }
     if let Only::One(route) = lists.only {
         sorted.tell(route);
         return Ok(Found::Message(Box::new(sorted)));

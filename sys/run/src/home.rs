@@ -41,6 +41,15 @@ impl Home {
         }
     }
 
+    /// The same installation with control files elsewhere: an absolute
+    /// directory, or one below the root.
+    pub fn with_control(&self, directory: impl AsRef<Path>) -> Self {
+        Self {
+            control: self.root.join(directory),
+            root: self.root.clone(),
+        }
+    }
+
     /// The root itself.
     pub fn root(&self) -> &Path {
         &self.root

@@ -74,6 +74,7 @@ const REFUSED_PREFIXES: &[&str] = &[
     "GLIBC_",
     "HOLD",
     "INCLUDE",
+    "INDIMAIL",
     "JAVA",
     "LC_",
     "LD_",
@@ -127,6 +128,17 @@ pub fn of_headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
         }
     }
     variables
+}
+
+/// What the sender of the message this process delivers wants to be told, as
+/// lines of [`wire::dsn`].
+pub fn wishes() -> Vec<u8> {
+    use std::os::unix::ffi::OsStringExt;
+    let [message, recipient] = wire::dsn::DELIVERY_VARIABLES.map(|name| {
+        let value = std::env::var_os(name);
+        value.map(OsStringExt::into_vec).unwrap_or_default()
+    });
+    wire::dsn::Dsn::from_variables(&message, &recipient).to_headers()
 }
 
 fn variable_name(field: &[u8]) -> Option<String> {
@@ -187,6 +199,7 @@ mod tests {
             "Tcpremoteip: 1.2.3.4",
             "Overquota-Cmd: /bin/x",
             "A=B: c",
+            "Indimail-Dsn: X-Indimail-Dsn: NOTIFY=NEVER",
         ] {
             assert_eq!(of_headers(line.as_bytes()), [], "{line}");
         }

@@ -161,6 +161,7 @@ fn strangers_can_neither_relay_nor_reach_users_who_do_not_exist() {
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
         "CHUNKING",
+        "DSN",
     ] {
         assert!(
             greeting.contains(keyword),

@@ -88,11 +88,21 @@ impl Postfix {
     /// # Panics
     /// When Postfix does not take it.
     pub fn send(&self, from: &str, to: &str, message: &str) {
+        self.send_with(&[], from, to, message);
+    }
+
+    /// As [`Postfix::send`], with further options of sendmail.
+    ///
+    /// # Panics
+    /// When Postfix does not take it.
+    pub fn send_with(&self, options: &[&str], from: &str, to: &str, message: &str) {
         let mut command = Command::new("/usr/sbin/sendmail");
         command
             .arg("-C")
             .arg(self.directory.path().join("etc"))
-            .args(["-i", "-f", from, to]);
+            .arg("-i")
+            .args(options)
+            .args(["-f", from, to]);
         let _ = run(&mut command, message.as_bytes()).good();
     }
 

@@ -1,7 +1,7 @@
 //! The message on descriptor 0 and what qmail-local says about it.
 
 use std::fs::File;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use delivery::Site;
 use delivery::forward::{self, Forward};
@@ -82,12 +82,19 @@ pub(crate) fn queue(
     }
     let site = Site::open(name, Home::find())
         .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))?;
+    // Who sends under another name asks for nothing.
+    let is_same = std::env::var_os("SENDER").is_some_and(|old| old.as_bytes() == sender);
+    let wishes = match is_same {
+        true => run::variables::wishes(),
+        false => Vec::new(),
+    };
     let forward = Forward {
         prefix,
         message,
         sender,
         recipients,
         trace: run::Tracer::id_of_process(),
+        wishes: &wishes,
     };
     forward::send(&site, forward).map_err(|refused| {
         let code = match refused.permanent {

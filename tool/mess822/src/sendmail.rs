@@ -10,6 +10,7 @@ use std::process::Command;
 
 use run::story::Verdict;
 use run::{Exit, Home, ProgramEnd, Settings, Tracer};
+use wire::dsn::{Dsn, EnvelopeId, Notify, Return};
 use wire::trace::TraceId;
 
 use crate::inject::{self, Options, RecipientsFrom};
@@ -31,7 +32,9 @@ Reads a message on standard input and queues it.
   -v         wait, and tell what happens to the message
   -bp        show the queue        -bs   speak SMTP on standard input
   -i -oi ... accepted and ignored: a line with a dot never ends a message
-  -N -R -V   DSN options, accepted and ignored
+  -N when    report never, or a list of success, failure, delay
+  -R what    a report repeats full or hdrs
+  -V name    name of the envelope in reports
 Exit codes: 0 done, 64 wrong use, others as in sysexits.h.
 ";
 
@@ -65,11 +68,15 @@ struct Request {
     sender: Option<Vec<u8>>,
     full_name: Option<Vec<u8>>,
     recipients: Vec<Vec<u8>>,
+    /// What the sender wants to be told.
+    dsn: Dsn,
 }
 
 /// The program.
 pub fn main(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     let request = Request::parse(arguments).map_err(|text| Exit::new(EX_USAGE, text))?;
+    // Where it was called must not matter; that there is a root is certain.
+    let _ = std::env::set_current_dir("/");
     match request.mode {
         Mode::Help => {
             print!("{USAGE}");
@@ -178,7 +185,8 @@ fn exit_code(error: &inject::Error) -> u8 {
         Error::Syntax { .. } | Error::Header(_) | Error::Address(_) => EX_DATAERR,
         Error::TooBig | Error::TooManyRecipients => EX_UNAVAILABLE,
         Error::Refused(refusal) if refusal.permanent => EX_UNAVAILABLE,
-        Error::Rule(_)
+        Error::Rewrite(_)
+        | Error::Rule(_)
         | Error::Read(_)
         | Error::Print(_)
         | Error::Settings(_)
@@ -201,6 +209,10 @@ fn with_names(settings: &Settings, request: &Request) -> Settings {
         }
         changes.push(("QMAILUSER", Some(user)));
         changes.push(("QMAILHOST", host.strip_prefix(b"@")));
+    }
+    let wishes = request.dsn.to_headers();
+    if !request.dsn.is_empty() {
+        changes.push((wire::dsn::VARIABLE, Some(&wishes)));
     }
     if let Some(name) = &request.full_name {
         changes.push(("MAILNAME", Some(name)));
@@ -269,7 +281,25 @@ impl Request {
                 }
                 // What follows belongs to the flag itself.
                 b'o' | b'e' | b'd' | b'E' | b'J' | b'q' | b'A' | b'M' => return Ok(()),
-                b'B' | b'p' | b'h' | b'L' | b'N' | b'R' | b'V' | b'O' | b'C' | b'X' => {
+                b'N' => {
+                    let value = argument()?;
+                    let notify = Notify::parse(&value).ok_or_else(|| bad_value(*flag, &value))?;
+                    self.dsn.notify = Some(notify);
+                    return Ok(());
+                }
+                b'R' => {
+                    let value = argument()?;
+                    let ret = Return::parse(&value).ok_or_else(|| bad_value(*flag, &value))?;
+                    self.dsn.ret = Some(ret);
+                    return Ok(());
+                }
+                b'V' => {
+                    let value = argument()?;
+                    let id = EnvelopeId::of_text(&value).ok_or_else(|| bad_value(*flag, &value))?;
+                    self.dsn.envelope_id = Some(id);
+                    return Ok(());
+                }
+                b'B' | b'p' | b'h' | b'L' | b'O' | b'C' | b'X' => {
                     argument()?;
                     return Ok(());
                 }
@@ -281,6 +311,11 @@ impl Request {
         }
         Ok(())
     }
+}
+
+fn bad_value(flag: u8, value: &[u8]) -> String {
+    let value = text::log::printable(value, 100);
+    format!("-{} cannot be {value}; see --help", char::from(flag))
 }
 
 fn needs_argument(flag: u8) -> String {
@@ -309,6 +344,20 @@ mod tests {
         assert!(parse("-tv -- -x").unwrap().verbose);
         assert_eq!(parse("-q30m").unwrap().mode, Mode::Inject);
         assert!(parse("-Z").is_err() && parse("-bd").is_err() && parse("-f").is_err());
+    }
+
+    #[test]
+    fn what_the_sender_wants_to_be_told_goes_with_the_message() {
+        let request = parse("-N success,delay -R hdrs -V a+b bob").unwrap();
+        let settings = Settings::of_files(&Home::at("/nonexistent"));
+        let named = with_names(&settings, &request);
+        assert_eq!(
+            named.variable(wire::dsn::VARIABLE),
+            Some(&b"X-Indimail-Dsn: RET=HDRS ENVID=a+2Bb NOTIFY=SUCCESS,DELAY\n"[..])
+        );
+        let named = with_names(&settings, &parse("bob").unwrap());
+        assert_eq!(named.variable(wire::dsn::VARIABLE), None);
+        assert!(parse("-N always bob").is_err() && parse("-R body bob").is_err());
     }
 
     #[test]

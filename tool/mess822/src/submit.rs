@@ -124,6 +124,8 @@ pub fn begin(
     if settings.variable("NULLQUEUE").is_some() {
         return Ok(Submission(Way::Nowhere));
     }
+    // What the sender wants to be told.
+    let wishes = chosen(wire::dsn::VARIABLE).unwrap_or_default().to_vec();
     if changes.is_empty()
         && fits_link(recipients)
         && chosen(QMAILQUEUE.variable).is_none()
@@ -135,14 +137,15 @@ pub fn begin(
             trace,
             remote_ip: ip.map(|ip| text::log::printable(ip, 64)),
         };
+        let dsn = Request::Dsn(wishes.clone());
         // A writer that is about to end may have taken the connection; the
         // program does as well.
-        if link.send(&begin).is_ok() {
+        if link.send(&begin).is_ok() && (wishes.is_empty() || link.send(&dsn).is_ok()) {
             return Ok(Submission(Way::Link(link)));
         }
     }
     let command = chosen(QMAILQUEUE.variable).unwrap_or(b"qmail-queue");
-    let program = Program::start(home, &settings, command, changes, trace)?;
+    let program = Program::start(home, &settings, command, changes, trace, &wishes)?;
     Ok(Submission(Way::Program(program)))
 }
 
@@ -238,6 +241,7 @@ impl Program {
         command: &[u8],
         changes: &[Change],
         trace: TraceId,
+        wishes: &[u8],
     ) -> Result<Self, Refusal> {
         let failed = |code| move |error: io::Error| Refusal::new(code, &error.to_string());
         let variable = |name: &str| settings.variable(name).map(<[u8]>::to_vec);
@@ -252,6 +256,7 @@ impl Program {
             .args(words[1..].iter().map(|word| OsStr::from_bytes(word)))
             .current_dir(home.root())
             .env(wire::trace::VARIABLE, trace.to_string())
+            .env(wire::dsn::VARIABLE, OsStr::from_bytes(wishes))
             .env("QMAILDIR", home.root())
             .stdin(Stdio::piped());
         for (name, value) in changes {

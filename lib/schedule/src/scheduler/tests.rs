@@ -133,6 +133,128 @@ fn a_report_for_an_empty_slot_changes_nothing() {
     }
 }
 
+/// Starts everything that may start at once; the messages, in order. Each has
+/// one recipient.
+fn start_all(scheduler: &mut Scheduler, now: i64) -> Vec<u64> {
+    let mut started = Vec::new();
+    loop {
+        match scheduler.step(now) {
+            Some(Step::Open { channel, id }) => {
+                scheduler.opened(channel, id, BIRTH, LIFETIME_DEFAULT_SECONDS, now);
+            }
+            Some(Step::Next { job, .. }) => {
+                started.push(scheduler.start(job, vec![b'a'], 0).id);
+                scheduler.exhausted(job);
+            }
+            Some(_) => {}
+            None => return started,
+        }
+    }
+}
+
+#[test]
+fn retries_leave_a_quarter_of_the_slots_to_new_messages() {
+    let mut scheduler = Scheduler::new([0, 8]);
+    for id in 0..100 {
+        scheduler.add(Channel::Remote, id, BIRTH);
+    }
+    assert_eq!(start_all(&mut scheduler, BIRTH).len(), 6);
+    for id in 100..200 {
+        scheduler.add_new(Channel::Remote, id, BIRTH);
+    }
+    assert_eq!(start_all(&mut scheduler, BIRTH), [100, 101]);
+    assert_eq!(scheduler.status(), "status: local 0/0 remote 8/8");
+    // The other way round, retries get a quarter of them too.
+    let mut both = Scheduler::new([0, 8]);
+    for id in 0..100 {
+        both.add(Channel::Remote, id, BIRTH);
+        both.add_new(Channel::Remote, 100 + id, BIRTH);
+    }
+    let started = start_all(&mut both, BIRTH);
+    assert_eq!(started.iter().filter(|id| **id < 100).count(), 2);
+    assert_eq!(started.len(), 8);
+}
+
+#[test]
+fn few_slots_go_to_whoever_is_due_first() {
+    let mut scheduler = Scheduler::new([1, 0]);
+    scheduler.add(Channel::Local, 7, BIRTH - 5);
+    scheduler.add_new(Channel::Local, 8, BIRTH - 9);
+    assert_eq!(start_all(&mut scheduler, BIRTH), [8]);
+    scheduler
+        .report(Channel::Local, 0, Verdict::Success)
+        .unwrap();
+    scheduler.add_new(Channel::Local, 9, BIRTH - 1);
+    assert_eq!(start_all(&mut scheduler, BIRTH), [7]);
+}
+
+#[test]
+fn while_detached_only_old_messages_are_tried() {
+    let mut scheduler = Scheduler::new([4, 4]);
+    scheduler.add(Channel::Local, 7, BIRTH);
+    scheduler.add_new(Channel::Local, 8, BIRTH);
+    scheduler.detach(true);
+    assert_eq!(start_all(&mut scheduler, BIRTH), [7]);
+    assert_eq!(scheduler.wake_at(), None);
+    scheduler.detach(false);
+    assert_eq!(start_all(&mut scheduler, BIRTH), [8]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_waiting_for_long() {
+    const YEAR: i64 = 365 * 86_400;
+    let mut scheduler = Scheduler::new([1, 1]);
+    // Deferred while the clock was a year ahead; and held by an operator.
+    scheduler.step(BIRTH + YEAR);
+    scheduler.add(Channel::Remote, 7, BIRTH + YEAR + 400);
+    scheduler.add(Channel::Remote, 8, BIRTH + 3 * YEAR);
+    scheduler.finish_later(9, BIRTH + YEAR);
+    assert_eq!(scheduler.step(BIRTH), None);
+    assert_eq!(scheduler.wake_at(), Some(BIRTH + RETRY_TROUBLE_SECONDS));
+    let due: BTreeMap<u64, i64> = scheduler.waiting(Channel::Remote).collect();
+    let longest = crate::longest_wait(LIFETIME_DEFAULT_SECONDS);
+    assert_eq!(due[&7], BIRTH + longest);
+    assert_eq!(due[&8], BIRTH + 3 * YEAR);
+    // An adjustment is not a jump.
+    scheduler.step(BIRTH - 10);
+    assert_eq!(scheduler.wake_at(), Some(BIRTH + RETRY_TROUBLE_SECONDS));
+}
+
+#[test]
+fn a_single_message_ends_delivered_or_is_put_back() {
+    for (verdict, end) in [
+        (Verdict::Success, JobEnd::Delivered),
+        (
+            Verdict::Deferral,
+            JobEnd::PutBack {
+                due: BIRTH + 400,
+                is_done: false,
+            },
+        ),
+        (
+            Verdict::Failure,
+            JobEnd::PutBack {
+                due: BIRTH,
+                is_done: true,
+            },
+        ),
+    ] {
+        let mut scheduler = Scheduler::new([1, 1]);
+        scheduler.add_new(Channel::Remote, 7, BIRTH);
+        scheduler.step(BIRTH);
+        let job = scheduler.opened(Channel::Remote, 7, BIRTH, 1000, BIRTH);
+        scheduler.is_single(job);
+        let slot = scheduler.start(job, vec![b'a'], 0).slot;
+        scheduler.exhausted(job);
+        scheduler.report(Channel::Remote, slot, verdict).unwrap();
+        let Some(Step::Close { end: closed, .. }) = scheduler.step(BIRTH) else {
+            panic!("the job must close")
+        };
+        assert_eq!(closed, end);
+        assert_eq!(scheduler.waiting_count(Channel::Remote), 0);
+    }
+}
+
 /// Drives random messages with random outcomes under a virtual clock and
 /// checks that every recipient gets exactly one final finding.
 #[test]

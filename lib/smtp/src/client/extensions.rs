@@ -17,6 +17,8 @@ pub struct Extensions {
     pub eight_bit_mime: bool,
     /// RFC 6531.
     pub smtputf8: bool,
+    /// RFC 3461.
+    pub dsn: bool,
     /// RFC 4954: mechanisms that we can do, in the server's order.
     pub mechanisms: Vec<Mechanism>,
 }
@@ -39,6 +41,7 @@ impl Extensions {
                 b"SIZE" => found.size = true,
                 b"8BITMIME" => found.eight_bit_mime = true,
                 b"SMTPUTF8" => found.smtputf8 = true,
+                b"DSN" => found.dsn = true,
                 b"AUTH" => {
                     for mechanism in words.filter_map(Mechanism::parse) {
                         if !found.mechanisms.contains(&mechanism) {

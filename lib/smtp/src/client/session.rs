@@ -1,6 +1,7 @@
 //! The dialogue itself.
 
 use sasl::Mechanism;
+use wire::dsn::{Dsn, Wish};
 
 use super::auth::{Credentials, Exchange, MechanismChoice};
 use super::extensions::Extensions;
@@ -28,6 +29,10 @@ pub struct Plan {
     pub encryption: Encryption,
     /// Who to authenticate as.
     pub credentials: Option<(Credentials, MechanismChoice)>,
+    /// What the sender wants to be told, for servers that offer DSN.
+    pub dsn: Dsn,
+    /// The same for each recipient, in order; those beyond want nothing.
+    pub wishes: Vec<Wish>,
 }
 
 /// How much TLS.
@@ -120,6 +125,8 @@ pub struct Outcome {
     pub end: End,
     /// Whether the message went through TLS.
     pub secured: bool,
+    /// Whether the server took over what the sender wants to be told.
+    pub reports: bool,
 }
 
 #[derive(Debug)]
@@ -232,6 +239,7 @@ impl Session {
             recipients: self.answers,
             end,
             secured: self.secured,
+            reports: self.extensions.dsn,
         }
     }
 
@@ -366,6 +374,9 @@ impl Session {
         if international {
             command.extend_from_slice(b" SMTPUTF8");
         }
+        if self.extensions.dsn {
+            command.extend_from_slice(&plan.dsn.parameters());
+        }
         command.extend_from_slice(b"\r\n");
         self.output.extend_from_slice(&command);
         self.state = State::Sender;
@@ -400,10 +411,14 @@ impl Session {
 
     fn say_recipients(&mut self, first: usize) {
         let end = self.group_end(first);
-        for path in &self.plan.recipients[first..end] {
+        for (at, path) in self.plan.recipients[..end].iter().enumerate().skip(first) {
             self.output.extend_from_slice(b"RCPT TO:<");
             self.output.extend_from_slice(path.as_bytes());
-            self.output.extend_from_slice(b">\r\n");
+            self.output.push(b'>');
+            if let (true, Some(wish)) = (self.extensions.dsn, self.plan.wishes.get(at)) {
+                self.output.extend_from_slice(&wish.parameters());
+            }
+            self.output.extend_from_slice(b"\r\n");
         }
     }
 

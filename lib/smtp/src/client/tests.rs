@@ -1,6 +1,7 @@
 //! Dialogues with servers, friendly and hostile.
 
 use address::Address;
+use wire::dsn::Dsn;
 
 use super::*;
 
@@ -17,6 +18,8 @@ fn plan() -> Plan {
         eight_bit: false,
         encryption: Encryption::IfOffered,
         credentials: None,
+        dsn: Dsn::default(),
+        wishes: Vec::new(),
     }
 }
 
@@ -369,6 +372,37 @@ fn an_international_address_needs_a_server_that_knows() {
         plan,
         &format!("{hello}\nS: 250 SMTPUTF8\nC: MAIL FROM:<ann@a.example> SMTPUTF8"),
     );
+}
+
+#[test]
+fn a_server_that_offers_dsn_hears_what_the_sender_wants() {
+    let mut plan = plan();
+    plan.recipients.push(path("carl@b.example"));
+    plan.dsn = Dsn::from_variables(
+        b"RET=HDRS ENVID=a+20b",
+        b"carl@b.example NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c@d",
+    );
+    plan.wishes = vec![
+        plan.dsn.wish(b"bob@b.example"),
+        plan.dsn.wish(b"carl@b.example"),
+    ];
+    let hello = "S: 220 hi
+         C: EHLO client.example
+         S: 250-hi";
+    let with = "S: 250 dsn
+         C: MAIL FROM:<ann@a.example> RET=HDRS ENVID=a+20b
+         S: 250 ok
+         C: RCPT TO:<bob@b.example>
+         S: 250 ok
+         C: RCPT TO:<carl@b.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c@d";
+    assert!(play(plan.clone(), &format!("{hello}\n{with}")).reports);
+    let without = "S: 250 SIZE
+         C: MAIL FROM:<ann@a.example> SIZE=12
+         S: 250 ok
+         C: RCPT TO:<bob@b.example>
+         S: 250 ok
+         C: RCPT TO:<carl@b.example>";
+    assert!(!play(plan, &format!("{hello}\n{without}")).reports);
 }
 
 #[test]

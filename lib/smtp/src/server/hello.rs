@@ -124,6 +124,7 @@ impl Session {
         lines.push("SMTPUTF8".into());
         lines.push("CHUNKING".into());
         lines.push("ENHANCEDSTATUSCODES".into());
+        lines.push("DSN".into());
         lines.push("HELP".into());
         lines
     }

@@ -1,11 +1,13 @@
 //! RCPT: who receives.
 
 use text::log::safe;
+use wire::dsn::{self, Notify, Original, Wish};
 use wire::trace::Kind;
 
+use super::path::Parameter;
 use super::{
     INVALID_RECIPIENT_PAUSE, INVALID_RECIPIENTS_FREE, INVALID_RECIPIENTS_MAX, Mailbox, Note,
-    RECIPIENTS_MAX, Recipient, Reply, Session, State, Step, path,
+    RECIPIENTS_MAX, Recipient, Reply, Session, State, Step, Transaction, path,
 };
 
 impl Session {
@@ -31,10 +33,13 @@ impl Session {
                 return;
             }
         };
-        if let Some((name, _)) = parameters.first() {
-            self.mistake_with(Reply::Parameter, name);
-            return;
-        }
+        let wish = match wish(&parameters) {
+            Ok(wish) => wish,
+            Err((reply, name)) => {
+                self.mistake_with(reply, &name);
+                return;
+            }
+        };
         if !address.is_ascii() && !utf8 {
             self.mistake(Reply::NeedsUtf8);
             return;
@@ -44,17 +49,17 @@ impl Session {
             Some(reply) => self.refuse_recipient(&address, reply),
             None if self.must_exist(&address) => {
                 self.steps.push_back(Step::AskMailbox(address.clone()));
-                self.state = State::AskingMailbox(address);
+                self.state = State::AskingMailbox(address, wish);
             }
-            None => self.take_recipient(address),
+            None => self.take_recipient(address, wish),
         }
     }
 
     /// Takes the answer about a mailbox.
-    pub(super) fn mailbox(&mut self, address: Vec<u8>, mailbox: Mailbox) {
+    pub(super) fn mailbox(&mut self, address: Vec<u8>, wish: Wish, mailbox: Mailbox) {
         let reply = match mailbox {
             Mailbox::Fine => {
-                self.take_recipient(address);
+                self.take_recipient(address, wish);
                 return;
             }
             Mailbox::Absent => Reply::Absent,
@@ -125,7 +130,7 @@ impl Session {
         }
     }
 
-    fn take_recipient(&mut self, mut address: Vec<u8>) {
+    fn take_recipient(&mut self, mut address: Vec<u8>, mut wish: Wish) {
         let local = self.config.rcpthosts.allow(&address);
         let discarded = self
             .config
@@ -139,8 +144,15 @@ impl Session {
         let Some(transaction) = &mut self.transaction else {
             return;
         };
+        if !transaction.has_room(&address, &mut wish) {
+            self.refuse_recipient(&address, Reply::TooManyRecipients);
+            return;
+        }
         let sender = safe(&transaction.sender);
         let shown = safe(&address);
+        if !wish.is_empty() {
+            transaction.dsn.recipients.push((address.clone(), wish));
+        }
         transaction.recipients.push(Recipient {
             address,
             local,
@@ -214,4 +226,42 @@ impl Session {
         }
         self.reply_with(reply, address);
     }
+}
+
+impl Transaction {
+    /// Makes room in the envelope for what is wanted for a recipient. When it
+    /// gets tight, what says no more than the address itself is left out.
+    fn has_room(&mut self, address: &[u8], wish: &mut Wish) -> bool {
+        let is_tight = dsn::BYTES_MAX / 2 < self.wish_bytes;
+        if is_tight && wish.notify.is_none() && says_the_same(wish, address) {
+            wish.original = None;
+        }
+        self.wish_bytes += wish.bytes(address);
+        self.wish_bytes <= dsn::BYTES_MAX
+    }
+}
+
+fn says_the_same(wish: &Wish, address: &[u8]) -> bool {
+    wish.original.as_ref().is_none_or(|original| {
+        original.kind().eq_ignore_ascii_case("rfc822") && original.address() == address
+    })
+}
+
+/// RFC 3461 §4.1, §4.2: each parameter at most once, nothing else.
+fn wish(parameters: &[Parameter<'_>]) -> Result<Wish, (Reply, Vec<u8>)> {
+    let mut wish = Wish::default();
+    for (name, value) in parameters {
+        let bad = || (Reply::ParameterValue, name.to_vec());
+        match (&name.to_ascii_uppercase()[..], value) {
+            (b"NOTIFY", Some(value)) if wish.notify.is_none() => {
+                wish.notify = Some(Notify::parse(value).ok_or_else(bad)?);
+            }
+            (b"ORCPT", Some(value)) if wish.original.is_none() => {
+                wish.original = Some(Original::parse(value).ok_or_else(bad)?);
+            }
+            (b"NOTIFY" | b"ORCPT", _) => return Err(bad()),
+            _ => return Err((Reply::Parameter, name.to_vec())),
+        }
+    }
+    Ok(wish)
 }

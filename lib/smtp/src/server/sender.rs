@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use text::log::safe;
+use wire::dsn::{Dsn, EnvelopeId, Return};
 use wire::trace::Kind;
 
 use super::path::{self, Parameter};
@@ -13,6 +14,7 @@ use super::{Config, Masquerade, Moment, Note, Reply, Session, State, Step, Trans
 struct Parameters {
     size: u64,
     utf8: bool,
+    dsn: Dsn,
 }
 
 impl Session {
@@ -90,6 +92,8 @@ impl Session {
             discarded,
             chunks: None,
             chunks_failed: false,
+            wish_bytes: parameters.dsn.to_headers().len(),
+            dsn: parameters.dsn,
         });
         self.reply(Reply::SenderFine);
     }
@@ -199,6 +203,14 @@ fn read(parameters: &[Parameter<'_>]) -> Result<Parameters, (Reply, Vec<u8>)> {
             (b"SMTPUTF8", None) => read.utf8 = true,
             // RFC 4954 §5: known, and never an identity.
             (b"AUTH", Some(value)) if is_xtext(value) => {}
+            // RFC 3461 §4.3, §4.4: once each.
+            (b"RET", Some(value)) if read.dsn.ret.is_none() => {
+                read.dsn.ret = Some(Return::parse(value).ok_or_else(bad)?);
+            }
+            (b"ENVID", Some(value)) if read.dsn.envelope_id.is_none() => {
+                read.dsn.envelope_id = Some(EnvelopeId::parse(value).ok_or_else(bad)?);
+            }
+            (b"RET" | b"ENVID", _) => return Err(bad()),
             _ => return Err((Reply::Parameter, name.to_vec())),
         }
     }
@@ -218,13 +230,7 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
     }))
 }
 
-/// RFC 3461 §4: printable, `+` followed by two hexadecimal digits.
+/// RFC 4954 §5: nobody, or an identity in xtext.
 fn is_xtext(text: &[u8]) -> bool {
-    text == b"<>"
-        || text.iter().enumerate().all(|(at, &byte)| match byte {
-            b'+' => text
-                .get(at + 1..at + 3)
-                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
-            byte => byte.is_ascii_graphic() && byte != b'=',
-        })
+    text == b"<>" || text::xtext::decode(text).is_some()
 }

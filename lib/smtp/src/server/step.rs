@@ -30,6 +30,8 @@ pub enum Step {
         trace: TraceId,
         /// `Received`.
         header: Vec<u8>,
+        /// What the sender wants to be told, as lines of [`wire::dsn`].
+        wishes: Vec<u8>,
     },
     /// Write these bytes to the open message. Trouble is told at `Commit`.
     Append(Vec<u8>),

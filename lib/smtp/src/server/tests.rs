@@ -20,6 +20,7 @@ struct World {
     queue_code: u8,
     queue_text: String,
     open: Option<Vec<u8>>,
+    wishes: Vec<u8>,
     queued: Vec<String>,
     bodies: Vec<String>,
     logs: Vec<String>,
@@ -63,6 +64,7 @@ fn world() -> World {
         queue_code: 0,
         queue_text: String::new(),
         open: None,
+        wishes: Vec::new(),
         queued: Vec::new(),
         bodies: Vec::new(),
         logs: Vec::new(),
@@ -172,8 +174,9 @@ impl World {
                     config.message_bytes_max = digits.parse().unwrap();
                     session.answer(Answer::Policy(Some(Arc::new(config))), &now);
                 }
-                Step::Begin { header, .. } if self.queue_code != 56 => {
+                Step::Begin { header, wishes, .. } if self.queue_code != 56 => {
                     assert!(self.open.is_none(), "a message is open already");
+                    self.wishes = wishes;
                     self.open = Some(header);
                     session.answer(Answer::Begun, &now);
                 }
@@ -211,8 +214,11 @@ impl World {
         if !recipients.is_empty() {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let to: Vec<String> = recipients.iter().map(|r| text(r)).collect();
-            self.queued
-                .push(format!("<{}> {}", text(sender), to.join(" ")));
+            let mut line = format!("<{}> {}", text(sender), to.join(" "));
+            for wish in text(&self.wishes).lines() {
+                line += &format!(" / {}", wish.trim_start_matches("X-Indimail-Dsn"));
+            }
+            self.queued.push(line);
             self.bodies.push(text(&body));
         }
         Answer::Queued { qp: 42 }

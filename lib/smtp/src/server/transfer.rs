@@ -118,6 +118,7 @@ impl Session {
         let step = Step::Begin {
             trace: transaction.trace,
             header: self.received(transaction, now),
+            wishes: transaction.dsn.to_headers(),
         };
         self.steps.push_back(step);
         self.state = State::Beginning(transfer);

@@ -79,6 +79,7 @@ fn facts(arguments: &[Vec<u8>]) -> Result<(Facts, Vec<u8>), Exit> {
                 new_sender: sender.clone(),
                 extra_headers: rest.first().cloned().unwrap_or_default(),
                 default: None,
+                wishes: run::variables::wishes(),
             };
             Ok((facts, default.clone()))
         }
@@ -107,6 +108,7 @@ fn of_environment() -> Result<Facts, Exit> {
         domain,
         extra_headers: variable("QQEH").unwrap_or_default(),
         default: variable("DEFAULT"),
+        wishes: run::variables::wishes(),
     })
 }
 

@@ -298,8 +298,13 @@ impl Connection<'_> {
                 let reply = self.lookup.ask(&request).await;
                 self.session.answer(Answer::Login(reply), &moment());
             }
-            Step::Begin { trace, header } => {
-                let begun = self.queue.begin(trace, header, &self.caller.ip).await;
+            Step::Begin {
+                trace,
+                header,
+                wishes,
+            } => {
+                let ip = &self.caller.ip;
+                let begun = self.queue.begin(trace, header, wishes, ip).await;
                 let answer = match begun {
                     Ok(message) => {
                         self.message = Some(message);

@@ -41,11 +41,13 @@ pub struct Message {
 }
 
 impl Queue {
-    /// Begins a message and writes its first lines.
+    /// Begins a message and writes its first lines; `wishes` are the lines
+    /// of [`wire::dsn`].
     pub async fn begin(
         &mut self,
         trace: TraceId,
         header: Vec<u8>,
+        wishes: Vec<u8>,
         ip: &str,
     ) -> Result<Message, Answer> {
         let mut message = Message {
@@ -55,10 +57,12 @@ impl Queue {
         match self {
             Self::Null => {}
             Self::Program(program) => {
-                let running = program.start(trace).map_err(|error| Answer::Refused {
-                    code: 120,
-                    text: error.to_string(),
-                })?;
+                let running = program
+                    .start(trace, &wishes)
+                    .map_err(|error| Answer::Refused {
+                        code: 120,
+                        text: error.to_string(),
+                    })?;
                 message.running = Some(running);
             }
             Self::Writer { pipes, pipe } => {
@@ -73,6 +77,9 @@ impl Queue {
                     remote_ip: Some(ip.to_owned()),
                 };
                 self.send_soon(&begin, &mut message).await;
+                if !wishes.is_empty() && message.refused.is_none() {
+                    self.send_soon(&Request::Dsn(wishes), &mut message).await;
+                }
             }
         }
         self.append(&mut message, header).await;

@@ -40,6 +40,7 @@ pub fn accept(caller: &Caller, trace: TraceId, tracer: &Tracer) -> Result<(), Er
     while let Some(recipient) = envelope.recipient()? {
         addressing.add(recipient)?;
     }
+    addressing.wish(&caller.wishes);
     let log_lines = addressing.log_lines();
     let mut event = tracer.event(trace, Kind::Queued);
     event.place = caller.client.as_ref().map(|client| client.ip.to_string());

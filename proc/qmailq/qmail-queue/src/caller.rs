@@ -39,6 +39,8 @@ pub struct Caller {
     pub additions: Additions,
     /// Header lines for the `e` record.
     pub extra_headers: Vec<u8>,
+    /// What the sender wants to be told (RFC 3461).
+    pub wishes: Vec<u8>,
     /// How long we may live.
     pub seconds_max: u32,
 }
@@ -76,6 +78,10 @@ impl Caller {
             additions: Additions::configured(settings)?,
             extra_headers: of_process
                 .variable(QQEH.variable)
+                .unwrap_or_default()
+                .to_vec(),
+            wishes: of_process
+                .variable(wire::dsn::VARIABLE)
                 .unwrap_or_default()
                 .to_vec(),
             seconds_max: u32::try_from(integer(&DEATH)?).unwrap_or(u32::MAX).max(1),

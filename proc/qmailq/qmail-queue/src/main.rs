@@ -11,8 +11,9 @@
 //! After `DEATH` seconds it exits 52 and leaves clean-up to others.
 //!
 //! Only root and the users of the mail system may choose the queue, name
-//! files or say where a message came from. From anybody else two variables
-//! count: `QQEH`, and the message's trace.
+//! files or say where a message came from. From anybody else three variables
+//! count: `QQEH`, the message's trace, and what the sender wants to be told
+//! (`INDIMAIL_DSN`).
 //!
 //! Differs from the original: it syncs unless told not to, an error is also
 //! one line on stderr, and arguments are ignored but for `--help`.

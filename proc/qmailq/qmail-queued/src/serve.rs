@@ -27,6 +27,8 @@ struct Incoming<'a> {
     /// so that every message has exactly one reply.
     intake: Result<Intake<'a>, Error>,
     queue: String,
+    /// What the sender wants to be told.
+    wishes: Vec<u8>,
 }
 
 /// The envelope as the client sent it.
@@ -81,8 +83,12 @@ fn serve_messages(service: &Service, link: &mut Link, peer: Peer) -> Result<(), 
                 };
                 link.send(&message.commit(service, peer, &envelope))?;
             }
+            (Request::Dsn(lines), Some(mut message)) => {
+                message.wishes = lines;
+                incoming = Some(message);
+            }
             (Request::Abort, _) => {}
-            (Request::Data(_) | Request::Commit { .. }, None) => {
+            (Request::Data(_) | Request::Dsn(_) | Request::Commit { .. }, None) => {
                 let text = "no message has begun".to_owned();
                 link.send(&Reply::Refused {
                     code: CODE_BUG,
@@ -114,6 +120,7 @@ fn begin<'a>(
         client,
         intake: Intake::begin(writer, &service.additions, &received, trace),
         queue: writer.layout().name(),
+        wishes: Vec::new(),
     }
 }
 
@@ -171,6 +178,7 @@ impl Incoming<'_> {
         for recipient in &envelope.recipients {
             addressing.add(recipient)?;
         }
+        addressing.wish(&self.wishes);
         let log_lines = addressing.log_lines();
         let mut event = service.tracer.event(self.trace, Kind::Queued);
         event.place = self.client.map(|client| client.ip.to_string());

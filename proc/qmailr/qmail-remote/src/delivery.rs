@@ -135,6 +135,8 @@ async fn talk(
         eight_bit: message.eight_bit,
         encryption: demand.encryption,
         credentials: setup.credentials.clone(),
+        dsn: job.dsn.clone(),
+        wishes: job.wishes(),
     });
     Ok(conversation::hold(stream, session, message, tls, setup.remote_timeout).await)
 }

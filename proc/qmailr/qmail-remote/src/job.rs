@@ -2,6 +2,7 @@
 
 use address::{Address, Domain};
 use smtp::client::Path;
+use wire::dsn::{Dsn, Notify, Wish};
 
 use crate::failure::Failure;
 
@@ -22,6 +23,8 @@ pub struct Job {
     pub size: u64,
     /// Envelope recipients, and how SMTP says them.
     pub recipients: Vec<(Address, Path)>,
+    /// What the sender wants to be told.
+    pub dsn: Dsn,
 }
 
 /// Where mail goes.
@@ -88,7 +91,34 @@ impl Job {
                 .iter()
                 .map(|recipient| address(recipient))
                 .collect::<Result<_, _>>()?,
+            dsn: Dsn::default(),
         })
+    }
+
+    /// Says what the sender wants to be told: the values of the variables
+    /// qmail-rspawn sets.
+    pub fn with_wishes(mut self, message: &[u8], recipient: &[u8]) -> Self {
+        self.dsn = Dsn::from_variables(message, recipient);
+        self
+    }
+
+    /// What is wanted for the recipients, in order. Nobody is told of a
+    /// notification (RFC 3461 §6.1), and the next server is to know that.
+    pub fn wishes(&self) -> Vec<Wish> {
+        let wish = |(address, _): &(Address, Path)| {
+            let mut wish = self.dsn.wish(address.as_bytes());
+            if self.sender.is_empty() {
+                wish.notify = wish.notify.or(Some(Notify::NEVER));
+            }
+            wish
+        };
+        self.recipients.iter().map(wish).collect()
+    }
+
+    /// Says whether somebody waits for the news that a recipient got it.
+    pub fn wants_success(&self) -> bool {
+        let wants = |(address, _): &(Address, Path)| self.dsn.notify(address.as_bytes()).success;
+        self.recipients.iter().any(wants)
     }
 }
 

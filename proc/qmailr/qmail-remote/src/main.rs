@@ -58,8 +58,15 @@ fn main() -> ExitCode {
     })
 }
 
+fn variable(name: &str) -> Vec<u8> {
+    std::env::var_os(name)
+        .map(OsStringExt::into_vec)
+        .unwrap_or_default()
+}
+
 fn deliver(arguments: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
-    let job = Job::parse(arguments)?;
+    let [message, recipient] = wire::dsn::DELIVERY_VARIABLES.map(variable);
+    let job = Job::parse(arguments)?.with_wishes(&message, &recipient);
     let home = run::Home::find();
     let message = stored::Stored::from_standard_input(&job.extra_headers)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

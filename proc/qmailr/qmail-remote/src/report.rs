@@ -29,7 +29,14 @@ pub fn of_outcome(
         };
         record(&mut report, &text);
     }
-    record(&mut report, &of_end(peer, authorities, &outcome.end));
+    let end = match &outcome.end {
+        End::Accepted(reply) if outcome.reports && job.wants_success() => with_reply(
+            &format!("K{peer} {}", wire::spawn::ACCEPTED_WITH_REPORTS),
+            reply,
+        ),
+        end => of_end(peer, authorities, end),
+    };
+    record(&mut report, &end);
     report
 }
 
@@ -134,6 +141,7 @@ mod tests {
             recipients: recipients.iter().map(|text| reply(text)).collect(),
             end,
             secured: false,
+            reports: true,
         };
         let peer = "192.0.2.1".parse().unwrap();
         let report = of_outcome(&job, peer, None, &outcome);
@@ -153,6 +161,33 @@ mod tests {
             "|sFrom: <x@a.example> RCPT: <bob@b.example> 192.0.2.1 does not like recipient.\n\
              Remote host said: 451 no\n|DGiving up on 192.0.2.1.\n|"
         ));
+    }
+
+    #[test]
+    fn a_server_that_will_tell_of_success_is_named_to_who_asked() {
+        let words = ["b.example", "x@a.example", "", "1", "ann@b.example"];
+        let words = words.map(|w| w.as_bytes().to_vec());
+        let peer = "192.0.2.1".parse().unwrap();
+        let said = |notify: &str, reports| {
+            let wish = format!("ann@b.example NOTIFY={notify}");
+            let job = Job::parse(&words)
+                .unwrap()
+                .with_wishes(b"", wish.as_bytes());
+            let outcome = Outcome {
+                recipients: vec![reply("250 ok")],
+                end: End::Accepted(reply("250 queued")),
+                secured: false,
+                reports,
+            };
+            let report = of_outcome(&job, peer, None, &outcome);
+            let report = String::from_utf8(report).unwrap();
+            report[2..].split('\n').next().unwrap().to_owned()
+        };
+        let taken = "K192.0.2.1 accepted message.";
+        assert_eq!(said("FAILURE", true), taken);
+        assert_eq!(said("SUCCESS", false), taken);
+        let will_report = "K192.0.2.1 accepted message and will report.";
+        assert_eq!(said("SUCCESS,DELAY", true), will_report);
     }
 
     #[test]

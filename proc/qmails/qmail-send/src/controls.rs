@@ -2,8 +2,10 @@
 
 use address::VirtualDomains;
 use run::{SettingError, Settings};
-use schedule::{Channel, Lines, Wording};
+use schedule::{Channel, Lines};
 use settings::sending as names;
+
+use crate::bouncing::Bouncing;
 
 /// Values of one queue; which of them HUP changes is in [`Controls::reread`].
 #[derive(Debug)]
@@ -18,31 +20,23 @@ pub struct Controls {
     pub lifetime_seconds: i64,
     /// How long messages without sender are tried.
     pub bounce_lifetime_seconds: i64,
-    /// How bounces read.
-    pub wording: Wording,
-    /// Bytes of the message in a bounce.
-    pub bounce_bytes_max: u64,
+    /// How bounces are made, unless a rule changes that.
+    pub bouncing: Bouncing,
+    /// Rules may change how bounces are made.
+    pub has_bounce_rules: bool,
+    /// Age at which senders who asked for it hear of a delay.
+    pub delay_seconds: i64,
     /// Seconds until an abandoned text is removed.
     pub ossified_seconds: i64,
-    /// Queues bounces, when set.
-    pub queue_program: Option<Vec<u8>>,
-    /// Judges bounces, when set.
-    pub bounce_processor: Option<Vec<u8>>,
 }
 
 impl Controls {
     /// Reads them all.
     pub fn read(settings: &Settings, queue_name: &str) -> Result<Self, SettingError> {
-        let line = |setting| Ok(settings.line(setting)?.unwrap_or_default());
-        let whole = |name| Ok(settings.file(name)?.unwrap_or_default());
         let lifetime = settings.integer(&names::QUEUELIFETIME)?.max(0);
         let bounce_lifetime = match settings.is_set(&names::BOUNCELIFETIME)? {
             true => settings.integer(&names::BOUNCELIFETIME)?.clamp(0, lifetime),
             false => lifetime,
-        };
-        let program = |names: [&str; 2]| {
-            let mut values = names.iter().filter_map(|name| settings.variable(name));
-            values.find(|value| !value.is_empty()).map(<[u8]>::to_vec)
         };
         Ok(Self {
             limits: limits(settings, queue_name)?,
@@ -50,23 +44,10 @@ impl Controls {
             virtual_domains: virtual_domains(settings)?,
             lifetime_seconds: lifetime,
             bounce_lifetime_seconds: bounce_lifetime,
-            wording: Wording {
-                from: line(&names::BOUNCEFROM)?,
-                host: line(&names::BOUNCEHOST)?,
-                subject: line(&names::BOUNCESUBJECT)?,
-                double_subject: line(&names::DOUBLEBOUNCESUBJECT)?,
-                message: whole(names::BOUNCEMESSAGE.file)?,
-                double_message: whole(names::DOUBLEBOUNCEMESSAGE.file)?,
-                double_to: double_to(settings)?,
-                double_host: line(&names::DOUBLEBOUNCEHOST)?,
-            },
-            bounce_bytes_max: settings
-                .integer(&names::BOUNCEMAXBYTES)?
-                .max(0)
-                .unsigned_abs(),
+            bouncing: Bouncing::read(settings)?,
+            has_bounce_rules: settings.list(&names::BOUNCERULES)?.is_some(),
+            delay_seconds: settings.integer(&names::DELAYNOTICE)?.max(0),
             ossified_seconds: settings.integer(&settings::queue::OSSIFIED)?,
-            queue_program: program([names::BOUNCEQUEUE.variable, "QMAILQUEUE"]),
-            bounce_processor: program([names::BOUNCEPROCESSOR.variable, ""]),
         })
     }
 
@@ -83,7 +64,12 @@ impl Controls {
 
     /// Says whether this process starts programs, and so cannot be confined.
     pub fn starts_programs(&self) -> bool {
-        self.queue_program.is_some() || self.bounce_processor.is_some()
+        let Bouncing {
+            queue_program,
+            processor,
+            ..
+        } = &self.bouncing;
+        queue_program.is_some() || processor.is_some() || self.has_bounce_rules
     }
 
     /// How long a message of this sender is tried.
@@ -122,14 +108,6 @@ fn held(settings: &Settings) -> Result<[bool; 2], SettingError> {
     Ok([is_held(&names::HOLDLOCAL)?, is_held(&names::HOLDREMOTE)?])
 }
 
-/// An empty first line means "discard", unlike a missing file.
-fn double_to(settings: &Settings) -> Result<Vec<u8>, SettingError> {
-    match settings.file(names::DOUBLEBOUNCETO.file)? {
-        Some(content) => Ok(text::control::line(&content).unwrap_or_default().to_vec()),
-        None => Ok(settings.line(&names::DOUBLEBOUNCETO)?.unwrap_or_default()),
-    }
-}
-
 /// How log lines look: with one queue as in the guide.
 pub fn lines(settings: &Settings, queue_name: &str) -> Lines {
     match settings.integer(&settings::queue::QUEUE_COUNT) {
@@ -157,8 +135,8 @@ mod tests {
         std::fs::write(control.join("concurrencyremote"), "30\n").unwrap();
         let mut controls = Controls::read(&settings, "queue1").unwrap();
         assert_eq!(controls.limits, [10, 30]);
-        assert_eq!(controls.bounce_bytes_max, 50_000);
-        assert_eq!(controls.wording.double_to, b"postmaster");
+        assert_eq!(controls.bouncing.bytes_max, 50_000);
+        assert_eq!(controls.bouncing.wording.double_to, b"postmaster");
         std::fs::write(control.join("concurrencyr.queue1"), "5\n").unwrap();
         std::fs::write(control.join("holdlocal"), "1\n").unwrap();
         assert!(controls.reread(&settings, "queue1").is_empty());
@@ -173,7 +151,11 @@ mod tests {
         std::fs::write(directory.path().join("control/doublebounceto"), "\n").unwrap();
         let settings = Settings::of_files(&run::Home::at(directory.path()));
         assert_eq!(
-            Controls::read(&settings, "q").unwrap().wording.double_to,
+            Controls::read(&settings, "q")
+                .unwrap()
+                .bouncing
+                .wording
+                .double_to,
             b""
         );
     }

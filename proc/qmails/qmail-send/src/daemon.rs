@@ -3,6 +3,7 @@
 
 mod finish;
 mod listen;
+mod notices;
 mod operator;
 mod singles;
 mod steps;
@@ -28,6 +29,9 @@ use crate::log::Log;
 use crate::operators::Operators;
 use crate::pipes::Pipes;
 use crate::sweep::Sweep;
+
+use notices::Notices;
+pub use notices::{Pending, Told};
 
 /// Bounces on their way at once.
 const INJECTIONS_MAX: usize = 16;
@@ -73,8 +77,13 @@ pub struct Daemon {
     cleaner: Cleaner,
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
+    notices: Notices,
     sweep: Sweep,
     operators: Operators,
+    /// Recipients to be marked once their outcome is on record.
+    marks: Vec<(Channel, u64, u64)>,
+    /// Jobs that ended in this turn.
+    closed: Vec<steps::Closed>,
     stopping: bool,
     is_todo_told: bool,
     todo_exited: bool,
@@ -118,8 +127,11 @@ impl Daemon {
             cleaner: Cleaner::default(),
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
+            notices: Notices::default(),
             sweep: Sweep::default(),
             operators,
+            marks: Vec::new(),
+            closed: Vec::new(),
             stopping: false,
             is_todo_told: false,
             todo_exited: false,
@@ -142,14 +154,15 @@ impl Daemon {
             let now = os::clock::unix_seconds();
             self.load(now, BACKLOG_PER_TURN, &mut log);
             self.steps(now, &mut log);
-            self.end_todo();
             self.sweep(now);
             log.flush();
             self.events.flush();
+            self.act_on_the_record(now, &mut log);
+            self.end_todo();
             if self.may_exit() {
                 break;
             }
-            match self.wait(now) {
+            match self.wait(now, log.has_lines()) {
                 Ok(ready) => self.listen(&ready, &mut log),
                 Err(error) => log.warning(&format!("trouble in select: {error}")),
             }
@@ -157,6 +170,7 @@ impl Daemon {
         self.remember(&mut log);
         log.line(|lines| lines.other(&format!("status: {PROGRAM} exiting")));
         log.flush();
+        self.events.flush();
         if self.lost_process { run::TEMPORARY } else { 0 }
     }
 
@@ -206,6 +220,7 @@ impl Daemon {
         self.stopping
             && self.scheduler.is_idle()
             && self.injections.is_empty()
+            && self.notices.is_empty()
             && (self.todo_exited || !self.pipes.todo.is_open)
             && (self.cleaner.is_idle() || !self.pipes.clean.is_open)
     }
@@ -311,11 +326,17 @@ impl Daemon {
         for channel in Channel::ALL {
             for (id, due) in self.scheduler.waiting(channel) {
                 if let Err(error) = files::remember_due(&self.layout, channel, id, due) {
+                    let path = files::name(&self.layout, channel, id);
                     log.warning(&format!(
-                        "unable to utime {channel}/{id}; message will be retried too soon: {error}"
+                        "unable to utime {path}; message will be retried too soon: {error}"
                     ));
                 }
             }
         }
     }
+}
+
+/// Digits nobody can guess.
+fn unguessable() -> String {
+    format!("{:016x}{:016x}", os::clock::random(), os::clock::random())
 }

@@ -14,11 +14,13 @@ use os::child::{Ended, Setup};
 use os::signal::Interest;
 use run::Home;
 use schedule::Notice;
+use text::envrules::Change;
 use wire::frame::{self, Decoder};
 use wire::queue::{Reply, Request, VERSION};
 use wire::trace::TraceId;
 
 use crate::bounce::Body;
+use crate::daemon::Pending;
 
 /// Bytes handed over at once.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -37,6 +39,10 @@ pub struct Injection {
     pub trace: TraceId,
     /// When to give up.
     pub deadline: i64,
+    /// Not a bounce but this notice.
+    pub pending: Option<Pending>,
+    /// Exit code of BOUNCEPROCESSOR, once it has one.
+    pub judgement: Option<i32>,
     way: Way,
 }
 
@@ -89,12 +95,13 @@ impl Injection {
     pub fn ask(
         home: &Home,
         program: &[u8],
+        variables: &[Change],
         arguments: &[&OsStr],
         id: u64,
         notice: Notice,
         now: i64,
     ) -> io::Result<Self> {
-        let mut command = words(home, program);
+        let mut command = words(home, program, variables);
         command.args(arguments);
         os::child::prepare(&mut command, Setup::default());
         let pid = command.spawn()?.id();
@@ -140,6 +147,7 @@ impl Injection {
     pub fn to_program(
         home: &Home,
         program: &[u8],
+        variables: &[Change],
         id: u64,
         notice: Notice,
         body: Body,
@@ -151,7 +159,7 @@ impl Injection {
             os::fd::set_nonblocking(end, true)?;
         }
         let trace = run::Tracer::new_id();
-        let mut command = words(home, program);
+        let mut command = words(home, program, variables);
         command
             .env_remove("SPAMFILTER")
             .env_remove("FILTERARGS")
@@ -188,6 +196,8 @@ impl Injection {
             notice,
             trace: run::Tracer::new_id(),
             deadline: now + TIMEOUT_SECONDS,
+            pending: None,
+            judgement: None,
             way,
         }
     }
@@ -219,6 +229,11 @@ impl Injection {
 
     /// A child ended; says what that means when it is this injection's.
     pub fn child_ended(&mut self, child: u32, ended: Ended) -> Progress {
+        if let (Way::Processor(pid), Ended::Code(code)) = (&self.way, ended)
+            && *pid == child
+        {
+            self.judgement = Some(code);
+        }
         match (&self.way, ended) {
             (Way::Processor(pid), ended) if *pid == child => match ended {
                 Ended::Code(0) => Progress::Approved,
@@ -239,14 +254,20 @@ impl Injection {
 }
 
 /// A program and its arguments, as blank-separated words; started in the
-/// installation's root.
-fn words(home: &Home, program: &[u8]) -> Command {
+/// installation's root with these variables changed.
+fn words(home: &Home, program: &[u8], variables: &[Change]) -> Command {
     let mut words = program
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty())
         .map(OsStr::from_bytes);
     let mut command = Command::new(home.root().join(words.next().unwrap_or_default()));
     command.args(words).current_dir(home.root());
+    for (name, value) in variables {
+        match value {
+            Some(value) => command.env(name, OsStr::from_bytes(value)),
+            None => command.env_remove(name),
+        };
+    }
     command
 }
 

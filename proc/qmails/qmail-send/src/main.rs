@@ -16,6 +16,7 @@
 //! BOUNCEQUEUE or QMAILQUEUE when these are set.
 
 mod bounce;
+mod bouncing;
 mod cleaner;
 mod controls;
 mod daemon;

@@ -55,3 +55,25 @@ pub fn lines(settings: &Settings, queue_name: &str) -> Lines {
         _ => Lines::of_single_queue(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_interval_that_makes_no_sense_is_ten_seconds() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("control")).unwrap();
+        let settings = Settings::of_files(&run::Home::at(directory.path()));
+        assert_eq!(scan_interval(&settings).unwrap(), None);
+        let file = directory.path().join("control/todointerval");
+        for (content, interval) in [("3\n", 3), ("", 10), ("0\n", 10), ("-4\n", 10), ("x\n", 10)] {
+            std::fs::write(&file, content).unwrap();
+            assert_eq!(
+                scan_interval(&settings).unwrap(),
+                Some(interval),
+                "{content:?}"
+            );
+        }
+    }
+}

@@ -233,25 +233,25 @@ impl Todo {
         let settings = Settings::of_process(&self.home);
         match controls::routing(&settings) {
             Ok(routing) => self.routing = routing,
-            Err(error) => self.unable_to_reread(&error),
+            Err(controls::Error::Setting(error)) => self.unable_to_reread(&error.path),
+            Err(controls::Error::NoLocals) => {
+                let locals = self.home.control().join("locals");
+                self.unable_to_reread(&locals);
+            }
         }
         match controls::scan_interval(&settings) {
             Ok(interval) => self.interval = interval,
-            Err(error) => self.unable_to_reread(&error),
+            Err(error) => self.unable_to_reread(&error.path),
         }
         match Durability::configured(&settings) {
             Ok(durability) => self.durability = durability,
-            Err(error) => self.unable_to_reread(&error),
+            Err(error) => self.unable_to_reread(&error.path),
         }
     }
 
-    fn unable_to_reread(&mut self, error: &dyn std::error::Error) {
-        let control = self.home.control().display().to_string();
-        self.log(
-            &self
-                .lines
-                .alert(&format!("unable to reread {control}: {error}")),
-        );
+    fn unable_to_reread(&mut self, path: &Path) {
+        let text = format!("unable to reread {}", path.display());
+        self.log(&self.lines.alert(&text));
     }
 
     /// Looks through `todo` once.

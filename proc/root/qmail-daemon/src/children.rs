@@ -1,7 +1,7 @@
 //! One qmail-start a queue, restarted when it dies.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use os::child::{Setup, prepare};
@@ -55,7 +55,10 @@ impl Children {
                 continue;
             }
             let mut command = Command::new(&self.program);
-            command.args(&self.arguments).env("QUEUEDIR", &child.queue);
+            command
+                .args(&self.arguments)
+                .env("QUEUEDIR", &child.queue)
+                .env("QIDENT", number(&child.queue));
             // A qmail-send whose qmail-daemon was killed holds the queue's
             // lock, and the next one could not start.
             let setup = Setup {
@@ -118,6 +121,13 @@ impl Children {
             child.back_off(now);
         }
     }
+}
+
+/// The number at the end of a queue's name.
+pub fn number(queue: &Path) -> String {
+    let name = queue.file_name().unwrap_or_default().to_string_lossy();
+    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits.to_owned()
 }
 
 impl Child {

@@ -51,21 +51,13 @@ fn main() -> ExitCode {
         ])
         .map_err(|error| cannot(&error))?;
         let count = queues.directories().len();
-        println!("{PROGRAM}: qStart/qCount {}/{count}", start_number(&queues));
+        println!(
+            "{PROGRAM}: qStart/qCount {}/{count}",
+            children::number(queues.first())
+        );
         let mut children = Children::new(home.bin().join("qmail-start"), arguments, &queues);
         run_until_term(&mut children, &mut signals).map_err(|error| cannot(&error))
     })
-}
-
-/// The number at the end of the first queue's name.
-fn start_number(queues: &Queues) -> String {
-    let name = queues
-        .first()
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
-    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    digits.to_owned()
 }
 
 fn run_until_term(children: &mut Children, signals: &mut Signals) -> std::io::Result<()> {

@@ -38,15 +38,31 @@ fn leave_message(here: &Installation, sender: &str, recipient: &str, age: u64) -
     id
 }
 
+/// Sends a message; what the log says until it ended. Numbers of messages are
+/// given away again.
+fn lines_of(here: &Installation, to: &str) -> Vec<String> {
+    let before = here.log().lines().count();
+    here.queue("q\n", "ann@here.example", &[to]);
+    let lines = || -> Vec<String> { here.log().lines().skip(before).map(str::to_owned).collect() };
+    here.wait_for("the end", || {
+        lines().iter().any(|line| line.starts_with("end msg "))
+    });
+    lines()
+}
+
 #[test]
 fn virtualdomains_and_locals_change_with_hup_and_not_before() {
     let mut here = installation();
     here.control("virtualdomains", "v.example:john\n.w.example:bob\n");
     here.start();
     let goes = |to: &str, line: &str| {
-        let id = here.queue("q\n", "ann@here.example", &[to]);
-        here.wait_for_line(&format!("msg {id} to {line}"));
-        here.wait_for_line(&format!("end msg {id}"));
+        let lines = lines_of(&here, to);
+        assert!(
+            lines
+                .iter()
+                .any(|said| said.ends_with(&format!(" to {line}"))),
+            "{lines:?}"
+        );
     };
     let idle = || here.log().matches("status: local 0/10 remote 0/20").count();
     goes("joe@v.example", "local john-joe@v.example");
@@ -257,4 +273,19 @@ fn the_log_of_several_queues_can_be_matched_up() {
     let messages: BTreeSet<String> = deliveries.values().map(|(id, _)| id.clone()).collect();
     assert_eq!(messages, ids);
     assert!(deliveries.values().all(|(_, ends)| ends.len() == 1));
+}
+
+#[test]
+fn todointerval_keeps_scans_apart() {
+    let mut here = installation();
+    here.control("todointerval", "2\n");
+    here.start();
+    lines_of(&here, "ok@here.example");
+    let start = std::time::Instant::now();
+    for n in 0..3 {
+        lines_of(&here, &format!("u{n}@here.example"));
+    }
+    // The clock of the scans counts whole seconds.
+    let waited = start.elapsed();
+    assert!(Duration::from_secs(3) <= waited, "only {waited:?}");
 }

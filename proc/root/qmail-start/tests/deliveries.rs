@@ -42,6 +42,24 @@ fn story(lines: &[String], id: u64) -> Vec<String> {
         .collect()
 }
 
+/// Acceptance idea 4; qmail-queue's side is a test of its own.
+#[test]
+fn acceptance_4_a_message_to_nobody_ends_without_a_delivery() {
+    let mut here = installation();
+    here.start();
+    let id = here.queue("hi\n", "ann@here.example", &[]);
+    let lines = here.wait_for_line(&format!("end msg {id}"));
+    assert_eq!(
+        story(&lines, id),
+        [
+            "new msg N",
+            "info msg N: bytes 3 from <ann@here.example> qp 77 uid 1000",
+            "end msg N",
+        ]
+    );
+    here.wait_for("empty queue", || here.queue_files().is_empty());
+}
+
 #[test]
 fn a_remote_message_has_a_story_of_seven_lines() {
     let mut here = installation();
@@ -523,12 +541,17 @@ fn a_bounce_processor_drops_a_bounce_or_makes_it_wait() {
     let lines = here.wait_for_line(&format!("end msg {id}"));
     let dropped = format!("bounce processor: discarding bounce/{id}");
     assert!(lines.contains(&dropped), "{lines:?}");
+    let judged = lines
+        .iter()
+        .find(|line| line.starts_with("bounce processor sender"));
+    assert!(judged.unwrap().ends_with(" exit=1"), "{judged:?}");
     let id = here.queue("q\n", "ann@there.example", &["later-fail@here.example"]);
     here.wait_for("trouble", || {
         here.log().contains("trouble injecting bounce message")
     });
     assert!(here.layout.bounce(id).exists() && here.layout.info(id).exists());
     let judged = fs::read_to_string(here.root().join("judged")).unwrap();
-    let expected = "ann@there.example|a-fail@here.example|ann@there.example\n";
+    // The sender of the bounce, who failed, who gets it.
+    let expected = "|a-fail@here.example|ann@there.example\n";
     assert!(judged.starts_with(expected), "{judged}");
 }

@@ -276,6 +276,18 @@ impl Installation {
 
     /// As [`Installation::queue`], in another queue.
     pub fn queue_in(&self, layout: &Layout, text: &str, sender: &str, recipients: &[&str]) -> u64 {
+        self.queue_wishing(layout, text, sender, recipients, "")
+    }
+
+    /// As [`Installation::queue_in`], with lines for the `h` record.
+    pub fn queue_wishing(
+        &self,
+        layout: &Layout,
+        text: &str,
+        sender: &str,
+        recipients: &[&str],
+        wishes: &str,
+    ) -> u64 {
         let temporary = layout.root().join("pid/new");
         fs::write(&temporary, text).unwrap();
         let id = fs::metadata(&temporary).unwrap().ino();
@@ -285,7 +297,9 @@ impl Installation {
         for recipient in recipients {
             envelope.extend_from_slice(format!("T{recipient}\0").as_bytes());
         }
-        envelope.extend_from_slice(b"hX-Indimail-Trace: 0123456789abcdef\nX-Colour: blue\n\0");
+        envelope.extend_from_slice(b"hX-Indimail-Trace: 0123456789abcdef\nX-Colour: blue\n");
+        envelope.extend_from_slice(wishes.as_bytes());
+        envelope.push(0);
         let intd = layout.intd(id);
         fs::write(&intd, envelope).unwrap();
         own_as(&intd, &layout.root().join("mess"));

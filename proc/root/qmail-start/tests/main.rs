@@ -1,6 +1,7 @@
 //! The whole tree of processes of one queue, with shell scripts in place of
 //! qmail-local and qmail-remote.
 
+mod bounces;
 mod decisions;
 mod deliveries;
 mod depth;

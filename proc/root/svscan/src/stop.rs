@@ -50,7 +50,14 @@ pub fn stop_all(services: &mut Services, signals: &mut Signals) {
             let _ = nix::unistd::dup2_stdout(&null);
             let _ = nix::unistd::dup2_stderr(&null);
         }
-        wait(services, signals, LOGGERS_MAX, Services::own_log_is_gone);
+        // One whose supervise was started again has the pipe as its own output,
+        // and never sees its end.
+        if !wait(services, signals, LOGGERS_MAX, Services::own_log_is_gone) {
+            if let Some(own) = services.own_log() {
+                own.control(Half::Log, b"kdx");
+            }
+            wait(services, signals, KILLED_MAX, Services::own_log_is_gone);
+        }
     }
 }
 

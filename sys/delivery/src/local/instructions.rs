@@ -273,6 +273,10 @@ impl Delivery<'_> {
                 sender: &self.facts.new_sender,
                 recipients: &self.forwards,
                 trace: self.trace,
+                wishes: match self.facts.new_sender == self.facts.sender {
+                    true => &self.facts.wishes,
+                    false => b"",
+                },
             };
             let sent = forward::send(self.site, forward).map_err(|refused| {
                 let text = format!("Unable to forward message: {}.", refused.text);

@@ -180,6 +180,7 @@ impl Job<'_> {
             sender: &self.facts.sender,
             recipients,
             trace: self.trace,
+            wishes: &self.facts.wishes,
         };
         match forward::send(self.site, forward) {
             Ok(qp) => Ok(Outcome::with(0, format_args!("qp {qp}"))),

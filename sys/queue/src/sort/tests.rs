@@ -55,6 +55,20 @@ fn an_envelope_becomes_three_files() {
 }
 
 #[test]
+fn what_senders_want_to_know_follows_their_recipients() {
+    let (_directory, layout) = queue();
+    std::fs::write(layout.mess(24), b"text").unwrap();
+    let envelope = b"Fann@x\0Ta@v\0Tb\0\
+        hX-Indimail-Dsn-To: a@v NOTIFY=NEVER\nX-Indimail-Dsn-To: b NOTIFY=DELAY\n\0";
+    std::fs::write(layout.todo(24), envelope).unwrap();
+    files(&layout, 24).unwrap();
+    let info = Info::read(&layout.info(24)).unwrap();
+    let expected = "X-Indimail-Dsn-To: joe-a@v NOTIFY=NEVER\n\
+        X-Indimail-Dsn-To: b@h NOTIFY=DELAY\n";
+    assert_eq!(String::from_utf8(info.env_headers).unwrap(), expected);
+}
+
+#[test]
 fn a_single_recipient_is_told_and_not_written() {
     let (_directory, layout) = queue();
     std::fs::write(layout.mess(24), b"text").unwrap();

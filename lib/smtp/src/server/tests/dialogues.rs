@@ -115,6 +115,7 @@ dialogues! {
     auth_is_limited
     chunks
     commands_out_of_order
+    dsn
     greetings
     hello_rules
     sender_rules

@@ -83,6 +83,7 @@ impl World {
                         queue::Request::Begin { .. } => content.clear(),
                         queue::Request::Data(bytes) => content.extend(bytes),
                         queue::Request::Abort => content.clear(),
+                        queue::Request::Dsn(_) => {}
                         queue::Request::Commit {
                             sender, recipients, ..
                         } => {

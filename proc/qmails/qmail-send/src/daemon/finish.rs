@@ -5,11 +5,14 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use queue::Remainder;
-use schedule::{Bounce, Notice, Report};
+use run::Settings;
+use schedule::{Bounce, Charset, Copied, News, Notice, Report};
+use wire::dsn::{Dsn, Return};
 use wire::trace::{Kind, TraceId};
 
 use super::{Daemon, INJECTIONS_MAX};
 use crate::bounce;
+use crate::bouncing::Bouncing;
 use crate::injection::{Injection, Progress, TEXT_BYTES_MAX};
 use crate::log::Log;
 
@@ -42,13 +45,14 @@ impl Daemon {
             self.bounces_waiting.push_back(id);
             return Ok(());
         }
-        match Bounce::for_sender(&info.sender, &self.controls.wording) {
+        let bouncing = self.bouncing(&info.sender)?;
+        match Bounce::for_sender(&info.sender, &bouncing.wording) {
             Bounce::DiscardDouble => self.discard("double", id, &info, log),
             Bounce::DiscardTriple => self.discard("triple", id, &info, log),
             Bounce::Single(notice) | Bounce::Double(notice) => {
-                let injection = match self.controls.bounce_processor.clone() {
-                    Some(program) => self.ask(&program, id, &info, notice, now),
-                    None => self.inject(id, &info, notice, now),
+                let injection = match &bouncing.processor {
+                    Some(program) => self.ask(&bouncing, program, id, notice, now),
+                    None => self.inject(&bouncing, id, &info, notice, now),
                 };
                 match injection {
                     Ok(injection) => self.injections.push(injection),
@@ -80,11 +84,23 @@ impl Daemon {
         self.end(id, trace, log)
     }
 
+    /// How bounces for this sender are made.
+    fn bouncing(&self, sender: &[u8]) -> io::Result<Bouncing> {
+        let settings = Settings::of_process(&self.home);
+        match Bouncing::by_rules(&self.home, &settings, sender)? {
+            None => Ok(self.controls.bouncing.clone()),
+            Some(_) if !self.controls.starts_programs() => Err(io::Error::other(
+                "rules for bounces are new, and need a program; restart qmail-send",
+            )),
+            Some(changed) => Ok(changed),
+        }
+    }
+
     pub(super) fn ask(
         &self,
+        bouncing: &Bouncing,
         program: &[u8],
         id: u64,
-        info: &queue::Info,
         notice: Notice,
         now: i64,
     ) -> io::Result<Injection> {
@@ -99,38 +115,65 @@ impl Daemon {
             mess.as_os_str(),
             failures.as_os_str(),
             OsStr::from_bytes(&text),
-            OsStr::from_bytes(&info.sender),
+            OsStr::from_bytes(&notice.sender),
             OsStr::from_bytes(&failed),
             OsStr::from_bytes(&recipient),
         ];
-        Injection::ask(&self.home, program, &arguments, id, notice, now)
+        let variables = &bouncing.variables;
+        let notice = notice.clone();
+        Injection::ask(&self.home, program, variables, &arguments, id, notice, now)
     }
 
     pub(super) fn inject(
         &self,
+        bouncing: &Bouncing,
         id: u64,
         info: &queue::Info,
         notice: Notice,
         now: i64,
     ) -> io::Result<Injection> {
-        let unguessable = format!("{:016x}{:016x}", os::clock::random(), os::clock::random());
+        let unguessable = super::unguessable();
+        let dsn = Dsn::from_headers(&info.env_headers);
+        let bytes_max = bouncing.bytes_max;
         let report = Report {
-            wording: &self.controls.wording,
-            is_double: info.sender.is_empty(),
+            wording: &bouncing.wording,
+            news: match info.sender.is_empty() {
+                true => News::DoubleFailure,
+                false => News::Failure,
+            },
             recipient: &notice.recipient,
             original_sender: &info.sender,
+            bounced: b"",
+            envelope_id: dsn.envelope_id.as_ref(),
+            arrival: info.birth,
+            copied: match dsn.ret {
+                Some(Return::Headers) => Copied::Header,
+                _ if bytes_max == 0 => Copied::Header,
+                _ => Copied::Message,
+            },
+            text: Charset::Ascii,
+            message: Charset::Ascii,
             now,
             unguessable: &unguessable,
         };
-        let body = bounce::body(&self.layout, id, &report, self.controls.bounce_bytes_max)?;
-        match &self.controls.queue_program {
-            Some(program) => Injection::to_program(&self.home, program, id, notice, body, now),
+        let shown = |recipient| self.controls.virtual_domains.without_prepend(recipient);
+        let originals = super::notices::originals(&dsn, shown);
+        let body = bounce::body(&self.layout, id, &report, bytes_max, originals)?;
+        match &bouncing.queue_program {
+            Some(program) => {
+                let variables = &bouncing.variables;
+                Injection::to_program(&self.home, program, variables, id, notice, body, now)
+            }
             None => Injection::to_writer(&self.home, id, notice, body, now),
         }
     }
 
     pub(super) fn progress(&mut self, injection: Injection, progress: Progress, log: &mut Log) {
+        let Some((injection, progress)) = self.notice_progress(injection, progress, log) else {
+            return;
+        };
         let (id, now) = (injection.id, os::clock::unix_seconds());
+        self.log_judgement(&injection, log);
         let result = match progress {
             Progress::Unfinished if injection.deadline < now => {
                 Err(io::Error::other("the queue writer does not answer"))
@@ -152,9 +195,27 @@ impl Daemon {
         }
     }
 
+    /// What BOUNCEPROCESSOR said.
+    fn log_judgement(&self, injection: &Injection, log: &mut Log) {
+        let Some(exit) = injection.judgement else {
+            return;
+        };
+        let Notice { sender, recipient } = &injection.notice;
+        let id = injection.id;
+        let line = format!(
+            "bounce processor sender <{}> recipient <{}> messfn <{}> bouncefn <{}> exit={exit}",
+            text::log::safe(sender),
+            text::log::safe(recipient),
+            self.layout.mess_relative(id),
+            self.layout.bounce(id).display(),
+        );
+        log.line(|lines| lines.other(&line));
+    }
+
     pub(super) fn approved(&mut self, injection: Injection, now: i64) -> io::Result<()> {
         let info = queue::Info::read(&self.layout.info(injection.id))?;
-        let injection = self.inject(injection.id, &info, injection.notice, now)?;
+        let bouncing = self.bouncing(&info.sender)?;
+        let injection = self.inject(&bouncing, injection.id, &info, injection.notice, now)?;
         self.injections.push(injection);
         Ok(())
     }

@@ -5,16 +5,18 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use os::signal::Interest;
-use schedule::{Channel, Finding, Reported, Verdict};
+use schedule::{Channel, Finding, JobId, Reported, Verdict};
 use wire::spawn::{self, Outcome};
 use wire::todo::{Channels, Message};
 use wire::trace::Kind;
 
 use super::{Daemon, INJECTIONS_MAX, SWEEP_PAUSE, WAIT_SECONDS_MAX};
 use crate::events;
-use crate::files;
 use crate::injection::Progress;
 use crate::log::Log;
+
+/// How long lines about what ended wait for others to be written with.
+const LINES_PAUSE: Duration = Duration::from_millis(10);
 
 /// A descriptor that became ready.
 pub(super) enum Ready {
@@ -28,7 +30,7 @@ pub(super) enum Ready {
 }
 
 impl Daemon {
-    pub(super) fn wait(&self, now: i64) -> io::Result<Vec<Ready>> {
+    pub(super) fn wait(&self, now: i64, has_lines: bool) -> io::Result<Vec<Ready>> {
         let mut waits = vec![(self.signals.as_fd(), Interest::Read)];
         let mut what = vec![Ready::Signals];
         for (at, pipe) in self.pipes.all().into_iter().enumerate() {
@@ -49,22 +51,29 @@ impl Daemon {
             waits.push(wait);
             what.push(Ready::Operators);
         }
-        let ready = os::signal::poll(&waits, Some(self.time_to_wait(now)))?;
+        let ready = os::signal::poll(&waits, Some(self.time_to_wait(now, has_lines)))?;
         let pairs = what.into_iter().zip(ready);
         Ok(pairs
             .filter_map(|(what, ready)| ready.then_some(what))
             .collect())
     }
 
-    pub(super) fn time_to_wait(&self, now: i64) -> Duration {
+    pub(super) fn time_to_wait(&self, now: i64, has_lines: bool) -> Duration {
         let wake = self.scheduler.wake_at().unwrap_or(i64::MAX);
         let deadline = self.injections.iter().map(|i| i.deadline + 1).min();
-        let until = wake.min(deadline.unwrap_or(i64::MAX));
+        let notice = self.notices.next_due();
+        let until = [deadline, notice]
+            .into_iter()
+            .flatten()
+            .fold(wake, i64::min);
         let seconds = until.saturating_sub(now).clamp(0, WAIT_SECONDS_MAX);
         if !self.backlog.is_empty() && !self.stopping {
             return Duration::ZERO;
         }
-        let wait = Duration::from_secs(seconds.unsigned_abs());
+        let wait = match has_lines {
+            true => LINES_PAUSE.min(Duration::from_secs(seconds.unsigned_abs())),
+            false => Duration::from_secs(seconds.unsigned_abs()),
+        };
         match self.sweep.next_turn() {
             Ok(()) if !self.stopping => wait.min(SWEEP_PAUSE),
             _ => wait,
@@ -116,6 +125,7 @@ impl Daemon {
             };
             self.progress(injection, progress, log);
         }
+        self.inject_notices(now, log);
         while self.injections.len() < INJECTIONS_MAX && !self.stopping {
             let Some(id) = self.bounces_waiting.pop_front() else {
                 break;
@@ -169,10 +179,20 @@ impl Daemon {
             events::words(event, text);
             event.next = next;
         });
+        self.note(channel, reported, text, log);
         if let Finding::Deferred { .. } = finding {
             return;
         }
-        if let Finding::Failed { .. } = finding {
+        // RFC 3461 §4.1: who wants no news of a failure gets none.
+        let is_noted = matches!(finding, Finding::Failed { .. })
+            && self.wants_failure(delivery.job, &delivery.recipient);
+        if !is_noted && finding != &Finding::Delivered {
+            self.events.tell(trace, id, Kind::Discarded, |event| {
+                events::about(event, channel, &delivery.recipient);
+                event.text = Some("the sender wants to hear of no failure".to_owned());
+            });
+        }
+        if is_noted {
             let recipient = self
                 .controls
                 .virtual_domains
@@ -190,14 +210,13 @@ impl Daemon {
         let open = self.open.get(&delivery.job);
         // A single recipient has no file to be marked in.
         if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
-            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, delivery.offset);
-            if let Err(error) = marked {
-                let path = files::name(&self.layout, channel, id);
-                log.warning(&format!(
-                    "trouble marking {path}; message will be delivered twice! {error}"
-                ));
-            }
+            self.marks.push((channel, id, delivery.offset));
         }
+    }
+
+    fn wants_failure(&self, job: JobId, recipient: &[u8]) -> bool {
+        let open = self.open.get(&job);
+        open.is_none_or(|open| open.dsn.notify(recipient).failure)
     }
 
     pub(super) fn todo_says(&mut self, message: Option<Message>, log: &mut Log) {

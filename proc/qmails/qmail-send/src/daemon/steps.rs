@@ -5,18 +5,28 @@ use std::io::ErrorKind;
 
 use schedule::{Channel, JobEnd, JobId, Step};
 use wire::spawn;
-use wire::trace::Kind;
+use wire::trace::{Kind, TraceId};
 
 use super::{Daemon, STEPS_PER_TURN};
 use crate::events;
 use crate::files::{self, OpenMessage};
 use crate::log::Log;
 
+/// A job that is over.
+#[derive(Debug)]
+pub(super) struct Closed {
+    channel: Channel,
+    id: u64,
+    trace: Option<TraceId>,
+    end: JobEnd,
+}
+
 impl Daemon {
     pub(super) fn steps(&mut self, now: i64, log: &mut Log) {
         for _ in 0..STEPS_PER_TURN {
             for channel in Channel::ALL {
-                let congested = self.pipes.spawn[channel.index()].is_congested();
+                let congested =
+                    self.notices.is_full() || self.pipes.spawn[channel.index()].is_congested();
                 self.scheduler.set_congested(channel, congested);
             }
             match self.scheduler.step(now) {
@@ -29,15 +39,44 @@ impl Daemon {
                     id,
                     end,
                 }) => {
-                    let trace = self.open.remove(&job).and_then(|open| open.trace);
-                    match end {
-                        JobEnd::Done => self.close_channel(channel, id, now, log),
-                        JobEnd::Requeued { .. } => {}
-                        JobEnd::Delivered => self.single_delivered(id, trace, log),
-                        JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
+                    let mut open = self.open.remove(&job);
+                    if let Some(open) = &mut open {
+                        self.tell_all(channel, id, open, log);
                     }
+                    self.closed.push(Closed {
+                        channel,
+                        id,
+                        trace: open.and_then(|open| open.trace),
+                        end,
+                    });
                 }
                 Some(Step::Finish { id }) => self.finish(id, now, log),
+            }
+        }
+    }
+
+    /// Does what cannot be undone, now that both logs have what it follows
+    /// from: a process that is killed at any moment leaves no delivery that
+    /// nobody knows of.
+    pub(super) fn act_on_the_record(&mut self, now: i64, log: &mut Log) {
+        for (channel, id, offset) in std::mem::take(&mut self.marks) {
+            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, offset);
+            if let Err(error) = marked {
+                let path = files::name(&self.layout, channel, id);
+                log.warning(&format!(
+                    "trouble marking {path}; message will be delivered twice! {error}"
+                ));
+            }
+        }
+        for closed in std::mem::take(&mut self.closed) {
+            let Closed {
+                channel, id, trace, ..
+            } = closed;
+            match closed.end {
+                JobEnd::Done => self.close_channel(channel, id, now, log),
+                JobEnd::Requeued { .. } => {}
+                JobEnd::Delivered => self.single_delivered(id, trace, log),
+                JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
             }
         }
     }
@@ -48,7 +87,10 @@ impl Daemon {
         }
         let opened = match self.open_single(id) {
             Some(message) => Ok(Some(message)),
-            None => OpenMessage::open(&self.layout, channel, id),
+            None => {
+                let delayed_since = now - self.controls.delay_seconds;
+                OpenMessage::open(&self.layout, channel, id, delayed_since)
+            }
         };
         match opened {
             Ok(Some(message)) => {
@@ -63,7 +105,8 @@ impl Daemon {
             // Somebody removed the file, or a crash came after that.
             Ok(None) => self.close_channel(channel, id, now, log),
             Err(error) => {
-                let text = format!("trouble opening {channel}/{id}; will try again later: {error}");
+                let path = files::name(&self.layout, channel, id);
+                let text = format!("trouble opening {path}; will try again later: {error}");
                 log.warning(&text);
                 self.scheduler.unavailable(channel, id, now);
             }
@@ -117,7 +160,7 @@ impl Daemon {
                 message: self.layout.mess_relative(started.id).into_bytes(),
                 sender: address::verp_expand(&open.info.sender, &recipient),
                 extra_headers: open.info.extra_headers.clone(),
-                env_headers: open.info.env_headers.clone(),
+                env_headers: open.env_headers(&recipient),
                 recipient: recipient.clone(),
             },
         );
