@@ -1,7 +1,7 @@
 //! One message: its envelope in `todo` becomes `info`, `local` and `remote`
 //! (queue-and-delivery.md §4.2). The order, once and for all:
 //!
-//! 1. delete what an earlier try left;
+//! 1. delete what an earlier try left, durably;
 //! 2. read `todo/N`, write `info/N`, `local/N` and `remote/N`;
 //! 3. sync them and their directory entries ([`Batch::sync`]);
 //! 4. have `todo/N` removed ([`crate::clean`]);
@@ -110,12 +110,13 @@ pub fn sort<F: FileSystem>(
     how: How,
 ) -> Result<Found<F::File>, Trouble> {
     if how.is_again {
-        discard(files, layout, id)?;
+        let mut stale = vec![layout.info(id), layout.local(id), layout.remote(id)];
         if how.put_back.is_none() {
             // Its recipient failed, but that was not written down in time:
             // it will be tried, and fail, again.
-            remove(files, &layout.bounce(id))?;
+            stale.push(layout.bounce(id));
         }
+        stale.iter().try_for_each(|path| bury(files, path))?;
     }
     let result = write(files, layout, routing, id, how);
     if result.is_err() {
@@ -129,6 +130,18 @@ pub fn sort<F: FileSystem>(
 pub(crate) fn discard<F: FileSystem>(files: &F, layout: &Layout, id: u64) -> Result<(), Trouble> {
     let paths = [layout.info(id), layout.local(id), layout.remote(id)];
     paths.iter().try_for_each(|path| remove(files, path))
+}
+
+/// Removes what was left before a crash for good: another crash must not
+/// bring it back beside what is written now.
+fn bury<F: FileSystem>(files: &F, path: &Path) -> Result<(), Trouble> {
+    match files.unlink(path) {
+        Ok(()) => files
+            .sync_directory(path.parent().unwrap_or(path))
+            .map_err(trouble("unable to sync the directory of", path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(trouble("unable to unlink", path)(error)),
+    }
 }
 
 fn remove<F: FileSystem>(files: &F, path: &Path) -> Result<(), Trouble> {

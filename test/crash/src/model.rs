@@ -548,7 +548,9 @@ impl Place for ModelMaildir {
     type File = ModelFile;
 
     fn create(&self, name: &str) -> io::Result<ModelFile> {
-        self.model.make(Some(Path::new(&*self.name("tmp", name))))
+        let has_names = self.model.0.borrow().has_names;
+        let name = self.name("tmp", name);
+        self.model.make(has_names.then_some(Path::new(&*name)))
     }
 
     fn identity(&self, file: &ModelFile) -> io::Result<(u64, u64)> {
@@ -559,9 +561,8 @@ impl Place for ModelMaildir {
         self.model.sync_file(file)
     }
 
-    fn link(&self, _: &ModelFile, temporary: &str, name: &str) -> io::Result<()> {
-        let file = self.model.find(Path::new(&*self.name("tmp", temporary)))?;
-        self.model.name(self.name("new", name), file)
+    fn link(&self, file: &ModelFile, _: &str, name: &str) -> io::Result<()> {
+        self.model.name(self.name("new", name), file.file)
     }
 
     fn sync_new(&self, _: &ModelFile) -> io::Result<()> {
@@ -573,7 +574,7 @@ impl Place for ModelMaildir {
         self.model.forget(self.name("new", name))
     }
 
-    fn unlink_tmp(&self, _: &ModelFile, name: &str) -> io::Result<()> {
-        self.model.forget(self.name("tmp", name))
+    fn unlink_tmp(&self, file: &ModelFile, _: &str) -> io::Result<()> {
+        self.model.drop_first_name(file)
     }
 }
