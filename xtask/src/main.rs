@@ -14,6 +14,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test                         run every check and test
   tidy                         check the rules of the house
   man                          write the generated parts of the manual
+  crash [options]              cut the power of a model of the queue, at length
   bench [options]              measure throughput against Postfix
 ";
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "tidy" => tidy::check(&root()),
         "man" => man::make(&root()),
+        "crash" => crash(&rest),
         "bench" => bench(&rest),
         _ => Err(USAGE.to_owned()),
     };
@@ -109,6 +111,12 @@ fn test() -> Outcome {
     // The stories start the programs themselves, so all must be there.
     run(&mut cargo(&["build", "--workspace", "--bins"]))?;
     run(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// The tests do the same, not as long.
+fn crash(arguments: &[String]) -> Outcome {
+    let mut command = cargo(&["run", "--release", "-p", "crash", "--"]);
+    run(command.args(arguments))
 }
 
 fn bench(arguments: &[String]) -> Outcome {

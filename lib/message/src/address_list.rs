@@ -23,6 +23,15 @@ enum Item {
     Comment(Vec<u8>),
 }
 
+/// A part of an address list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Piece {
+    /// An address as an envelope has it.
+    Address(Vec<u8>),
+    /// A name or comment, belonging to the address before it.
+    Comment(Vec<u8>),
+}
+
 /// Tokens, and whether white space came before each.
 type Words = Vec<(Token, bool)>;
 
@@ -82,6 +91,32 @@ impl AddressList {
             }
             Item::GroupStart(_) | Item::GroupEnd | Item::Comment(_) => None,
         })
+    }
+
+    /// Addresses as an envelope has them, and what people wrote around them.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
+        self.items.iter().flat_map(|item| match item {
+            Item::Address(mailbox) => {
+                let mut address = Vec::new();
+                let tokens = mailbox.address.iter();
+                tokens.for_each(|token| token.print_raw(&mut address));
+                let mut phrase = Vec::new();
+                print_words(&mailbox.phrase, &mut phrase);
+                let phrase = (!phrase.is_empty()).then_some(phrase);
+                let words = phrase.into_iter().chain(mailbox.comments.iter().cloned());
+                let words = words.map(Piece::Comment);
+                std::iter::once(Piece::Address(address))
+                    .chain(words)
+                    .collect()
+            }
+            Item::Comment(raw) => vec![Piece::Comment(raw.clone())],
+            Item::GroupStart(_) | Item::GroupEnd => Vec::new(),
+        })
+    }
+
+    /// Adds the addresses of another field of the same name.
+    pub fn append(&mut self, mut other: Self) {
+        self.items.append(&mut other.items);
     }
 
     /// Prints `name: value`, folded, with its newline.

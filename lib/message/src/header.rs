@@ -3,6 +3,9 @@
 
 use crate::fields::is_name;
 
+/// Most bytes of a header: one with 100 000 recipients fits.
+pub const HEADER_LINES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The fields of a header as they arrive.
 #[derive(Debug, Default)]
 pub struct HeaderLines {
@@ -23,34 +26,36 @@ pub enum Line {
 
 /// The header is longer than anybody's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("header is longer than {} bytes", crate::HEADER_BYTES_MAX)]
+#[error("header is longer than {} bytes", HEADER_LINES_BYTES_MAX)]
 pub struct HeaderTooLong;
 
 impl HeaderLines {
     /// Takes a line with its newline; the last one may lack it.
     pub fn push(&mut self, line: &[u8]) -> Result<Line, HeaderTooLong> {
-        self.bytes += line.len();
-        if crate::HEADER_BYTES_MAX < self.bytes {
-            return Err(HeaderTooLong);
-        }
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let blank = matches!(text.first(), Some(b' ' | b'\t'));
         if text.is_empty() {
             return Ok(Line::End);
         }
-        if blank && let Some(field) = self.fields.last_mut() {
+        let continues = blank && !self.fields.is_empty();
+        let mbox = text.starts_with(b"From ") && !has_name(text);
+        if !continues && !mbox && !has_name(text) {
+            return Ok(Line::Body);
+        }
+        self.bytes += line.len();
+        if HEADER_LINES_BYTES_MAX < self.bytes {
+            return Err(HeaderTooLong);
+        }
+        if let Some(field) = self.fields.last_mut().filter(|_| continues) {
             append(field, text);
             return Ok(Line::Header);
         }
         let mut field = Vec::new();
-        if has_name(text) {
-            append(&mut field, text);
-        } else if text.starts_with(b"From ") {
-            append(&mut field, &[b"MBOX-Line: ", text].concat());
-        } else {
-            return Ok(Line::Body);
+        if mbox {
+            field.extend_from_slice(b"MBOX-Line: ");
         }
+        append(&mut field, text);
         self.fields.push(field);
         Ok(Line::Header)
     }
@@ -92,6 +97,41 @@ mod tests {
         );
         assert_eq!(fields[1].raw, b"Subject : one\n\ttwo\n");
         assert!(fields[1].is("subject") && fields[2].is("from"));
+    }
+
+    #[test]
+    fn only_a_header_can_be_too_long() {
+        let long = vec![b'x'; HEADER_LINES_BYTES_MAX + 1];
+        assert_eq!(HeaderLines::default().push(&long), Ok(Line::Body));
+        let field = [b"X: ", &long[..]].concat();
+        assert_eq!(HeaderLines::default().push(&field), Err(HeaderTooLong));
+    }
+
+    #[test]
+    fn what_is_read_is_read_again() {
+        arbtest::arbtest(|u| {
+            let letters: Vec<u8> = u.arbitrary()?;
+            let alphabet = b"aF: \n\t\r\xff";
+            let message: Vec<u8> = letters
+                .iter()
+                .map(|b| alphabet[usize::from(*b) % alphabet.len()])
+                .collect();
+            let read = |message: &[u8]| {
+                let mut header = HeaderLines::default();
+                let mut lines = message.split_inclusive(|&b| b == b'\n');
+                while lines
+                    .next()
+                    .is_some_and(|line| header.push(line) == Ok(Line::Header))
+                {}
+                header
+                    .fields()
+                    .flat_map(|field| field.raw.to_vec())
+                    .collect::<Vec<u8>>()
+            };
+            let once = read(&message);
+            assert_eq!(read(&once), once);
+            Ok(())
+        });
     }
 
     #[test]

@@ -5,18 +5,22 @@
 
 mod address_list;
 mod collect;
+mod date;
 mod fields;
 mod filter;
 mod header;
+mod host_rules;
 mod received;
 mod rewrite;
 mod token;
 
-pub use address_list::AddressList;
+pub use address_list::{AddressList, Piece};
 pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX};
+pub use date::Date;
 pub use fields::{Field, are_fields, body_offset, fields};
 pub use filter::Filter;
-pub use header::{HeaderLines, HeaderTooLong, Line};
+pub use header::{HEADER_LINES_BYTES_MAX, HeaderLines, HeaderTooLong, Line};
+pub use host_rules::{BadRule, HostRules};
 pub use received::{Client, Origin, Received};
 pub use rewrite::Names;
 pub use token::{SyntaxError, Token};

@@ -1,24 +1,36 @@
 //! Incomplete addresses made complete (queue-and-delivery.md §3.2.5).
 
+use crate::host_rules::HostRules;
 use crate::token::Token;
 
 /// The names that are added to addresses without them.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Names {
-    default_host: Vec<Token>,
-    default_domain: Vec<Token>,
-    plus_domain: Vec<Token>,
+pub struct Names(Method);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Method {
+    Names {
+        default_host: Vec<Token>,
+        default_domain: Vec<Token>,
+        plus_domain: Vec<Token>,
+    },
+    Rules(HostRules),
 }
 
 impl Names {
     /// From the control files `defaulthost`, `defaultdomain` and
     /// `plusdomain`.
     pub fn new(default_host: &[u8], default_domain: &[u8], plus_domain: &[u8]) -> Self {
-        Self {
+        Self(Method::Names {
             default_host: host_tokens(default_host),
             default_domain: host_tokens(default_domain),
             plus_domain: host_tokens(plus_domain),
-        }
+        })
+    }
+
+    /// By rules for host names, as new-inject has them.
+    pub fn by_rules(rules: HostRules) -> Self {
+        Self(Method::Rules(rules))
     }
 
     /// Rewrites an address that is not header syntax, like an argument of a
@@ -42,42 +54,73 @@ impl Names {
         if let Some(colon) = address.iter().rposition(|token| *token == Token::Colon) {
             address.drain(..=colon);
         }
-        while address.last() == Some(&Token::Dot) {
-            address.pop();
-        }
-        if address.last() == Some(&Token::At) {
-            address.pop();
-        }
-        if !address.contains(&Token::At) {
-            address.push(Token::At);
-            address.extend_from_slice(&self.default_host);
-        }
-        self.expand_plus(address);
-        let at = address.iter().rposition(|token| *token == Token::At);
-        let host = at.map_or(&[][..], |at| &address[at + 1..]);
-        let complete = host
-            .iter()
-            .any(|token| matches!(token, Token::Dot | Token::Literal(_)));
-        if !complete {
-            address.push(Token::Dot);
-            address.extend_from_slice(&self.default_domain);
+        match &self.0 {
+            Method::Names {
+                default_host,
+                default_domain,
+                plus_domain,
+            } => by_names(address, default_host, default_domain, plus_domain),
+            Method::Rules(rules) => by_rules(address, rules),
         }
     }
+}
 
-    fn expand_plus(&self, address: &mut Vec<Token>) {
-        let Some(Token::Atom(last)) = address.last_mut() else {
-            return;
-        };
-        if last.last() != Some(&b'+') {
-            return;
-        }
-        last.pop();
-        if last.is_empty() {
-            address.pop();
-        } else {
-            address.push(Token::Dot);
-        }
-        address.extend_from_slice(&self.plus_domain);
+fn by_names(
+    address: &mut Vec<Token>,
+    default_host: &[Token],
+    default_domain: &[Token],
+    plus_domain: &[Token],
+) {
+    while address.last() == Some(&Token::Dot) {
+        address.pop();
+    }
+    if address.last() == Some(&Token::At) {
+        address.pop();
+    }
+    if !address.contains(&Token::At) {
+        address.push(Token::At);
+        address.extend_from_slice(default_host);
+    }
+    expand_plus(address, plus_domain);
+    let at = address.iter().rposition(|token| *token == Token::At);
+    let host = at.map_or(&[][..], |at| &address[at + 1..]);
+    let complete = host
+        .iter()
+        .any(|token| matches!(token, Token::Dot | Token::Literal(_)));
+    if !complete {
+        address.push(Token::Dot);
+        address.extend_from_slice(default_domain);
+    }
+}
+
+fn expand_plus(address: &mut Vec<Token>, plus_domain: &[Token]) {
+    let Some(Token::Atom(last)) = address.last_mut() else {
+        return;
+    };
+    if last.last() != Some(&b'+') {
+        return;
+    }
+    last.pop();
+    if last.is_empty() {
+        address.pop();
+    } else {
+        address.push(Token::Dot);
+    }
+    address.extend_from_slice(plus_domain);
+}
+
+fn by_rules(address: &mut Vec<Token>, rules: &HostRules) {
+    let at = address.iter().rposition(|token| *token == Token::At);
+    let mut host = Vec::new();
+    if let Some(at) = at {
+        let tokens = address.split_off(at + 1);
+        tokens.iter().for_each(|token| token.print_raw(&mut host));
+    } else {
+        address.push(Token::At);
+    }
+    address.extend(host_tokens(&rules.apply(&host)));
+    if address.last() == Some(&Token::At) {
+        address.pop();
     }
 }
 

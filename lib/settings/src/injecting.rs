@@ -2,7 +2,7 @@
 
 use crate::{Kind, Setting};
 
-const INJECT: &[&str] = &["qmail-inject", "new-inject", "sendmail"];
+const INJECT: &[&str] = &["qmail-inject", "new-inject", "ofmipd", "sendmail"];
 
 /// The host of addresses without one.
 pub static DEFAULTHOST: Setting = Setting {
@@ -74,6 +74,16 @@ pub static FROMRULES: Setting = Setting {
     meaning: "Rules pattern:VAR=value,... that set variables for the queue program by envelope sender; the variable names another file.",
 };
 
+/// How new-inject and ofmipd rewrite host names.
+pub static REWRITE: Setting = Setting {
+    file: "rewrite",
+    variable: "QMAILREWRITEFILE",
+    kind: Kind::List,
+    default: None,
+    readers: &["new-inject", "ofmipd"],
+    meaning: "Instructions =old:new, *post:new, ?post:new and -post:new for host names, tried in order; the variable names another file. Without them names are completed as qmail-inject does.",
+};
+
 /// Settings of this group.
 pub static ALL: &[&Setting] = &[
     &DEFAULTHOST,
@@ -83,4 +93,5 @@ pub static ALL: &[&Setting] = &[
     &QMAILINJECT,
     &QMAILMFTFILE,
     &FROMRULES,
+    &REWRITE,
 ];

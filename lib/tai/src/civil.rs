@@ -53,6 +53,24 @@ impl Civil {
         }
     }
 
+    /// The Unix seconds of a date and time in UTC; `None` when the calendar
+    /// has no such day. A leap second is the one after it.
+    pub fn unix_of(year: i64, month: u8, day: u8, hour: u8, minute: u8, second: u8) -> Option<i64> {
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(0..=9999).contains(&year) {
+            return None;
+        }
+        // Years begin in March, as above.
+        let years = year - i64::from(month <= 2);
+        let era = years.div_euclid(400);
+        let of_era = years.rem_euclid(400);
+        let march_month = (i64::from(month) + 9) % 12;
+        let of_year = (153 * march_month + 2) / 5 + i64::from(day) - 1;
+        let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+        let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        let exists = Self::from_unix(days * DAY_SECONDS).day == day;
+        exists.then_some(days * DAY_SECONDS + seconds)
+    }
+
     /// The English name of the month, three letters.
     pub fn month_name(self) -> &'static str {
         MONTHS[usize::from(self.month - 1)]
@@ -96,6 +114,19 @@ pub fn mbox_date(unix_seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_and_its_seconds_are_the_same() {
+        for days in -700_000..2_900_000_i64 {
+            if days % 97 == 0 || (10_000..12_000).contains(&days) {
+                let c = Civil::from_unix(days * DAY_SECONDS + 3_661);
+                let back = Civil::unix_of(c.year, c.month, c.day, c.hour, c.minute, c.second);
+                assert_eq!(back, Some(days * DAY_SECONDS + 3_661));
+            }
+        }
+        assert_eq!(Civil::unix_of(2001, 2, 29, 0, 0, 0), None);
+        assert_eq!(Civil::unix_of(2001, 13, 1, 0, 0, 0), None);
+    }
 
     #[test]
     fn dates_of_the_manuals() {

@@ -25,14 +25,30 @@ pub fn changes<'a>(
     lines: impl IntoIterator<Item = &'a [u8]>,
     address: &[u8],
 ) -> Result<Vec<Change>, BadRule> {
+    changes_by(lines, address, |pattern, address| {
+        Some(wildmat::matches(pattern, address))
+    })
+}
+
+/// As [`changes`], with patterns of another kind: `matches` says whether one
+/// matches an address, `None` when it is no pattern.
+pub fn changes_by<'a>(
+    lines: impl IntoIterator<Item = &'a [u8]>,
+    address: &[u8],
+    matches: impl Fn(&[u8], &[u8]) -> Option<bool>,
+) -> Result<Vec<Change>, BadRule> {
     let mut found = Vec::new();
     for line in lines {
-        let rule = parse(line).ok_or_else(|| BadRule {
+        let bad = || BadRule {
             line: crate::log::printable(line, 200),
-        })?;
-        let pattern = if rule.0 == b"<>" { b"" } else { rule.0 };
-        if wildmat::matches(pattern, address) {
-            found.extend(rule.1);
+        };
+        let (pattern, changes) = parse(line).ok_or_else(bad)?;
+        let matching = match pattern {
+            b"" | b"<>" => address.is_empty(),
+            pattern => matches(pattern, address).ok_or_else(bad)?,
+        };
+        if matching {
+            found.extend(changes);
         }
     }
     Ok(found)
@@ -105,6 +121,17 @@ mod tests {
             run("<>:N=1\n:M=2\n", "").unwrap(),
             [set("N", "1"), set("M", "2")]
         );
+    }
+
+    #[test]
+    fn any_lines_are_rules_or_refused() {
+        arbtest::arbtest(|u| {
+            let (line, address): (Vec<u8>, Vec<u8>) = u.arbitrary()?;
+            if let Ok(changes) = changes([&line[..]], &address) {
+                assert!(changes.iter().all(|(name, _)| !name.starts_with("LD_")));
+            }
+            Ok(())
+        });
     }
 
     #[test]

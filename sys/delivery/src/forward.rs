@@ -164,12 +164,16 @@ fn queue_job(site: &Site, trace: TraceId) -> Job {
             .unwrap_or(b"bin/qmail-queue")
             .to_vec()
     };
-    let mut words = command
-        .split(|&b| b == b' ' || b == b'\t')
-        .filter(|word| !word.is_empty());
-    let program = words.next().unwrap_or(b"bin/qmail-queue");
-    // A relative name is meant below the root of the installation.
-    let program = site.home.root().join(std::ffi::OsStr::from_bytes(program));
+    let value = |name: &str| site.settings.variable(name).map(<[u8]>::to_vec);
+    // What cannot be split is no program; running it fails and mail waits.
+    let words = text::words::split(&command, value).unwrap_or_else(|_| vec![command.clone()]);
+    let (program, arguments) = words.split_first().expect("a command has a word");
+    // A bare name is one of ours, a relative one starts at the root.
+    let name = std::ffi::OsStr::from_bytes(program);
+    let program = match program.contains(&b'/') {
+        true => site.home.root().join(name),
+        false => site.home.bin().join(name),
+    };
     let mut environment = site.queue.clone();
     environment.push((
         wire::trace::VARIABLE.as_bytes().to_vec(),
@@ -177,7 +181,7 @@ fn queue_job(site: &Site, trace: TraceId) -> Job {
     ));
     Job {
         program: program.into_os_string().as_bytes().to_vec(),
-        arguments: words.map(<[u8]>::to_vec).collect(),
+        arguments: arguments.to_vec(),
         directory: site.home.root().as_os_str().as_bytes().to_vec(),
         environment,
         captured: Captured::Errors,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::{OUTPUT_BYTES_MAX, STOP};
 
-/// A program that runs longer is killed; the delivery is tried again later.
+/// A program that runs longer is killed, with all it started; the delivery is
+/// tried again later.
 const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often to see whether a program that keeps silent has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -74,7 +76,18 @@ pub trait Programs: Send + Sync {
 pub struct Direct;
 
 impl Programs for Direct {
-    fn run(&self, job: &Job, mut descriptors: Vec<(i32, OwnedFd)>) -> io::Result<Finished> {
+    fn run(&self, job: &Job, descriptors: Vec<(i32, OwnedFd)>) -> io::Result<Finished> {
+        self.run_within(job, descriptors, TIME_MAX)
+    }
+}
+
+impl Direct {
+    fn run_within(
+        self,
+        job: &Job,
+        mut descriptors: Vec<(i32, OwnedFd)>,
+        time_max: Duration,
+    ) -> io::Result<Finished> {
         let text = std::ffi::OsStr::from_bytes;
         let mut command = Command::new(text(&job.program));
         command
@@ -82,7 +95,9 @@ impl Programs for Direct {
             .current_dir(text(&job.directory))
             .env_clear()
             .envs(job.environment.iter().map(|(n, v)| (text(n), text(v))))
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
+            // A group of its own, so that all of it can be killed.
+            .process_group(0);
         let (output, write) = os::fd::pipe()?;
         if job.captured == Captured::OutputAndErrors {
             descriptors.push((1, write.try_clone()?));
@@ -99,7 +114,7 @@ impl Programs for Direct {
         drop(command);
         let pid = child.id();
         os::fd::set_nonblocking(&output, true)?;
-        let output = collect(&mut child, output.into())?;
+        let output = collect(&mut child, output.into(), time_max)?;
         let ending = match os::child::wait(child)? {
             Ended::Code(code) => Ending::Code(code),
             Ended::Signal(_) => Ending::Crashed,
@@ -114,8 +129,8 @@ impl Programs for Direct {
 
 /// Reads what a program prints until it has ended. A grandchild that keeps
 /// the pipe open is not waited for.
-fn collect(child: &mut Child, mut pipe: File) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + TIME_MAX;
+fn collect(child: &mut Child, mut pipe: File, time_max: Duration) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + time_max;
     let mut kept = Vec::new();
     let mut pause = Duration::from_millis(1);
     let mut open = true;
@@ -128,7 +143,7 @@ fn collect(child: &mut Child, mut pipe: File) -> io::Result<Vec<u8>> {
             return Ok(kept);
         }
         if deadline <= Instant::now() {
-            child.kill()?;
+            kill_all(child);
         }
         if open {
             os::signal::poll(&[(pipe.as_fd(), Interest::Read)], Some(LOOK_EVERY))?;
@@ -138,6 +153,15 @@ fn collect(child: &mut Child, mut pipe: File) -> io::Result<Vec<u8>> {
             pause = LOOK_EVERY.min(pause * 2);
         }
     }
+}
+
+/// Kills a program and what it started, but for what left its group.
+fn kill_all(child: &mut Child) {
+    let group = i32::try_from(child.id()).map(nix::unistd::Pid::from_raw);
+    if let Ok(group) = group {
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    }
+    let _ = child.kill();
 }
 
 /// Reads what is there; whether more can come.
@@ -197,6 +221,37 @@ mod tests {
         let done = shell("head -c 1000000 /dev/zero; exit 3");
         assert_eq!(done.ending, Ending::Code(3));
         assert_eq!(done.output.len(), OUTPUT_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_with_all_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let mark = directory.path().join("survived");
+        let text = format!(
+            "echo x; (sleep 2; touch {}) & sleep 60; exit 0",
+            mark.display()
+        );
+        let job = Job {
+            program: b"/bin/sh".to_vec(),
+            arguments: vec![b"-c".to_vec(), text.into_bytes()],
+            directory: b"/".to_vec(),
+            environment: Vec::new(),
+            captured: Captured::OutputAndErrors,
+        };
+        let short = Duration::from_millis(300);
+        let done = Direct.run_within(&job, Vec::new(), short).unwrap();
+        assert_eq!(
+            (done.ending, &done.output[..]),
+            (Ending::Crashed, &b"x\n"[..])
+        );
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(!mark.exists());
+    }
+
+    #[test]
+    fn a_program_that_closes_its_output_is_waited_for() {
+        let done = shell("exec >&- 2>&-; sleep 0.3; exit 9");
+        assert_eq!(done.ending, Ending::Code(9));
     }
 
     #[test]

@@ -33,6 +33,32 @@ pub fn local_offset(unix_seconds: i64) -> i64 {
     }
 }
 
+/// Reads a time as strptime(3) does. Without a numeric zone in it, or the
+/// words `GMT` or `UTC`, it is local time; `None` when the text is not all of
+/// the form.
+pub fn parse(text: &str, format: &str) -> Option<i64> {
+    let is_utc = text.split(|c: char| !c.is_ascii_alphabetic());
+    let is_utc = is_utc.into_iter().any(|word| matches!(word, "GMT" | "UTC"));
+    let text = std::ffi::CString::new(text).ok()?;
+    let format = std::ffi::CString::new(format).ok()?;
+    // SAFETY: both strings end in NUL and live through the call; all bytes of
+    // a `tm` may be zero. What is returned points into `text`.
+    unsafe {
+        let mut time: nix::libc::tm = std::mem::zeroed();
+        time.tm_isdst = -1;
+        let rest = nix::libc::strptime(text.as_ptr(), format.as_ptr(), &mut time);
+        if rest.is_null() || *rest != 0 {
+            return None;
+        }
+        let offset = time.tm_gmtoff;
+        let seconds = match is_utc || offset != 0 {
+            true => nix::libc::timegm(&mut time) - offset,
+            false => nix::libc::mktime(&mut time),
+        };
+        Some(seconds)
+    }
+}
+
 /// 64 random bits from the kernel.
 pub fn random() -> u64 {
     let mut bytes = [0; 8];

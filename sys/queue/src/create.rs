@@ -67,6 +67,8 @@ pub fn create(root: &Path, owners: Option<&Owners>) -> io::Result<()> {
         for n in (0..split).filter(|_| is_split) {
             directory(&path.join(n.to_string()), owners, owner, mode)?;
         }
+        // What is accepted later is synced no further up than here.
+        os::file::sync_directory(&path)?;
     }
     let lock = root.join("lock");
     file(&lock.join("sendmutex"), &[], owners, Owner::Send, 0o600)?;
@@ -81,7 +83,8 @@ pub fn create(root: &Path, owners: Option<&Owners>) -> io::Result<()> {
     os::file::make_fifo(&lock.join("trigger"), 0o622)?;
     own(&lock.join("trigger"), owners, Owner::Send)?;
     os::file::sync_directory(&lock)?;
-    os::file::sync_directory(root)
+    os::file::sync_directory(root)?;
+    root.parent().map_or(Ok(()), os::file::sync_directory)
 }
 
 /// Makes the directory of holds in a queue that has none: one that another

@@ -83,6 +83,9 @@ pub trait FileSystem {
     /// Opens a file to write at its end, and creates it when there is none.
     fn append(&self, name: &Path) -> io::Result<Self::File>;
 
+    /// Cuts a file off.
+    fn truncate(&self, file: &Self::File, bytes: u64) -> io::Result<()>;
+
     /// Writes in place, into a file that exists.
     fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
@@ -382,6 +385,10 @@ impl FileSystem for Disk {
             first_name: None,
             former: None,
         })
+    }
+
+    fn truncate(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
+        file.file.set_len(bytes)
     }
 
     fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {

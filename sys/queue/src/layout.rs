@@ -78,6 +78,15 @@ impl Layout {
         })
     }
 
+    /// A queue that is known to be split like this.
+    pub fn with_split(root: impl Into<PathBuf>, split: u64, todo_is_split: bool) -> Self {
+        Self {
+            root: root.into(),
+            split,
+            todo_is_split,
+        }
+    }
+
     /// The queue's directory.
     pub fn root(&self) -> &Path {
         &self.root

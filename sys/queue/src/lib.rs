@@ -18,6 +18,8 @@ mod create;
 mod envelope;
 mod error;
 mod files;
+#[cfg(test)]
+mod formats;
 mod holds;
 mod intake;
 mod layout;

@@ -2,12 +2,13 @@
 //! (queue-and-delivery.md §4.3).
 
 use std::collections::HashSet;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use schedule::{Backlog, Channel, Scheduler};
 
 use crate::files::{mtime, remove};
+use crate::progress::whole_failures;
 use crate::{FileSystem, Layout, recipients};
 
 /// The numbers that are names in one directory of each kind.
@@ -51,7 +52,7 @@ pub fn backlog<F: FileSystem>(files: &F, layout: &Layout) -> Result<Waiting, Vec
             Err(text) => unlisted.push(text),
         }
     }
-    log.extend(remove_stray_failures(files, layout).err());
+    log.extend(mend_failures(files, layout).err());
     if !unlisted.is_empty() {
         return Err(unlisted);
     }
@@ -147,17 +148,31 @@ impl Numbered {
     }
 }
 
-/// Failures without a text have been told.
-fn remove_stray_failures<F: FileSystem>(files: &F, layout: &Layout) -> Result<(), String> {
+/// Failures without a text have been told. Of others a crash may have left
+/// the last one half written; its recipient was not marked, and fails again.
+fn mend_failures<F: FileSystem>(files: &F, layout: &Layout) -> Result<(), String> {
     for id in list_all(files, &layout.directories("bounce"))? {
-        let told = mtime(files, &layout.mess(id)).map(|text| text.is_none());
-        let removed = told.and_then(|told| match told {
-            true => remove(files, &layout.bounce(id)),
-            false => Ok(()),
+        let mended = mtime(files, &layout.mess(id)).and_then(|text| match text {
+            Some(_) => cut_failures(files, &layout.bounce(id)),
+            None => remove(files, &layout.bounce(id)),
         });
-        removed.map_err(|error| format!("unable to remove bounce/{id}: {error}"))?;
+        mended.map_err(|error| format!("unable to mend bounce/{id}: {error}"))?;
     }
     Ok(())
+}
+
+fn cut_failures<F: FileSystem>(files: &F, path: &Path) -> io::Result<()> {
+    let mut noted = Vec::new();
+    files.open(path)?.read_to_end(&mut noted)?;
+    match whole_failures(&noted) {
+        0 => remove(files, path),
+        whole if whole < noted.len() => {
+            let file = files.append(path)?;
+            files.truncate(&file, whole as u64)?;
+            files.sync_file(&file)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn list_all<F: FileSystem>(
@@ -227,9 +242,9 @@ mod tests {
         // This one waits for qmail-todo, which will write its files again.
         std::fs::write(layout.todo(4), b"Fx\0").unwrap();
         std::fs::write(layout.info(4), b"Fx\0").unwrap();
-        // This one waits for its text to be removed by the sweep.
+        // The last failure of this one was not written to its end.
         std::fs::write(layout.mess(5), b"text").unwrap();
-        std::fs::write(layout.bounce(5), b"<a>:\n").unwrap();
+        std::fs::write(layout.bounce(5), b"<a>:\nno\n\n<b>:\n").unwrap();
         let mut scheduler = Scheduler::new([1, 1]);
         let problems = load(&Disk::new(), &layout, &mut scheduler, 0);
         assert_eq!(problems.len(), 2, "{problems:?}");
@@ -243,6 +258,7 @@ mod tests {
         ] {
             assert!(!path.exists(), "{}", path.display());
         }
-        assert!(layout.info(4).exists() && layout.bounce(5).exists());
+        assert!(layout.info(4).exists());
+        assert_eq!(std::fs::read(layout.bounce(5)).unwrap(), b"<a>:\nno\n\n");
     }
 }

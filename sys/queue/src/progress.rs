@@ -31,9 +31,31 @@ pub fn note_failure<F: FileSystem>(
     paragraph: &[u8],
 ) -> io::Result<()> {
     let path = layout.bounce(id);
+    let before = match files.status(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        status => status?.bytes,
+    };
     let mut file = files.append(&path)?;
-    file.write_all(paragraph)?;
-    files.sync_message(&[&file], path.parent().unwrap_or(&path))
+    let written = file
+        .write_all(paragraph)
+        .and_then(|()| files.sync_message(&[&file], path.parent().unwrap_or(&path)));
+    if written.is_err() {
+        // Nobody knows what of it is on disk: the next try makes the file,
+        // or writes these bytes, again, and does not only sync them.
+        let _ = match before {
+            0 => files.unlink(&path),
+            _ => files.truncate(&file, before),
+        };
+    }
+    written
+}
+
+/// The failures in a file that a crash may have cut: how many bytes of it
+/// there are up to the end of the last whole paragraph. What comes after was
+/// never synced.
+pub(crate) fn whole_failures(noted: &[u8]) -> usize {
+    let end = noted.windows(2).rposition(|pair| pair == b"\n\n");
+    end.map_or(0, |end| end + 2)
 }
 
 /// Marks the recipient whose record begins at `offset` as done: one byte,
@@ -136,6 +158,15 @@ mod tests {
         mark(record.offset);
         assert_eq!(std::fs::read(layout.remote(7)).unwrap(), b"Da@b\0Dc@d\0");
         assert_eq!(reader.next_recipient().unwrap(), None);
+    }
+
+    #[test]
+    fn only_whole_paragraphs_count() {
+        assert_eq!(whole_failures(b""), 0);
+        assert_eq!(whole_failures(b"<a@b>:\nno\n"), 0);
+        assert_eq!(whole_failures(b"<a@b>:\nno\n\n"), 11);
+        assert_eq!(whole_failures(b"<a@b>:\nno\n\n<c@d>:"), 11);
+        assert_eq!(whole_failures(b"<a@b>:\nno\n\n\0\0\0"), 11);
     }
 
     #[test]

@@ -14,6 +14,8 @@ const TAKE_ANYTHING: &[&str] = &[
     "qmail-daemon",
     "qmail-getpw",
     "qmail-lspawn",
+    "qmail-multi",
+    "qmail-nullqueue",
     "qmail-queue",
     "qmail-remote",
     "qmail-start",

@@ -14,6 +14,7 @@ mod help;
 mod injection;
 mod killed;
 mod ordinary_user;
+mod queue_tools;
 mod sending;
 mod starved;
 mod supervision;

@@ -18,7 +18,15 @@ impl Sink {
     /// # Panics
     /// When there is no port.
     pub fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        Self::on(0)
+    }
+
+    /// Starts it on a port on which nobody answered before.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub fn on(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let taken = Arc::new(Mutex::new(Vec::new()));
         let all = taken.clone();

@@ -2,20 +2,25 @@
 //! (queue-and-delivery.md §3.2).
 
 mod compose;
+mod modern;
 mod options;
 mod sender;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use message::{HEADER_BYTES_MAX, HeaderLines, Line, SyntaxError};
+use message::{HEADER_LINES_BYTES_MAX, HeaderLines, Line, SyntaxError};
+use policy::addresses::{AddressList, Mode};
 use run::{Exit, Home, PERMANENT, Settings, Tracer};
 use settings::injecting::FROMRULES;
 // The limits of the SMTP server hold here too.
-use settings::receiving::{DATABYTES, MAXRECIPIENTS};
-use text::envrules::Change;
+use settings::receiving::{DATABYTES, MAXRECIPIENTS, QREGEX};
+use text::envrules::{self, Change};
 use wire::trace::{Kind as EventKind, TraceId};
 
-pub use options::{Options, RecipientsFrom};
+pub use compose::{Composed, Composer, Given};
+pub use modern::prepare;
+pub use options::{Options, RecipientsFrom, Style};
+pub use sender::Person;
 
 use crate::submit::{self, Refusal, Submission, Submitted};
 
@@ -45,6 +50,8 @@ pub enum Error {
     Address(String),
     #[error("this rule in {} makes no sense: {_0}", FROMRULES.file)]
     Rule(String),
+    #[error("control/rewrite makes no sense: {0}")]
+    Rewrite(message::BadRule),
     #[error("unable to read the message")]
     Read(#[source] io::Error),
     #[error("unable to write the message")]
@@ -61,7 +68,11 @@ impl Error {
         match self {
             Self::Usage(_) | Self::Syntax { .. } | Self::Header(_) | Self::TooBig => true,
             Self::TooManyRecipients | Self::NoRecipients | Self::Address(_) => true,
-            Self::Rule(_) | Self::Read(_) | Self::Print(_) | Self::Settings(_) => false,
+            Self::Rewrite(_)
+            | Self::Rule(_)
+            | Self::Read(_)
+            | Self::Print(_)
+            | Self::Settings(_) => false,
             Self::Refused(refusal) => refusal.permanent,
         }
     }
@@ -78,17 +89,21 @@ impl run::Fatal for Error {
     }
 }
 
-/// The program.
-pub fn main(arguments: &[Vec<u8>]) -> Result<(), Error> {
+/// The program, as qmail-inject or as new-inject.
+pub fn main(arguments: &[Vec<u8>], style: Style) -> Result<(), Error> {
+    let (program, usage) = match style {
+        Style::Classic => ("qmail-inject", options::USAGE),
+        Style::New => ("new-inject", options::USAGE_NEW),
+    };
     if arguments.iter().any(|argument| argument == b"--help") {
-        print!("{}", options::USAGE);
+        print!("{usage}");
         return Ok(());
     }
-    let options = Options::parse(arguments).map_err(Error::Usage)?;
+    let options = Options::parse(arguments, style).map_err(Error::Usage)?;
     let home = Home::find();
     let settings = Settings::of_process(&home);
     let trace = Tracer::id_of_process();
-    inject("qmail-inject", &home, &settings, &options, trace).map(drop)
+    inject(program, &home, &settings, &options, trace).map(drop)
 }
 
 /// Injects the message on standard input; where it is queued, when that is
@@ -101,75 +116,128 @@ pub fn inject(
     trace: TraceId,
 ) -> Result<Option<Submitted>, Error> {
     let options = options.with_letters(settings);
-    let size_max = positive(settings.integer(&DATABYTES)?);
     let stdin =
         os::fd::inherit_file(0).ok_or_else(|| Error::Read(io::ErrorKind::NotFound.into()))?;
     let size = stdin.metadata().map_or(0, |metadata| metadata.len());
-    if size_max.is_some_and(|max| max < size) {
+    if size_max(settings)?.is_some_and(|max| max < size) {
         return Err(Error::TooBig);
     }
     let mut input = BufReader::new(stdin);
-    let (header, mut rest) = read_header(&mut input)?;
     let (now, _) = os::clock::now();
-    let composer = compose::Composer::read(settings, &options, now, std::process::id())?;
-    let composed = composer.compose(&header)?;
-    let count_max = positive(settings.integer(&MAXRECIPIENTS)?);
-    if count_max.is_some_and(|max| max < composed.recipients.len() as u64) {
-        return Err(Error::TooManyRecipients);
-    }
-    if composed.recipients.is_empty() && !options.print {
-        return Err(Error::NoRecipients);
-    }
-    for address in composed.recipients.iter().chain([&composed.sender]) {
-        address::Address::parse(address)
-            .map_err(|_| Error::Address(text::log::printable(address, 200)))?;
-    }
-    let mut sink = if options.print {
-        print_return_path(&composed.sender).map_err(Error::Print)?;
-        Submission::print()
-    } else {
-        let changes = sender_rules(settings, &composed.sender)?;
-        submit::begin(home, settings, &changes, trace, &composed.recipients)
-            .map_err(Error::Refused)?
+    let composer = Composer::read(settings, &options, now, std::process::id())?;
+    let injection = Injection {
+        program,
+        home,
+        settings,
+        options: &options,
+        trace,
     };
-    let mut bytes = 0;
-    let mut write = |piece: &[u8]| {
-        bytes += piece.len() as u64;
-        if size_max.is_some_and(|max| max < bytes) {
-            return Err(Error::TooBig);
-        }
-        sink.write(piece).map_err(Error::Refused)
-    };
-    write(&composed.header)?;
-    write(&rest)?;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => {
-                write(&buffer[..length])?;
-                rest.clear();
-                rest.push(buffer[length - 1]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Read(error)),
-        }
-    }
-    if rest.last().is_some_and(|&last| last != b'\n') {
-        write(b"\n")?;
-    }
-    report(program, home, trace, &composed, bytes);
-    let mut recipients = composed.recipients;
-    recipients.dedup();
-    sink.commit(&composed.sender, recipients)
-        .map_err(Error::Refused)
+    injection.run(&mut input, &composer)
 }
 
-/// What `from.envrules` changes for this sender.
+fn size_max(settings: &Settings) -> Result<Option<u64>, Error> {
+    Ok(positive(settings.integer(&DATABYTES)?))
+}
+
+/// One message on its way from a reader to the queue.
+pub struct Injection<'a> {
+    pub program: &'static str,
+    pub home: &'a Home,
+    pub settings: &'a Settings,
+    pub options: &'a Options,
+    pub trace: TraceId,
+}
+
+impl Injection<'_> {
+    /// Reads a message to its end and queues or prints it.
+    pub fn run(
+        &self,
+        input: &mut impl BufRead,
+        composer: &Composer<'_>,
+    ) -> Result<Option<Submitted>, Error> {
+        let (mut header, mut rest) = read_header(input)?;
+        let mut given = Given::default();
+        if self.options.style == Style::New {
+            (header, given) = prepare(&header)?;
+        }
+        let composed = composer.compose(&header, given)?;
+        self.check(&composed)?;
+        let mut sink = self.begin(&composed)?;
+        let size_max = size_max(self.settings)?;
+        let mut bytes = 0;
+        let mut write = |piece: &[u8]| {
+            bytes += piece.len() as u64;
+            if size_max.is_some_and(|max| max < bytes) {
+                return Err(Error::TooBig);
+            }
+            sink.write(piece).map_err(Error::Refused)
+        };
+        write(&composed.header)?;
+        write(&rest)?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => {
+                    write(&buffer[..length])?;
+                    rest.clear();
+                    rest.push(buffer[length - 1]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::Read(error)),
+            }
+        }
+        if rest.last().is_some_and(|&last| last != b'\n') {
+            write(b"\n")?;
+        }
+        report(self.program, self.home, self.trace, &composed, bytes);
+        let mut recipients = composed.recipients;
+        recipients.dedup();
+        sink.commit(&composed.sender, recipients)
+            .map_err(Error::Refused)
+    }
+
+    fn check(&self, composed: &Composed) -> Result<(), Error> {
+        let count_max = positive(self.settings.integer(&MAXRECIPIENTS)?);
+        if count_max.is_some_and(|max| max < composed.recipients.len() as u64) {
+            return Err(Error::TooManyRecipients);
+        }
+        if composed.recipients.is_empty() && !self.options.print {
+            return Err(Error::NoRecipients);
+        }
+        for address in composed.recipients.iter().chain([&composed.sender]) {
+            address::Address::parse(address)
+                .map_err(|_| Error::Address(text::log::printable(address, 200)))?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, composed: &Composed) -> Result<Submission, Error> {
+        if self.options.print {
+            print_envelope(composed, self.options.style).map_err(Error::Print)?;
+            return Ok(Submission::print());
+        }
+        let changes = sender_rules(self.settings, &composed.sender)?;
+        let recipients = &composed.recipients;
+        submit::begin(self.home, self.settings, &changes, self.trace, recipients)
+            .map_err(Error::Refused)
+    }
+}
+
+/// What `from.envrules` changes for this sender; with `QREGEX` patterns are
+/// regular expressions.
 fn sender_rules(settings: &Settings, sender: &[u8]) -> Result<Vec<Change>, Error> {
     let lines = settings.list(&FROMRULES)?.unwrap_or_default();
-    text::envrules::changes(lines.iter().map(Vec::as_slice), sender)
-        .map_err(|bad| Error::Rule(bad.line))
+    let lines = lines.iter().map(Vec::as_slice);
+    let found = match settings.integer(&QREGEX)? {
+        0 => envrules::changes(lines, sender),
+        _ => envrules::changes_by(lines, sender, |pattern, sender| {
+            let one = vec![pattern.to_vec()];
+            let list = AddressList::new(one, Vec::new(), None, Mode::Regex).ok()?;
+            Some(list.matching(sender).is_some())
+        }),
+    };
+    found.map_err(|bad| Error::Rule(bad.line))
 }
 
 /// Reads up to the body; also what was read of the body.
@@ -179,7 +247,7 @@ fn read_header(input: &mut impl BufRead) -> Result<(HeaderLines, Vec<u8>), Error
         let mut line = Vec::new();
         input
             .by_ref()
-            .take(HEADER_BYTES_MAX as u64 + 1)
+            .take(HEADER_LINES_BYTES_MAX as u64 + 1)
             .read_until(b'\n', &mut line)
             .map_err(Error::Read)?;
         if line.is_empty() {
@@ -193,14 +261,21 @@ fn read_header(input: &mut impl BufRead) -> Result<(HeaderLines, Vec<u8>), Error
     }
 }
 
-fn print_return_path(sender: &[u8]) -> io::Result<()> {
-    let line = [
-        b"Return-Path: <",
-        &address::Quoted(sender).to_vec()[..],
-        b">\n",
-    ]
-    .concat();
-    io::stdout().write_all(&line)
+/// The envelope as fields, for `-n`.
+fn print_envelope(composed: &Composed, style: Style) -> io::Result<()> {
+    let quoted = |address: &Vec<u8>| address::Quoted(address).to_vec();
+    let sender = quoted(&composed.sender);
+    let mut out = io::stdout();
+    match style {
+        Style::Classic => out.write_all(&[b"Return-Path: <", &sender[..], b">\n"].concat()),
+        Style::New => {
+            out.write_all(&[b"Envelope-Sender: <", &sender[..], b">\n"].concat())?;
+            let recipients: Vec<Vec<u8>> = composed.recipients.iter().map(quoted).collect();
+            out.write_all(b"Envelope-Recipients: ")?;
+            out.write_all(&recipients.join(&b",\n  "[..]))?;
+            out.write_all(b"\n")
+        }
+    }
 }
 
 fn report(
@@ -228,6 +303,6 @@ fn positive(limit: i64) -> Option<u64> {
 impl From<Error> for Exit {
     fn from(error: Error) -> Self {
         let code = run::Fatal::exit_code(&error);
-        Self::new(code, error.to_string())
+        Self::new(code, run::chain(&error))
     }
 }

@@ -70,6 +70,8 @@ struct Request {
 /// The program.
 pub fn main(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     let request = Request::parse(arguments).map_err(|text| Exit::new(EX_USAGE, text))?;
+    // Where it was called must not matter; that there is a root is certain.
+    let _ = std::env::set_current_dir("/");
     match request.mode {
         Mode::Help => {
             print!("{USAGE}");
@@ -178,7 +180,8 @@ fn exit_code(error: &inject::Error) -> u8 {
         Error::Syntax { .. } | Error::Header(_) | Error::Address(_) => EX_DATAERR,
         Error::TooBig | Error::TooManyRecipients => EX_UNAVAILABLE,
         Error::Refused(refusal) if refusal.permanent => EX_UNAVAILABLE,
-        Error::Rule(_)
+        Error::Rewrite(_)
+        | Error::Rule(_)
         | Error::Read(_)
         | Error::Print(_)
         | Error::Settings(_)

@@ -1,7 +1,7 @@
-//! predate, datemail and mailsubj (queue-and-delivery.md §3.4).
+//! predate, datemail, mailsubj and rmail (queue-and-delivery.md §3.4).
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Command, Stdio};
 
@@ -10,7 +10,7 @@ use run::{Exit, Home, ProgramEnd, TEMPORARY};
 
 const PREDATE: &str = "usage: predate PROGRAM [ARGUMENT...]
 
-Runs PROGRAM on standard input with a Date field in front.
+Runs PROGRAM on standard input with a Date field, in local time, in front.
 Exit codes: those of PROGRAM, 100 wrong use, 111 PROGRAM cannot be run.";
 const DATEMAIL: &str = "usage: datemail [SENDMAIL ARGUMENT...]
 
@@ -20,6 +20,14 @@ const MAILSUBJ: &str = "usage: mailsubj SUBJECT RECIPIENT...
 
 Sends standard input, a message without a header, under SUBJECT.
 Exit codes: those of qmail-inject, 100 wrong use, 111 it cannot be run.";
+
+const RMAIL: &str = "usage: rmail ADDRESS...
+
+Sends what UUCP brings on standard input: From lines, which name the sender,
+then a message.
+Exit codes: those of qmail-inject, 100 wrong use, 111 it cannot be run.";
+/// Longest first line of a message.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Runs a program with a `Date` field before its standard input.
 pub fn predate(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
@@ -37,7 +45,10 @@ fn before(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     };
     let mut command = Command::new(std::ffi::OsStr::from_bytes(program));
     command.args(words(arguments));
-    let date = format!("Date: {}\n", tai::header_date(os::clock::unix_seconds()));
+    let unix = os::clock::unix_seconds();
+    let zone = i16::try_from(os::clock::local_offset(unix) / 60).ok();
+    let date = message::Date { unix, zone };
+    let date = format!("Date: {}\n", date.to_field_value());
     feed(command, date.as_bytes())
 }
 
@@ -83,6 +94,72 @@ pub fn mailsubj(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     )
 }
 
+/// `rmail address...`: mail that UUCP brings. The `From` lines before the
+/// message say who sent it, and over which hosts.
+pub fn rmail(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
+    if run::usage::help(RMAIL, &words(arguments).collect::<Vec<_>>()) {
+        return Ok(().into());
+    }
+    if arguments.is_empty() || arguments[0].starts_with(b"-") {
+        return Err(run::usage::misused(RMAIL));
+    }
+    let mut input = io::stdin().lock();
+    let mut path = Vec::new();
+    let first = loop {
+        let mut line = Vec::new();
+        let read = input
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line);
+        read.map_err(|error| Exit::new(TEMPORARY, format!("cannot read: {error}")))?;
+        match from_line(&line) {
+            Some((user, host)) => path.push((user, host)),
+            None => break line,
+        }
+    };
+    let mut command = Command::new(Home::find().bin().join("qmail-inject"));
+    let sender = uucp_sender(&path);
+    command.arg("-a").arg("-f").arg(OsString::from_vec(sender));
+    command.arg("--").args(words(arguments));
+    drop(input);
+    feed(command, &first)
+}
+
+/// `From user date [remote from host]`, with a `>` when a host before this one
+/// wrote it: user and host.
+fn from_line(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let line = line.strip_prefix(b">").unwrap_or(line);
+    let mut words = line
+        .strip_prefix(b"From ")?
+        .split(|b| b.is_ascii_whitespace())
+        .filter(|word| !word.is_empty());
+    let user = words.next()?.to_vec();
+    let words: Vec<&[u8]> = words.collect();
+    let host = match words[..] {
+        [.., b"remote", b"from", host] => host.to_vec(),
+        _ => Vec::new(),
+    };
+    Some((user, host))
+}
+
+/// The last host of the whole way is where the user is.
+fn uucp_sender(path: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut way = Vec::new();
+    for (at, (user, host)) in path.iter().enumerate() {
+        way.extend(Some(host.clone()).filter(|host| !host.is_empty()));
+        if at + 1 == path.len() {
+            way.push(user.clone());
+        }
+    }
+    let way = way.join(&b'!');
+    let mut steps = way.rsplit(|&b| b == b'!');
+    let user = steps.next().unwrap_or_default();
+    match steps.next() {
+        Some(host) if !user.contains(&b'@') => [user, b"@", host].concat(),
+        _ => user.to_vec(),
+    }
+}
+
 /// Runs a program on `head` and then our standard input; its exit code is
 /// ours.
 fn feed(mut command: Command, head: &[u8]) -> Result<ProgramEnd, Exit> {
@@ -112,4 +189,32 @@ fn words(arguments: &[Vec<u8>]) -> impl Iterator<Item = OsString> + '_ {
     arguments
         .iter()
         .map(|word| OsString::from_vec(word.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_of_uucp_mail_names_its_sender() {
+        let sender = |lines: &[&str]| {
+            let path: Vec<_> = lines
+                .iter()
+                .map(|l| from_line(l.as_bytes()).unwrap())
+                .collect();
+            String::from_utf8(uucp_sender(&path)).unwrap()
+        };
+        let date = "Thu May 13 18:34:50 1999";
+        assert_eq!(sender(&[]), "");
+        assert_eq!(sender(&[&format!("From ann {date}\n")]), "ann");
+        assert_eq!(
+            sender(&[&format!("From ann@b.c {date} remote from x\n")]),
+            "ann@b.c"
+        );
+        let near = format!("From x!ann {date} remote from near\n");
+        let far = format!(">From ann {date} remote from far\n");
+        assert_eq!(sender(&[&near]), "ann@x");
+        assert_eq!(sender(&[&near, &far]), "ann@far");
+        assert_eq!(from_line(b"From: ann\n"), None);
+    }
 }

@@ -2,29 +2,41 @@
 
 use queue::Layout;
 use run::{Exit, Home};
+use serde_json::json;
 
 use crate::{output, queues};
 
-pub const USAGE: &str = "usage: qmail-qstat
+pub const USAGE: &str = "usage: qmail-qstat [--json]
 Says how many messages are in the queue and how many of them are not yet
 preprocessed. Needs root or group qmail.
 Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 
 pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
-    if !arguments.is_empty() {
-        return Err(run::usage::misused(USAGE));
+    let is_json = crate::options::is_json(&arguments, USAGE)?;
+    let layouts = queues::all(home)?;
+    if is_json {
+        let all = layouts.iter().map(|layout| {
+            let [messages, todo] = numbers(layout)?;
+            Ok(json!({"queue": layout.name(), "messages": messages, "todo": todo}))
+        });
+        return output::print_json(&all.collect::<Result<Vec<_>, Exit>>()?);
     }
-    let text = queues::each(&queues::all(home)?, stat)?;
+    let text = queues::each(&layouts, stat)?;
     output::print(text.as_bytes())
 }
 
+/// Files in `mess` and in `todo`: a message in its first try counts as not
+/// preprocessed, as its file says.
+fn numbers(layout: &Layout) -> Result<[usize; 2], Exit> {
+    let count = |directory| Ok::<_, Exit>(queues::ids(layout, directory)?.len());
+    Ok([count("mess")?, count("todo")?])
+}
+
 fn stat(layout: &Layout) -> Result<String, Exit> {
-    let count = |directory| Ok(queues::ids(layout, directory)?.len());
+    let [messages, todo] = numbers(layout)?;
     Ok(format!(
-        "messages in queue: {}\nmessages in queue but not yet preprocessed: {}\n",
-        count("mess")?,
-        count("todo")?
+        "messages in queue: {messages}\nmessages in queue but not yet preprocessed: {todo}\n"
     ))
 }
 

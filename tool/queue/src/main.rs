@@ -6,6 +6,8 @@
 //! set-uid. Exit codes: 0, 100 (wrong use), 111 (did not work).
 
 mod counts;
+mod fix;
+mod ipme;
 mod list_cdb;
 mod newu;
 mod options;
@@ -13,7 +15,9 @@ mod output;
 mod pw2u;
 mod qread;
 mod queues;
+mod rm;
 mod showctl;
+mod tcpto;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -29,6 +33,10 @@ struct Tool {
 }
 
 const EXIT_CODES: &str = "\nExit codes: 0 done, 100 wrong use, 111 it did not work.";
+
+/// Options longer than a letter; a tool that does not have one of them refuses
+/// it itself.
+const LONG_OPTIONS: [&str; 2] = ["--json", "--all"];
 
 const TOOLS: &[Tool] = &[
     Tool {
@@ -60,6 +68,31 @@ const TOOLS: &[Tool] = &[
         name: "qmail-cdb",
         usage: list_cdb::CDB_USAGE,
         run: list_cdb::run,
+    },
+    Tool {
+        name: "qmail-tcpto",
+        usage: tcpto::TCPTO_USAGE,
+        run: tcpto::tcpto,
+    },
+    Tool {
+        name: "qmail-tcpok",
+        usage: tcpto::TCPOK_USAGE,
+        run: tcpto::tcpok,
+    },
+    Tool {
+        name: "ipmeprint",
+        usage: ipme::USAGE,
+        run: ipme::run,
+    },
+    Tool {
+        name: "qmail-rm",
+        usage: rm::USAGE,
+        run: rm::run,
+    },
+    Tool {
+        name: "queue-fix",
+        usage: fix::USAGE,
+        run: fix::run,
     },
     Tool {
         name: "qmail-showctl",
@@ -104,7 +137,9 @@ fn main() -> ExitCode {
         if run::usage::help(tool.usage, &arguments) {
             return Ok(());
         }
-        run::usage::no_options(tool.name, &arguments)?;
+        let is_known = |argument: &&String| LONG_OPTIONS.contains(&argument.as_str());
+        let others: Vec<String> = arguments.iter().filter(|a| !is_known(a)).cloned().collect();
+        run::usage::no_options(tool.name, &others)?;
         (tool.run)(&Home::find(), arguments)
     })
 }

@@ -45,7 +45,7 @@ pub struct BadFormat {
 }
 
 /// The table for the lines up to the one that starts with a dot.
-fn build(assign: &[u8]) -> Result<Vec<u8>, BadFormat> {
+pub(crate) fn build(assign: &[u8]) -> Result<Vec<u8>, BadFormat> {
     let mut builder = cdb::Builder::default();
     let mut wild = BTreeSet::new();
     let mut count = 0;

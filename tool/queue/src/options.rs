@@ -40,10 +40,33 @@ impl Options {
         Ok(Self { letters, rest })
     }
 
+    /// The last value given with a letter.
+    pub fn value(&self, letter: char) -> Option<&str> {
+        let mut values = self.letters.iter().rev();
+        values.find(|(given, _)| *given == letter)?.1.as_deref()
+    }
+
     /// Says whether a letter was given.
     pub fn has(&self, letter: char) -> bool {
         self.letters.iter().any(|(given, _)| *given == letter)
     }
+}
+
+/// For commands whose only option is `--json`: says whether it is there.
+pub fn is_json(arguments: &[String], usage: &str) -> Result<bool, Exit> {
+    match arguments {
+        [] => Ok(false),
+        [json] if json == "--json" => Ok(true),
+        _ => Err(run::usage::misused(usage)),
+    }
+}
+
+/// Takes `--json` out of the arguments of a command that has other options
+/// too; says whether it was there.
+pub fn take_json(arguments: &mut Vec<String>) -> bool {
+    let before = arguments.len();
+    arguments.retain(|argument| argument != "--json");
+    arguments.len() < before
 }
 
 #[cfg(test)]

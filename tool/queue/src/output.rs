@@ -15,6 +15,13 @@ pub fn print(text: &[u8]) -> Result<(), Exit> {
     }
 }
 
+/// Prints a value for programs.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Exit> {
+    let json = serde_json::to_string_pretty(value)
+        .map_err(|error| Exit::new(run::TEMPORARY, format!("cannot print JSON: {error}")))?;
+    print(format!("{json}\n").as_bytes())
+}
+
 /// Unprintable bytes become `_`.
 pub fn printable(text: &[u8]) -> String {
     let safe = |&b: &u8| {

@@ -1,14 +1,16 @@
 //! qmail-qread: which messages are in the queue, and for whom.
 
-use queue::{Info, Layout, RecordReader};
+use queue::{Layout, List, Operator, Stored};
 use run::{Exit, Home};
+use serde_json::{Value, json};
 use tai::Civil;
+use wire::operator::{Answer, Place, Question};
 
 use crate::options::Options;
 use crate::output::{self, printable};
 use crate::queues;
 
-pub const USAGE: &str = "usage: qmail-qread [-lrtacs]
+pub const USAGE: &str = "usage: qmail-qread [-lrtacs] [--json]
 Lists messages with their recipients. Needs root or qmails.
   -l local  -r remote  -t not yet preprocessed  -a all three (default: -lr)
   -c counts only  -s nothing, the exit code says whether the queue is readable
@@ -31,7 +33,8 @@ struct Counts {
     todo: usize,
 }
 
-pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
+pub fn run(home: &Home, mut arguments: Vec<String>) -> Result<(), Exit> {
+    let is_json = crate::options::take_json(&mut arguments);
     let options = Options::parse(arguments, "lrtacs", USAGE)?;
     let any = options.has('l') || options.has('r') || options.has('t') || options.has('a');
     let wanted = |letter| options.has(letter) || options.has('a');
@@ -41,6 +44,16 @@ pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
         todo: wanted('t'),
     };
     let layouts = queues::all(home)?;
+    if is_json {
+        let mut all = Vec::new();
+        for layout in &layouts {
+            match options.has('c') {
+                true => all.push(counts_json(layout)?),
+                false => all.extend(json(layout, wanted)?),
+            }
+        }
+        return output::print_json(&all);
+    }
     let text = if options.has('c') {
         counts(&layouts)?
     } else {
@@ -52,16 +65,33 @@ pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     output::print(text.as_bytes())
 }
 
-fn counts(layouts: &[Layout]) -> Result<String, Exit> {
-    let mut total = Counts::default();
-    let mut text = queues::each(layouts, |layout| {
-        let count = |directory| Ok(queues::ids(layout, directory)?.len());
-        let counts = Counts {
+impl Counts {
+    fn of(layout: &Layout) -> Result<Self, Exit> {
+        let count = |directory| Ok::<_, Exit>(queues::ids(layout, directory)?.len());
+        Ok(Self {
             local: count("local")?,
             remote: count("remote")?,
             bounce: count("bounce")?,
             todo: count("todo")?,
-        };
+        })
+    }
+}
+
+fn counts_json(layout: &Layout) -> Result<Value, Exit> {
+    let Counts {
+        local,
+        remote,
+        bounce,
+        todo,
+    } = Counts::of(layout)?;
+    let queue = layout.name();
+    Ok(json!({"queue": queue, "local": local, "remote": remote, "bounce": bounce, "todo": todo}))
+}
+
+fn counts(layouts: &[Layout]) -> Result<String, Exit> {
+    let mut total = Counts::default();
+    let mut text = queues::each(layouts, |layout| {
+        let counts = Counts::of(layout)?;
         total.local += counts.local;
         total.remote += counts.remote;
         total.bounce += counts.bounce;
@@ -82,84 +112,159 @@ fn block(prefix: &str, counts: &Counts) -> String {
     )
 }
 
-fn list(layout: &Layout, wanted: Wanted) -> Result<String, Exit> {
-    let mut out = String::new();
-    if wanted.local || wanted.remote {
-        for id in queues::ids(layout, "info")? {
-            message(layout, wanted, id, &mut out);
+/// The messages of a queue that are wanted. One in its first try is in `todo`
+/// only; it is listed where qmail-send is trying it.
+fn messages(layout: &Layout, wanted: Wanted) -> Result<Vec<Result<Stored, Trouble>>, Exit> {
+    let mut found = Vec::new();
+    let mut operator = Operator::connect(layout).ok().flatten();
+    for id in queues::ids(layout, "info")? {
+        if !wanted.local && !wanted.remote {
+            break;
+        }
+        match queue::read_stored(layout, id) {
+            Ok(Some(stored)) if stored.is_preprocessed => found.push(Ok(stored)),
+            // It left the queue while we looked, or is not preprocessed.
+            Ok(_) => {}
+            Err(error) => found.push(Err(Trouble { id, error })),
         }
     }
-    if wanted.todo {
-        for id in queues::ids(layout, "todo")? {
-            envelope(layout, id, &mut out);
+    for id in queues::ids(layout, "todo")? {
+        let stored = match queue::read_stored(layout, id) {
+            Ok(Some(stored)) if !stored.is_preprocessed => stored,
+            Ok(_) => continue,
+            Err(error) => {
+                found.push(Err(Trouble { id, error }));
+                continue;
+            }
+        };
+        let standing = match &mut operator {
+            Some(operator) => operator.ask(&Question::Message(id)).ok(),
+            None => None,
+        };
+        let tried = standing.and_then(|answer| first_try(&stored, answer));
+        match tried {
+            Some(tried) => {
+                let is_local = tried.recipients.iter().any(|r| r.list == List::Local);
+                if (is_local && wanted.local) || (!is_local && wanted.remote) {
+                    found.push(Ok(tried));
+                } else if wanted.todo {
+                    found.push(Ok(stored));
+                }
+            }
+            None if wanted.todo => found.push(Ok(stored)),
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
+/// A file of the queue that cannot be read.
+struct Trouble {
+    id: u64,
+    error: std::io::Error,
+}
+
+/// The message as qmail-send has it; `None` when it does not have it.
+fn first_try(stored: &Stored, answer: Answer) -> Option<Stored> {
+    let Answer::Message(standing) = answer else {
+        return None;
+    };
+    let [local, remote] = standing.channels;
+    let (list, place) = match (local, remote) {
+        (Some(place), _) => (List::Local, place),
+        (None, Some(place)) => (List::Remote, place),
+        (None, None) => return None,
+    };
+    let running = match place {
+        Place::Running { recipients, .. } => recipients.into_iter().next(),
+        _ => None,
+    };
+    let mut tried = stored.clone();
+    for recipient in &mut tried.recipients {
+        recipient.list = list;
+        if let Some(address) = standing.single.clone().or_else(|| running.clone()) {
+            recipient.address = address;
+        }
+    }
+    Some(tried)
+}
+
+fn list(layout: &Layout, wanted: Wanted) -> Result<String, Exit> {
+    let mut out = String::new();
+    for found in messages(layout, wanted)? {
+        match found {
+            Ok(stored) => message(layout, wanted, &stored, &mut out),
+            Err(Trouble { id, error }) => {
+                out += &format!("warning: trouble with #{id}: {error}\n");
+            }
         }
     }
     Ok(out)
 }
 
-fn message(layout: &Layout, wanted: Wanted, id: u64, out: &mut String) {
-    let read = || {
-        let info = Info::read(&layout.info(id))?;
-        let bytes = std::fs::metadata(layout.mess(id))?.len();
-        Ok::<_, std::io::Error>((info, bytes))
-    };
-    let (info, bytes) = match read() {
-        Ok(read) => read,
-        // It left the queue while we looked, or is not preprocessed.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-        Err(error) => {
-            *out += &format!("warning: trouble with #{id}: {error}\n");
-            return;
-        }
-    };
-    head(layout, id, info.birth, bytes, &info.sender, out);
-    let channels = [
-        ("local", wanted.local, layout.local(id)),
-        ("remote", wanted.remote, layout.remote(id)),
-    ];
-    for (channel, is_wanted, path) in channels {
-        if !is_wanted {
-            continue;
-        }
-        let Ok(mut reader) = RecordReader::open(&path) else {
-            continue;
-        };
-        while let Ok(Some(record)) = reader.next_record() {
-            let done = if record.kind == b'D' { "  done" } else { "" };
-            *out += &format!("{done}\t{channel}\t{}\n", printable(&record.data));
+fn message(layout: &Layout, wanted: Wanted, stored: &Stored, out: &mut String) {
+    head(layout, stored, out);
+    for recipient in stored.recipients.iter().filter(|r| wanted.includes(r.list)) {
+        let done = if recipient.is_done { "  done" } else { "" };
+        let (list, address) = (name(recipient.list), printable(&recipient.address));
+        *out += &format!("{done}\t{list}\t{address}\n");
+    }
+}
+
+fn name(list: List) -> &'static str {
+    match list {
+        List::Local => "local",
+        List::Remote => "remote",
+        List::Todo => "todo",
+    }
+}
+
+impl Wanted {
+    fn includes(self, list: List) -> bool {
+        match list {
+            List::Local => self.local,
+            List::Remote => self.remote,
+            List::Todo => self.todo,
         }
     }
 }
 
-fn envelope(layout: &Layout, id: u64, out: &mut String) {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(mut reader) = RecordReader::open(&layout.todo(id)) else {
-        return;
-    };
-    let birth = reader
-        .file()
-        .metadata()
-        .map_or(0, |metadata| metadata.mtime());
-    let bytes = std::fs::metadata(layout.mess(id)).map_or(0, |metadata| metadata.len());
-    let (mut sender, mut recipients) = (Vec::new(), String::new());
-    while let Ok(Some(record)) = reader.next_record() {
-        match record.kind {
-            b'F' => sender = record.data,
-            b'T' => recipients += &format!("\ttodo\t{}\n", printable(&record.data)),
-            _ => {}
-        }
+fn json(layout: &Layout, wanted: Wanted) -> Result<Vec<Value>, Exit> {
+    let mut all = Vec::new();
+    for found in messages(layout, wanted)? {
+        all.push(match found {
+            Ok(stored) => {
+                let recipients = stored.recipients.iter().filter(|r| wanted.includes(r.list));
+                let recipients: Vec<Value> = recipients
+                    .map(|r| {
+                        let address = String::from_utf8_lossy(&r.address);
+                        json!({"list": name(r.list), "address": address, "done": r.is_done})
+                    })
+                    .collect();
+                json!({
+                    "queue": layout.name(),
+                    "message": stored.id,
+                    "queued": stored.birth,
+                    "bytes": stored.bytes,
+                    "sender": String::from_utf8_lossy(&stored.sender),
+                    "bouncing": stored.is_bouncing,
+                    "recipients": recipients,
+                })
+            }
+            Err(Trouble { id, error }) => json!({
+                "queue": layout.name(),
+                "message": id,
+                "trouble": error.to_string(),
+            }),
+        });
     }
-    head(layout, id, birth, bytes, &sender, out);
-    *out += &recipients;
+    Ok(all)
 }
 
-fn head(layout: &Layout, id: u64, birth: i64, bytes: u64, sender: &[u8], out: &mut String) {
-    let c = Civil::from_unix(birth);
-    let bouncing = if layout.bounce(id).exists() {
-        "  bouncing"
-    } else {
-        ""
-    };
+fn head(layout: &Layout, stored: &Stored, out: &mut String) {
+    let c = Civil::from_unix(stored.birth);
+    let bouncing = if stored.is_bouncing { "  bouncing" } else { "" };
+    let Stored { id, bytes, .. } = stored;
     *out += &format!(
         "{} {} {} {:02}:{:02}:{:02} GMT  {}/#{id}  {bytes}  <{}>{bouncing}\n",
         c.day,
@@ -169,7 +274,7 @@ fn head(layout: &Layout, id: u64, birth: i64, bytes: u64, sender: &[u8], out: &m
         c.minute,
         c.second,
         id % layout.split(),
-        printable(sender)
+        printable(&stored.sender)
     );
 }
 
@@ -194,6 +299,7 @@ mod tests {
             .open(layout.info(24))
             .unwrap();
         info.set_modified(time).unwrap();
+        std::fs::write(layout.mess(3), b"").unwrap();
         std::fs::write(layout.todo(3), b"u1\0p2\0F\0Td@z\0").unwrap();
         let wanted = Wanted {
             local: true,

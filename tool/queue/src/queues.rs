@@ -1,33 +1,30 @@
 //! The queues a tool looks at: all of the collection that exist.
 
+use std::path::PathBuf;
+
 use queue::{Layout, Queues};
 use run::{Exit, Home, Settings};
 
-/// Queues beside the numbered ones.
-const SPECIAL: [&str; 3] = ["nqueue", "slowq", "qmta"];
-
-/// Finds them.
-pub fn all(home: &Home) -> Result<Vec<Layout>, Exit> {
+/// Finds their directories.
+pub fn directories(home: &Home) -> Result<Vec<PathBuf>, Exit> {
     let settings = Settings::of_process(home);
     let cannot = |error: &dyn std::fmt::Display| Exit::new(run::TEMPORARY, error.to_string());
     let queues = Queues::configured(home, &settings).map_err(|error| cannot(&error))?;
-    let mut directories = queues.directories().to_vec();
-    if settings.variable("QUEUEDIR").is_none() {
-        let base = queues.first().parent().map(std::path::Path::to_owned);
-        let special = base
-            .iter()
-            .flat_map(|base| SPECIAL.map(|name| base.join(name)));
-        directories.extend(special);
-    }
-    let existing: Vec<_> = directories.iter().filter(|dir| dir.is_dir()).collect();
+    let existing = queues.existing(&settings);
     if existing.is_empty() {
         let first = queues.first().display();
         return Err(cannot(&format!("there is no queue at {first}")));
     }
-    let layouts = existing.into_iter().map(Layout::detect);
-    layouts
-        .collect::<Result<_, _>>()
-        .map_err(|error| cannot(&format!("{error}; qmail-qstat and qmail-qread need root")))
+    Ok(existing)
+}
+
+/// Finds them.
+pub fn all(home: &Home) -> Result<Vec<Layout>, Exit> {
+    let layouts = directories(home)?.into_iter().map(Layout::detect);
+    layouts.collect::<Result<_, _>>().map_err(|error| {
+        let text = format!("{error}; this needs root or the owner of the queue");
+        Exit::new(run::TEMPORARY, text)
+    })
 }
 
 /// The numbers of the files in a directory of a queue, in order.

@@ -2,6 +2,8 @@
 //! (queue-and-delivery.md §9.5). The list comes from the registry of
 //! settings, so a file that a program reads is never missing here.
 
+mod more;
+
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
@@ -15,9 +17,12 @@ use text::control;
 use crate::options::Options;
 use crate::output;
 
-pub const USAGE: &str = "usage: qmail-showctl [-icea]
-Explains the configuration; without options all of it.
-  -i  internals  -c  control files  -e  files nobody reads  -a  all
+pub const USAGE: &str = "usage: qmail-showctl [-icCqesEa] [--json]
+Explains the configuration; without options all of the classic part of it.
+  -i  internals     -c  control files            -C  concurrency of each queue
+  -q  queues        -e  files nobody reads       -s  variables of services
+  -E  variables of the environment that count    -a  all
+Passwords and keys are not shown.
 Exit codes: 0 done, 100 wrong use, 111 it did not work.
 ";
 
@@ -86,7 +91,14 @@ const SECRET_MARKS: [&str; 6] = ["pass", "secret", "key", "auth", "token", "mysq
 const KNOWN_OTHERS: [&str; 2] = ["morercpthosts", "morercpthosts.cdb"];
 
 pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
-    let options = Options::parse(arguments, "icea", USAGE)?;
+    let mut arguments = arguments;
+    if crate::options::take_json(&mut arguments) {
+        if !arguments.is_empty() {
+            return Err(run::usage::misused(USAGE));
+        }
+        return more::json(home);
+    }
+    let options = Options::parse(arguments, "icCqesEa", USAGE)?;
     let is_plain = options.letters.is_empty();
     let wants = |letter| options.has(letter) || options.has('a');
     let mut out = String::new();
@@ -107,6 +119,18 @@ pub fn run(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     }
     if is_plain || wants('e') {
         out += &unknown(home)?;
+    }
+    if wants('q') {
+        out += &more::queues(home)?;
+    }
+    if wants('C') {
+        out += &more::concurrency(home)?;
+    }
+    if wants('s') {
+        out += &more::services(home);
+    }
+    if wants('E') {
+        out += &more::environment();
     }
     output::print(out.as_bytes())
 }
@@ -137,7 +161,7 @@ fn explain(setting: &Setting, settings: &Settings) -> Result<String, Exit> {
     let fatal = |error: run::SettingError| Exit::new(run::TEMPORARY, error.to_string());
     let content = settings.file(setting.file).map_err(fatal)?;
     let sentence = SENTENCES.iter().find(|(file, ..)| *file == setting.file);
-    let is_secret = SECRET_MARKS.iter().any(|mark| setting.file.contains(mark));
+    let is_secret = is_secret(setting.file);
     let mark = if content.is_none() { "(Default.) " } else { "" };
     let say = |value: &[u8]| match sentence {
         Some((_, words, _)) => words.replace("{}", &printable(value)),
@@ -181,6 +205,11 @@ fn explain(setting: &Setting, settings: &Settings) -> Result<String, Exit> {
             format!("{mark}\n{}\n", lines.join("\n"))
         }
     })
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_MARKS.iter().any(|mark| name.contains(mark))
 }
 
 fn printable(value: &[u8]) -> String {

@@ -290,3 +290,55 @@ fn without_its_companion_the_service_starts_anew() {
     os::signal::send(companion, os::signal::Signal::SIGKILL).unwrap();
     assert_eq!(service.wait().unwrap().code(), Some(111));
 }
+
+#[test]
+fn every_instruction_ends_as_it_does_in_qmail_local() {
+    let world = World::new(1);
+    let home = world.path("domains").join(DOMAIN);
+    for part in ["tmp", "new", "cur"] {
+        fs::create_dir_all(home.join("Maildir").join(part)).unwrap();
+    }
+    let site = delivery::Site::open("test", Home::at(world.root.path())).unwrap();
+    let mode = delivery::local::Mode::Deliver;
+    for (text, permissions) in [
+        ("./Maildir/\n", 0o600),
+        ("./Mailbox\n", 0o600),
+        ("./none/\n", 0o600),
+        ("./Maildir/new\n", 0o600),
+        (
+            "|echo $SENDER $RECIPIENT $LOCAL $EXT $DEFAULT $HOST2 $HOME; exit 7\n",
+            0o600,
+        ),
+        ("|echo a; exit 99\n./none/\n", 0o600),
+        ("|exit 100\n", 0o600),
+        ("|kill -9 $$\n", 0o600),
+        ("&bob@example.net\n", 0o600),
+        ("\n", 0o600),
+        ("", 0o600),
+        ("# nothing\n", 0o600),
+        ("./Maildir/\n", 0o620),
+        ("./Maildir/\n", 0o700),
+        ("+list\n|true\n", 0o600),
+        ("./a\0b\n", 0o600),
+    ] {
+        let file = home.join(".qmail-any-default");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(permissions)).unwrap();
+        let message = world.message();
+        let request = world.request(1, "any-Thing");
+        let users = delivery::NoUsers;
+        let own = delivery::local::deliver(&site, &users, &request, &message, mode);
+        // The number of the queued message is another one each time.
+        let without_qp = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with("qp "));
+            lines.map(str::to_owned).collect()
+        };
+        let (code, output) = world.deliver("any-Thing");
+        let own_output = String::from_utf8(own.output).unwrap();
+        assert_eq!(
+            (code, without_qp(&output)),
+            (own.code, without_qp(&own_output)),
+            "{text:?}"
+        );
+    }
+}

@@ -1,7 +1,9 @@
 //! QMAILQUEUE: a program that takes messages (smtp-receiving.md §5.1).
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,7 +25,7 @@ const CRASHED: u8 = 123;
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Program {
-    words: Vec<String>,
+    words: Vec<OsString>,
     directory: PathBuf,
     variables: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -39,30 +41,17 @@ pub struct Running {
 }
 
 impl Program {
-    /// Reads the command: words divided by blanks, `"..."` and `'...'` keep
-    /// them together, `$NAME` stands for a variable. No shell sees it.
+    /// Reads the command, without a shell; see [`text::words`].
     /// `variables` are what differs from our own environment.
     pub fn parse(
         command: &[u8],
         directory: PathBuf,
         variables: Vec<(String, Option<Vec<u8>>)>,
     ) -> Option<Self> {
-        let text = std::str::from_utf8(command).ok()?;
-        let mut words = Vec::new();
-        let mut rest = text.trim_start();
-        while let Some(first) = rest.chars().next() {
-            let (word, tail) = match first {
-                '"' | '\'' => rest[1..].split_once(first)?,
-                _ => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
-            };
-            words.push(match word.strip_prefix('$') {
-                Some(name) => variable(&variables, name),
-                None => word.to_owned(),
-            });
-            rest = tail.trim_start();
-        }
-        (!words.is_empty()).then_some(Self {
-            words,
+        let value = |name: &str| Some(variable(&variables, name).into_encoded_bytes());
+        let words = text::words::split(command, value).ok()?;
+        Some(Self {
+            words: words.into_iter().map(OsString::from_vec).collect(),
             directory,
             variables,
         })
@@ -111,13 +100,11 @@ impl Program {
     }
 }
 
-fn variable(variables: &[(String, Option<Vec<u8>>)], name: &str) -> String {
+fn variable(variables: &[(String, Option<Vec<u8>>)], name: &str) -> OsString {
     let own = variables.iter().rev().find(|(known, _)| known == name);
     match own {
-        Some((_, value)) => {
-            String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned()
-        }
-        None => std::env::var(name).unwrap_or_default(),
+        Some((_, value)) => OsString::from_vec(value.clone().unwrap_or_default()),
+        None => std::env::var_os(name).unwrap_or_default(),
     }
 }
 

@@ -16,11 +16,12 @@ pub type Body = Box<dyn Read>;
 
 /// Puts the body together: texts, the failures, and the message itself.
 pub fn body(layout: &Layout, id: u64, report: &Report<'_>, bytes_max: u64) -> io::Result<Body> {
-    let failures = File::open(layout.bounce(id))?;
+    let failures = WithoutNul(File::open(layout.bounce(id))?);
     let mut status = Vec::new();
     File::open(layout.bounce(id))?
         .take(STATUS_BYTES_MAX)
         .read_to_end(&mut status)?;
+    status.retain(|&byte| byte != 0);
     let status = schedule::delivery_status(&status);
     let message = File::open(layout.mess(id))?;
     let size = message.metadata()?.len();
@@ -37,6 +38,27 @@ pub fn body(layout: &Layout, id: u64, report: &Report<'_>, bytes_max: u64) -> io
             .chain(message.take(copied))
             .chain(Cursor::new(report.tail(copied < size))),
     ))
+}
+
+/// What a crash can leave where a paragraph was not written to its end.
+struct WithoutNul(File);
+
+impl Read for WithoutNul {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(buffer)?;
+            let mut kept = 0;
+            for at in 0..read {
+                if buffer[at] != 0 {
+                    buffer[kept] = buffer[at];
+                    kept += 1;
+                }
+            }
+            if 0 < kept || read == 0 {
+                return Ok(kept);
+            }
+        }
+    }
 }
 
 fn header_bytes(message: &File) -> io::Result<u64> {
@@ -57,7 +79,7 @@ mod tests {
         queue::create(&root, None).unwrap();
         let layout = Layout::detect(root).unwrap();
         std::fs::write(layout.mess(7), message).unwrap();
-        let failures = b"<a@b>:\nno\n\n<c@d>:\nno #5.7.1\n\n";
+        let failures = b"\0\0<a@b>:\nno\n\n<c@d>:\nno #5.7.1\n\n";
         std::fs::write(layout.bounce(7), failures).unwrap();
         let wording = Wording::default();
         let report = Report {

@@ -64,11 +64,21 @@ pub struct Daemon {
     returning: BTreeMap<u64, bool>,
     /// Such messages, delivered, whose envelopes could not be removed.
     delivered: BTreeSet<u64>,
+    /// Messages whose bounce is in the queue, and whose files could not be
+    /// removed: there is no second one.
+    bounced: BTreeSet<u64>,
+    /// Channels without recipients whose file could not be removed: nobody is
+    /// delivered to again.
+    through: BTreeSet<(Channel, u64)>,
     cleaner: Cleaner,
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
     sweep: Sweep,
     operators: Operators,
+    /// Recipients to be marked once their outcome is on record.
+    marks: Vec<(Channel, u64, u64)>,
+    /// Jobs that ended in this turn.
+    closed: Vec<steps::Closed>,
     stopping: bool,
     is_todo_told: bool,
     todo_exited: bool,
@@ -107,11 +117,15 @@ impl Daemon {
             singles: BTreeMap::new(),
             returning: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            bounced: BTreeSet::new(),
+            through: BTreeSet::new(),
             cleaner: Cleaner::default(),
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
             sweep: Sweep::default(),
             operators,
+            marks: Vec::new(),
+            closed: Vec::new(),
             stopping: false,
             is_todo_told: false,
             todo_exited: false,
@@ -134,14 +148,15 @@ impl Daemon {
             let now = os::clock::unix_seconds();
             self.load(now, BACKLOG_PER_TURN, &mut log);
             self.steps(now, &mut log);
-            self.end_todo();
             self.sweep(now);
             log.flush();
             self.events.flush();
+            self.act_on_the_record(now, &mut log);
+            self.end_todo();
             if self.may_exit() {
                 break;
             }
-            match self.wait(now) {
+            match self.wait(now, log.has_lines()) {
                 Ok(ready) => self.listen(&ready, &mut log),
                 Err(error) => log.warning(&format!("trouble in select: {error}")),
             }
@@ -149,6 +164,7 @@ impl Daemon {
         self.remember(&mut log);
         log.line(|lines| lines.other(&format!("status: {PROGRAM} exiting")));
         log.flush();
+        self.events.flush();
         if self.lost_process { run::TEMPORARY } else { 0 }
     }
 

@@ -56,6 +56,11 @@ impl Log {
         }
     }
 
+    /// Something waits to be written.
+    pub fn has_lines(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Writes what was collected. When the log is gone mail goes on.
     pub fn flush(&mut self) {
         let _ = self.file.write_all(&self.pending);

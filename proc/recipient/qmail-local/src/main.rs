@@ -11,6 +11,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::FileTypeExt;
 use std::process::ExitCode;
 
 use delivery::Site;
@@ -26,7 +27,17 @@ fn main() -> ExitCode {
         os::account::set_umask(0o077);
         let arguments = std::env::args_os().skip(1).map(OsStringExt::into_vec);
         let (mode, request) = parse(arguments.collect())?;
-        let message = delivery::seekable(message()?).map_err(unreadable)?;
+        let message = message()?;
+        // The standard library opens /dev/null for a closed descriptor; an
+        // empty message in a mailbox would hide that the real one was lost.
+        let kind = message.metadata().map_err(unreadable)?.file_type();
+        if mode == Mode::Deliver && kind.is_char_device() {
+            return Err(Exit::new(
+                run::TEMPORARY,
+                "Unable to rewind message. (#4.3.0): descriptor 0 is no file",
+            ));
+        }
+        let message = delivery::seekable(message).map_err(unreadable)?;
         let home = Home::find();
         let site = Site::open("qmail-local", home)
             .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))?;

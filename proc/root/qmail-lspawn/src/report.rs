@@ -64,6 +64,20 @@ mod tests {
         ] {
             assert_eq!(of_delivery(Ended::Code(code), b"x").0, outcome, "{code}");
         }
+        for (code, text) in [
+            (112, "Internal qmail-lspawn bug.\n"),
+            (113, "Not allowed to perform deliveries as root.\n"),
+            (115, "NFS failure in qmail-local.\n"),
+            (116, "Unable to find alias user!\n"),
+            (117, "Trouble reading users/cdb in qmail-lspawn.\n"),
+            (118, "Temporary failure in qmail-lspawn.\n"),
+            (119, "Out of memory in qmail-lspawn.\n"),
+            (120, "Unable to run qmail-local.\n"),
+            (121, "Unable to run qmail-getpw.\n"),
+        ] {
+            let report = of_delivery(Ended::Code(code), b"not for the sender");
+            assert_eq!(report, deferral(text));
+        }
         let crash = of_delivery(Ended::Signal(9), b"half an answer");
         assert_eq!(crash, deferral("qmail-local crashed.\n"));
     }

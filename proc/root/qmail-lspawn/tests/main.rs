@@ -88,6 +88,10 @@ fn installation() -> tempfile::TempDir {
 
 impl Spawner {
     fn start(directory: tempfile::TempDir) -> Self {
+        Self::start_with(directory, &[])
+    }
+
+    fn start_with(directory: tempfile::TempDir, variables: &[(&str, &std::path::Path)]) -> Self {
         let mut command = Command::new(directory.path().join("bin/qmail-lspawn"));
         command
             .arg("./Maildir/")
@@ -95,6 +99,7 @@ impl Spawner {
             .env_clear()
             .env("PATH", "/bin:/usr/bin")
             .env("QMAILDIR", directory.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let setup = Setup {
@@ -208,6 +213,37 @@ fn qmail_local_gets_its_arguments_and_decides() {
     assert_eq!((outcome, text), (Outcome::Success, expected));
     assert_eq!(spawner.try_one(3, "7/30", "fail@x").0, Outcome::Failure);
     assert_eq!(spawner.try_one(3, "7/30", "defer@x").0, Outcome::Deferral);
+}
+
+#[test]
+fn another_program_can_take_the_place_of_qmail_local() {
+    let directory = installation();
+    let other = directory.path().join("bin/other");
+    fs::write(
+        &other,
+        "#!/bin/sh\necho $# $1 $2 $4 ${QMAILREMOTE-unset}; exit 0\n",
+    )
+    .unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = [("QMAILLOCAL", &*other), ("QMAILREMOTE", &*other)];
+    let mut spawner = Spawner::start_with(directory, &variables);
+    // Also for virtual users, who have a worker otherwise.
+    for (recipient, seen) in [
+        ("Joe@x", "10 -- alias Joe unset\n"),
+        (
+            "v.example-ann@v.example",
+            "10 -- v.example v.example-ann unset\n",
+        ),
+    ] {
+        let (outcome, text) = spawner.try_one(1, "7/30", recipient);
+        assert_eq!((outcome, &text[..]), (Outcome::Success, seen));
+    }
+    // Mail for nobody at all vanishes, and root gets none.
+    assert_eq!(
+        spawner.try_one(1, "7/30", "@x"),
+        (Outcome::Success, String::new())
+    );
+    assert_eq!(spawner.try_one(1, "7/30", "root@x").0, Outcome::Deferral);
 }
 
 #[test]

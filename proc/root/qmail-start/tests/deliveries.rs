@@ -42,6 +42,24 @@ fn story(lines: &[String], id: u64) -> Vec<String> {
         .collect()
 }
 
+/// Acceptance idea 4; qmail-queue's side is a test of its own.
+#[test]
+fn acceptance_4_a_message_to_nobody_ends_without_a_delivery() {
+    let mut here = installation();
+    here.start();
+    let id = here.queue("hi\n", "ann@here.example", &[]);
+    let lines = here.wait_for_line(&format!("end msg {id}"));
+    assert_eq!(
+        story(&lines, id),
+        [
+            "new msg N",
+            "info msg N: bytes 3 from <ann@here.example> qp 77 uid 1000",
+            "end msg N",
+        ]
+    );
+    here.wait_for("empty queue", || here.queue_files().is_empty());
+}
+
 #[test]
 fn a_remote_message_has_a_story_of_seven_lines() {
     let mut here = installation();
@@ -450,6 +468,60 @@ fn a_queue_killed_again_and_again_loses_nothing() {
     }
     let delivered = fs::read_to_string(here.root().join("delivered")).unwrap();
     assert!(MESSAGES <= delivered.matches("blue ok for ").count());
+}
+
+/// Files as the C programs leave them when they are stopped: one message in
+/// `todo`, one half delivered, one with nothing but a bounce left to do.
+#[test]
+fn queues_of_c_software_are_drained_whatever_their_split() {
+    for (split, todo_is_split) in [(23, false), (23, true), (151, false), (151, true)] {
+        let mut here = installation();
+        here.split_queue(split, todo_is_split);
+        here.queue(
+            "one\n",
+            "ann@here.example",
+            &["one@there.example", "one@here.example"],
+        );
+        let write = |path: std::path::PathBuf, content: &str| {
+            fs::write(&path, content).unwrap();
+            here.own(&path);
+        };
+        let half = here.queue("two\n", "ann@here.example", &["x@y"]);
+        write(here.layout.info(half), "Fann@here.example\0");
+        write(
+            here.layout.local(half),
+            "Ddone@here.example\0Ttwo@here.example\0",
+        );
+        write(
+            here.layout.remote(half),
+            "Ttwo@there.example\0Ddone@there.example\0",
+        );
+        let failed = here.queue("three\n", "sender@there.example", &["x@y"]);
+        write(here.layout.info(failed), "Fsender@there.example\0");
+        write(
+            here.layout.bounce(failed),
+            "<three@here.example>:\nno such mailbox\n\n",
+        );
+        for id in [half, failed] {
+            fs::remove_file(here.layout.todo(id)).unwrap();
+        }
+        here.start_writer();
+        here.start();
+        here.wait_for("empty queue", || here.queue_files().is_empty());
+        let read = |name| fs::read_to_string(here.root().join(name)).unwrap_or_default();
+        let (delivered, sent) = (read("delivered"), read("sent"));
+        for once in [
+            "to one@there.example at",
+            "to two@there.example at",
+            "<three@here.example>:\n",
+        ] {
+            assert_eq!(sent.matches(once).count(), 1, "{split}: {once} in {sent}");
+        }
+        for once in ["\none\n", "\ntwo\n"] {
+            assert_eq!(delivered.matches(once).count(), 1, "{split}: {delivered}");
+        }
+        assert!(!delivered.contains("done") && !sent.contains("done@"));
+    }
 }
 
 #[test]

@@ -138,6 +138,26 @@ impl Installation {
         self.in_memory = Some(directory);
     }
 
+    /// Puts a queue of another split in the place of ours, as C software made
+    /// it.
+    pub fn split_queue(&mut self, split: u64, todo_is_split: bool) {
+        let queue = self.layout.root().to_owned();
+        fs::remove_dir_all(&queue).unwrap();
+        let todo: &[&str] = if todo_is_split {
+            &["todo", "intd"]
+        } else {
+            &[]
+        };
+        for name in ["mess", "info", "local", "remote"].iter().chain(todo) {
+            for n in 0..split {
+                fs::create_dir_all(queue.join(name).join(n.to_string())).unwrap();
+            }
+        }
+        queue::create(&queue, None).unwrap();
+        own_all(&queue);
+        self.layout = Layout::detect(&queue).unwrap();
+    }
+
     /// The process started last.
     pub fn pid(&self) -> u32 {
         self.running.last().unwrap().id()

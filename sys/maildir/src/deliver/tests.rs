@@ -91,6 +91,42 @@ fn a_link_in_place_of_new_leads_nowhere() {
 }
 
 #[test]
+fn a_directory_that_keeps_becoming_a_link_leads_nowhere() {
+    let directory = maildir();
+    let outside = tempfile::tempdir().unwrap();
+    for name in ["new", "tmp"] {
+        std::os::unix::fs::symlink(
+            outside.path(),
+            directory.path().join(format!("{name}.link")),
+        )
+        .unwrap();
+    }
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let delivered = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let at = |name: &str| directory.path().join(name);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for name in ["new", "tmp"] {
+                    let (link, kept) = (at(&format!("{name}.link")), at(&format!("{name}.kept")));
+                    std::fs::rename(at(name), &kept).unwrap();
+                    std::fs::rename(&link, at(name)).unwrap();
+                    std::fs::rename(at(name), &link).unwrap();
+                    std::fs::rename(&kept, at(name)).unwrap();
+                }
+            }
+        });
+        let deliver = || deliver(directory.path(), "h", b"", &message(b"x"), None).is_ok();
+        let delivered = (0..300).filter(|_| deliver()).count();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        delivered
+    });
+    assert!(names(outside.path()).is_empty());
+    // What counted as delivered is where it belongs, and nothing else is.
+    assert_eq!(names(&directory.path().join("new")).len(), delivered);
+    assert!(names(&directory.path().join("tmp")).is_empty());
+}
+
+#[test]
 fn an_unreadable_message_leaves_nothing_behind() {
     let directory = maildir();
     let unreadable = File::open(directory.path()).unwrap();

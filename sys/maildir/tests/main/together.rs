@@ -109,7 +109,7 @@ fn deliveries_sessions_and_readers_at_once() {
             scope.spawn(move || {
                 let mut inbox = world.inbox();
                 let mut seen = 0;
-                while seen < MESSAGES {
+                while seen < MESSAGES + 20 {
                     inbox.refresh().unwrap();
                     let all: Vec<u32> = inbox.messages().iter().map(|m| m.uid).collect();
                     seen = all.len();

@@ -144,6 +144,10 @@ impl FileSystem for Spy {
         unreachable!("the writer of messages does not ask for it")
     }
 
+    fn truncate(&self, file: &SpyFile, bytes: u64) -> io::Result<()> {
+        self.disk.truncate(&file.file, bytes)
+    }
+
     fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.disk.overwrite(name, offset, bytes)
     }

@@ -71,6 +71,7 @@ fn one(
             return Ok(Some(id));
         }
     };
+    let is_taken = stored.is_some();
     // Its number may be another message's by now.
     let stored = stored.filter(|stored| match (stored.trace, account.trace) {
         (Some(one), Some(other)) => one == other,
@@ -94,7 +95,8 @@ fn one(
     balance
         .differences
         .push(account.difference(remains(layout, id)));
-    Ok(None)
+    // What is left of it is named here, and not once more.
+    Ok((!is_taken).then_some(id))
 }
 
 /// How many recipients are in no file and have no outcome. A file lists all

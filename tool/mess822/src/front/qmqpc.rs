@@ -1,9 +1,11 @@
 //! qmail-qmqpc: hands a message to another host's queue (QMQP,
 //! smtp-receiving.md §7).
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -46,6 +48,11 @@ pub fn qmqpc(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     if help(HELP, arguments) {
         return Ok(().into());
     }
+    let shown: Vec<_> = arguments
+        .iter()
+        .map(|word| OsStr::from_bytes(word))
+        .collect();
+    run::usage::no_options("qmail-qmqpc", &shown)?;
     let home = Home::find();
     let settings = Settings::of_process(&home);
     set_death(&settings)?;

@@ -1,12 +1,12 @@
 //! The header a message leaves with (queue-and-delivery.md §3.2.5, §3.2.6).
 
-use message::{AddressList, Field, HeaderLines, Names};
+use message::{AddressList, Field, HeaderLines, HostRules, Names};
 use run::Settings;
 use settings::injecting;
 use tai::Civil;
 
 use super::Error;
-use super::options::Options;
+use super::options::{Options, Style};
 use super::sender::Person;
 
 /// Rewritten only when they say who gets the message.
@@ -49,6 +49,15 @@ pub struct Composer<'a> {
     pid: u32,
 }
 
+/// What fields of new-inject say about the envelope, as address lists.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Given {
+    /// `Envelope-Sender`
+    pub sender: Option<Vec<u8>>,
+    /// `Envelope-Recipients`
+    pub recipients: Option<Vec<u8>>,
+}
+
 /// A message's new header and its envelope.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Composed {
@@ -76,12 +85,20 @@ impl<'a> Composer<'a> {
             Some(_) => settings.list(&injecting::QMAILMFTFILE)?.unwrap_or_default(),
             None => Vec::new(),
         };
+        let [host, domain, plus] = [
+            line(&injecting::DEFAULTHOST)?,
+            line(&injecting::DEFAULTDOMAIN)?,
+            line(&injecting::PLUSDOMAIN)?,
+        ];
+        let names = match options.style {
+            Style::Classic => Names::new(&host, &domain, &plus),
+            Style::New => Names::by_rules(match settings.list(&injecting::REWRITE)? {
+                Some(lines) => HostRules::parse(&lines).map_err(Error::Rewrite)?,
+                None => HostRules::standard(&host, &domain, &plus),
+            }),
+        };
         Ok(Self {
-            names: Names::new(
-                &line(&injecting::DEFAULTHOST)?,
-                &line(&injecting::DEFAULTDOMAIN)?,
-                &line(&injecting::PLUSDOMAIN)?,
-            ),
+            names,
             id_host: line(&injecting::IDHOST)?,
             person: Person::read(settings),
             followup_lists,
@@ -91,8 +108,15 @@ impl<'a> Composer<'a> {
         })
     }
 
-    /// Rewrites what is there and adds what is missing.
-    pub fn compose(&self, header: &HeaderLines) -> Result<Composed, Error> {
+    /// With another person as the author.
+    pub fn with_person(mut self, person: Person) -> Self {
+        self.person = person;
+        self
+    }
+
+    /// Rewrites what is there and adds what is missing. Beside the fields of
+    /// qmail-inject, `given` may say what the envelope is.
+    pub fn compose(&self, header: &HeaderLines, given: Given) -> Result<Composed, Error> {
         let has = |name: &str| header.fields().any(|field| field.is(name));
         let resent = header.fields().any(|field| is_resent(&field));
         let wanted = if resent {
@@ -121,13 +145,24 @@ impl<'a> Composer<'a> {
                 None => old.extend_from_slice(field.raw),
             }
         }
+        if let Some(list) = given.recipients
+            && self.options.use_header()
+        {
+            recipients = self.addresses(&list)?;
+        }
         if self.options.use_arguments() {
             let arguments = self.options.recipients.iter();
             recipients.extend(arguments.map(|address| self.names.complete(address)));
         }
         let person = &self.person;
-        let sender =
-            person.envelope_sender(&self.names, self.options, return_path, self.now, self.pid);
+        let sender = match given.sender {
+            Some(list) if self.options.sender.is_none() => self
+                .addresses(&list)?
+                .into_iter()
+                .next()
+                .unwrap_or_default(),
+            _ => person.envelope_sender(&self.names, self.options, return_path, self.now, self.pid),
+        };
         let mut new = Vec::new();
         let prefix: &[u8] = if resent { b"Resent-" } else { b"" };
         let missing = |name: &str| {
@@ -176,16 +211,25 @@ impl<'a> Composer<'a> {
     fn rewrite(&self, field: &Field<'_>) -> Result<Option<AddressList>, Error> {
         let recipients = is_one_of(field, RECIPIENTS) || is_one_of(field, RESENT_RECIPIENTS);
         let always = is_one_of(field, ADDRESSES) || field.is("return-path");
-        let concerned = always || (recipients && self.options.use_header());
+        let rewritten = self.options.use_header() || self.options.rewrites_always();
+        let concerned = always || (recipients && rewritten);
         if !concerned {
             return Ok(None);
         }
-        let mut list = AddressList::parse(field.value).map_err(|source| Error::Syntax {
-            line: text::log::printable(field.raw.trim_ascii_end(), 400),
+        self.list(field.value, field.raw).map(Some)
+    }
+
+    fn list(&self, value: &[u8], shown: &[u8]) -> Result<AddressList, Error> {
+        let mut list = AddressList::parse(value).map_err(|source| Error::Syntax {
+            line: text::log::printable(shown.trim_ascii_end(), 400),
             source,
         })?;
         list.rewrite(&self.names);
-        Ok(Some(list))
+        Ok(list)
+    }
+
+    fn addresses(&self, value: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        Ok(self.list(value, value)?.addresses().collect())
     }
 
     fn is_dropped(&self, field: &Field<'_>) -> bool {
@@ -268,12 +312,14 @@ mod tests {
         let more = variables.iter().map(|(n, v)| (*n, Some(v.as_bytes())));
         let settings = settings.overlaid(user.into_iter().chain(more));
         let words: Vec<Vec<u8>> = flags.iter().map(|f| f.as_bytes().to_vec()).collect();
-        let options = Options::parse(&words).unwrap().with_letters(&settings);
+        let options = Options::parse(&words, Style::Classic)
+            .unwrap()
+            .with_letters(&settings);
         let mut lines = HeaderLines::default();
         for line in header.split_inclusive('\n') {
             lines.push(line.as_bytes()).unwrap();
         }
-        Composer::read(&settings, &options, 812_090_813, 42)?.compose(&lines)
+        Composer::read(&settings, &options, 812_090_813, 42)?.compose(&lines, Given::default())
     }
 
     fn header(flags: &[&str], variables: &[(&str, &str)], old: &str) -> String {
@@ -426,5 +472,59 @@ mod tests {
                 .starts_with("unable to parse this line: To: ")
         );
         assert!(error.is_permanent());
+    }
+
+    #[test]
+    fn any_header_is_composed_or_refused_and_composing_again_changes_nothing() {
+        let alphabet: [&[u8]; 14] = [
+            b"To",
+            b"Cc",
+            b"Bcc",
+            b"From",
+            b"Date",
+            b"Resent-To",
+            b":",
+            b" ",
+            b"\n",
+            b",",
+            b"ann",
+            b"<b@c>",
+            b";",
+            b"(\xff)",
+        ];
+        arbtest::arbtest(|u| {
+            let letters: Vec<u8> = u.arbitrary()?;
+            let pieces = letters
+                .iter()
+                .map(|b| alphabet[usize::from(*b) % alphabet.len()]);
+            let text: Vec<u8> = pieces.flatten().copied().collect();
+            let Ok(once) = compose_bytes(&text) else {
+                return Ok(());
+            };
+            let seen = String::from_utf8_lossy(&once.header).to_lowercase();
+            assert!(!seen.lines().any(|line| line.starts_with("bcc")), "{seen}");
+            let again = compose_bytes(&once.header).unwrap();
+            assert_eq!(String::from_utf8_lossy(&again.header).to_lowercase(), seen);
+            Ok(())
+        });
+    }
+
+    fn compose_bytes(text: &[u8]) -> Result<Composed, Error> {
+        let settings = Settings::of_files(&run::Home::at("/nonexistent"));
+        let settings = settings.overlaid([
+            ("USER", Some(&b"joe"[..])),
+            ("QMAILDEFAULTHOST", Some(b"here.example")),
+            ("QMAILDEFAULTDOMAIN", Some(b"example")),
+            ("QMAILPLUSDOMAIN", Some(b"plus.example")),
+            ("QMAILIDHOST", Some(b"me.example")),
+        ]);
+        let options = Options::default();
+        let mut header = HeaderLines::default();
+        for line in text.split_inclusive(|&b| b == b'\n') {
+            if header.push(line)? != message::Line::Header {
+                break;
+            }
+        }
+        Composer::read(&settings, &options, 812_090_813, 42)?.compose(&header, Given::default())
     }
 }

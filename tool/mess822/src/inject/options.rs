@@ -15,6 +15,22 @@ Reads a message on standard input, repairs its header and queues it.
 Exit codes: 0 done, 100 never, 111 not now.
 ";
 
+pub const USAGE_NEW: &str = "\
+usage: new-inject [-nNaAhHFIMRS] [-f sender] [recipient...]
+
+Reads a message on standard input, repairs its header and queues it. Several To
+or Cc fields become one, dates get a numeric zone, Envelope-Sender and
+Envelope-Recipients are obeyed, host names are rewritten by control/rewrite.
+  -A         recipients are the arguments, without any those of the header
+  -a -h -H   the arguments only; the header only; both
+  -f sender  envelope sender; '' for none
+  -n -N      print the message instead of queueing it; queue it
+  -F -I      make a new From; a new Message-ID
+  -M -R      a sender of its own for each message; for each recipient (VERP)
+  -S         ignore Return-Path in the message
+Exit codes: 0 done, 100 never, 111 not now.
+";
+
 /// Where recipients come from.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RecipientsFrom {
@@ -29,9 +45,20 @@ pub enum RecipientsFrom {
     Both,
 }
 
+/// Which program's ways.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Style {
+    /// qmail-inject.
+    #[default]
+    Classic,
+    /// new-inject.
+    New,
+}
+
 /// What to do with a message.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    pub style: Style,
     pub recipients_from: RecipientsFrom,
     pub recipients: Vec<Vec<u8>>,
     /// The sender of `-f`.
@@ -47,8 +74,11 @@ pub struct Options {
 
 impl Options {
     /// Parses arguments, flags in any grouping, up to the first that is none.
-    pub fn parse(arguments: &[Vec<u8>]) -> Result<Self, String> {
-        let mut options = Self::default();
+    pub fn parse(arguments: &[Vec<u8>], style: Style) -> Result<Self, String> {
+        let mut options = Self {
+            style,
+            ..Self::default()
+        };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.as_slice().first() {
             let Some(flags) = argument.strip_prefix(b"-").filter(|f| !f.is_empty()) else {
@@ -66,7 +96,8 @@ impl Options {
                     b'A' => options.recipients_from = RecipientsFrom::ArgumentsElseHeader,
                     b'h' => options.recipients_from = RecipientsFrom::Header,
                     b'H' => options.recipients_from = RecipientsFrom::Both,
-                    b's' => options.ignore_return_path = true,
+                    letter if options.new_letter(*letter) => {}
+                    b's' if style == Style::Classic => options.ignore_return_path = true,
                     b'f' => {
                         let attached = &flags[at + 1..];
                         let sender = match attached {
@@ -93,6 +124,9 @@ impl Options {
         let mut options = self.clone();
         let letters = settings.variable(QMAILINJECT.variable).unwrap_or_default();
         for letter in letters {
+            if options.new_letter(*letter) {
+                continue;
+            }
             match letter {
                 b'c' => options.address_comment = true,
                 b's' => options.ignore_return_path = true,
@@ -105,6 +139,27 @@ impl Options {
             }
         }
         options
+    }
+
+    /// A letter that new-inject knows as a flag and in `QMAILINJECT`.
+    fn new_letter(&mut self, letter: u8) -> bool {
+        let switch = match letter {
+            _ if self.style == Style::Classic => return false,
+            b'F' => &mut self.drop_from,
+            b'I' => &mut self.drop_message_id,
+            b'M' => &mut self.verp_by_message,
+            b'R' => &mut self.verp_by_recipient,
+            b'S' => &mut self.ignore_return_path,
+            _ => return false,
+        };
+        *switch = true;
+        true
+    }
+
+    /// Says whether address fields that name recipients are rewritten even
+    /// when they do not decide who gets the message.
+    pub fn rewrites_always(&self) -> bool {
+        self.style == Style::New
     }
 
     /// Says whether recipients of the header count.
@@ -128,7 +183,7 @@ mod tests {
 
     fn parse(line: &[&str]) -> Result<Options, String> {
         let words: Vec<Vec<u8>> = line.iter().map(|w| w.as_bytes().to_vec()).collect();
-        Options::parse(&words)
+        Options::parse(&words, Style::Classic)
     }
 
     #[test]

@@ -40,6 +40,15 @@ impl Person {
         }
     }
 
+    /// Somebody with this address and name.
+    pub fn named(address: &[u8], name: &[u8]) -> Self {
+        Self {
+            user: printable(address),
+            name: Some(printable(name)).filter(|name| !name.is_empty()),
+            ..Self::default()
+        }
+    }
+
     /// The `From` field.
     pub fn field_from(&self, names: &Names, options: &Options) -> Vec<u8> {
         let address = names.complete(&joined(&self.user, self.host.as_deref()));

@@ -152,6 +152,14 @@ fn rules_set_variables_by_sender() {
     let output = here.run(&["qmail-inject", "ann"], "\nhi\n");
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(here.read("one"), "first\n");
+    let regex = [("QREGEX", "1")];
+    std::fs::write(&rules, "^j[aeiou]e@:ONE=regex\\,1\n").unwrap();
+    let output = here.run_with(&["qmail-inject", "ann"], "\nhi\n", &regex);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(here.read("one"), "regex,1\n");
+    std::fs::write(&rules, "(joe:ONE=1\n").unwrap();
+    let output = here.run_with(&["qmail-inject", "ann"], "\nhi\n", &regex);
+    assert_eq!(output.status.code(), Some(111));
     std::fs::write(&rules, "joe@*:LD_PRELOAD=x\n").unwrap();
     let output = here.run(&["qmail-inject", "ann"], "\nhi\n");
     assert_eq!(output.status.code(), Some(111));

@@ -44,6 +44,11 @@ impl Installation {
 
     /// Runs a tool with a message.
     pub fn run(&self, line: &[&str], message: &str) -> Output {
+        self.run_with(line, message, &[])
+    }
+
+    /// As [`Self::run`] with more variables.
+    pub fn run_with(&self, line: &[&str], message: &str, variables: &[(&str, &str)]) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mess822-tools"))
             .arg0_of(line[0])
             .args(&line[1..])
@@ -51,6 +56,7 @@ impl Installation {
             .env("PATH", "/usr/bin:/bin")
             .env("QMAILDIR", self.root())
             .env("USER", "joe")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,6 +1,9 @@
 //! The programs themselves, with queues that write down what they get.
 
+mod acceptance;
+mod bad_input;
 mod front;
+mod header;
 mod inject;
 mod installation;
 mod sendmail;

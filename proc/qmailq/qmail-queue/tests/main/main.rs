@@ -243,6 +243,7 @@ fn a_stranger_cannot_choose_queue_policy_or_origin() {
     };
     mode(root, 0o755);
     std::fs::write(root.join("control/extraqueue"), "log@example.org\n").unwrap();
+    std::fs::write(root.join("control/mailarchive"), "::arc@example.org\n").unwrap();
     std::fs::create_dir(root.join("bin")).unwrap();
     let program = root.join("bin/qmail-queue");
     std::fs::copy(env!("CARGO_BIN_EXE_qmail-queue"), &program).unwrap();
@@ -272,6 +273,16 @@ fn a_stranger_cannot_choose_queue_policy_or_origin() {
             .env("EXTRAQUEUE", "")
             .env("TCPREMOTEIP", "192.0.2.9")
             .env("DEATH", "0");
+        command
+            .env("MAILARCHIVE", "")
+            .env("QUARANTINE", "stranger@example.org")
+            .env("REMOVEHEADERS", "/etc/passwd")
+            .env("MIN_FREE", "8000000000G")
+            .env("USE_FSYNC", "0")
+            .env("ORIGINIPFIELD", "1")
+            .env("RELAYCLIENT", "")
+            .env("LOGHEADERFD", "9")
+            .env("HOSTNAME", "x\nBcc: evil@example.org");
         std::os::unix::process::CommandExt::uid(&mut command, STRANGER);
         std::os::unix::process::CommandExt::gid(&mut command, STRANGER);
         let mut child = command.spawn().unwrap();
@@ -294,6 +305,11 @@ fn a_stranger_cannot_choose_queue_policy_or_origin() {
         "{envelope:?}"
     );
     assert!(envelope.contains("\0Tlog@example.org\0Tbob@example.org\0"));
+    assert!(envelope.contains("\0Tarc@example.org\0h"), "{envelope:?}");
+    assert!(
+        !mess.contains("evil") && !mess.contains("192.0.2.9"),
+        "{mess}"
+    );
 
     // Linked into a tree of the stranger's own, it refuses that tree, even when
     // the queue in it is a link to the true one.

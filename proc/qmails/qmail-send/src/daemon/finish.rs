@@ -32,6 +32,10 @@ impl Daemon {
             Remainder::End(info) => {
                 return self.end(id, TraceId::from_headers(&info.env_headers), log);
             }
+            Remainder::Bounce(info) if self.bounced.contains(&id) => {
+                queue::forget_failures(&self.disk, &self.layout, id)?;
+                return self.end(id, TraceId::from_headers(&info.env_headers), log);
+            }
             Remainder::Bounce(info) => info,
         };
         if INJECTIONS_MAX <= self.injections.len() {
@@ -174,6 +178,7 @@ impl Daemon {
     ) -> io::Result<()> {
         let id = injection.id;
         log.line(|lines| lines.bounce(id, qp));
+        self.bounced.insert(id);
         let info = queue::Info::read(&self.layout.info(id))?;
         let trace = TraceId::from_headers(&info.env_headers);
         self.events.tell(trace, id, Kind::Bounced, |event| {
@@ -188,6 +193,7 @@ impl Daemon {
     pub(super) fn end(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.end_message(id));
         queue::end(&self.disk, &self.layout, id)?;
+        self.bounced.remove(&id);
         self.forget_hold(id);
         self.events.tell(trace, id, Kind::Ended, |_| {});
         self.cleaner.remove(&mut self.pipes.clean, id);

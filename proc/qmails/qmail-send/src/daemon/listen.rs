@@ -12,9 +12,11 @@ use wire::trace::Kind;
 
 use super::{Daemon, INJECTIONS_MAX, SWEEP_PAUSE, WAIT_SECONDS_MAX};
 use crate::events;
-use crate::files;
 use crate::injection::Progress;
 use crate::log::Log;
+
+/// How long lines about what ended wait for others to be written with.
+const LINES_PAUSE: Duration = Duration::from_millis(10);
 
 /// A descriptor that became ready.
 pub(super) enum Ready {
@@ -28,7 +30,7 @@ pub(super) enum Ready {
 }
 
 impl Daemon {
-    pub(super) fn wait(&self, now: i64) -> io::Result<Vec<Ready>> {
+    pub(super) fn wait(&self, now: i64, has_lines: bool) -> io::Result<Vec<Ready>> {
         let mut waits = vec![(self.signals.as_fd(), Interest::Read)];
         let mut what = vec![Ready::Signals];
         for (at, pipe) in self.pipes.all().into_iter().enumerate() {
@@ -49,14 +51,14 @@ impl Daemon {
             waits.push(wait);
             what.push(Ready::Operators);
         }
-        let ready = os::signal::poll(&waits, Some(self.time_to_wait(now)))?;
+        let ready = os::signal::poll(&waits, Some(self.time_to_wait(now, has_lines)))?;
         let pairs = what.into_iter().zip(ready);
         Ok(pairs
             .filter_map(|(what, ready)| ready.then_some(what))
             .collect())
     }
 
-    pub(super) fn time_to_wait(&self, now: i64) -> Duration {
+    pub(super) fn time_to_wait(&self, now: i64, has_lines: bool) -> Duration {
         let wake = self.scheduler.wake_at().unwrap_or(i64::MAX);
         let deadline = self.injections.iter().map(|i| i.deadline + 1).min();
         let until = wake.min(deadline.unwrap_or(i64::MAX));
@@ -64,7 +66,10 @@ impl Daemon {
         if !self.backlog.is_empty() && !self.stopping {
             return Duration::ZERO;
         }
-        let wait = Duration::from_secs(seconds.unsigned_abs());
+        let wait = match has_lines {
+            true => LINES_PAUSE.min(Duration::from_secs(seconds.unsigned_abs())),
+            false => Duration::from_secs(seconds.unsigned_abs()),
+        };
         match self.sweep.next_turn() {
             Ok(()) if !self.stopping => wait.min(SWEEP_PAUSE),
             _ => wait,
@@ -190,13 +195,7 @@ impl Daemon {
         let open = self.open.get(&delivery.job);
         // A single recipient has no file to be marked in.
         if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
-            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, delivery.offset);
-            if let Err(error) = marked {
-                let path = files::name(&self.layout, channel, id);
-                log.warning(&format!(
-                    "trouble marking {path}; message will be delivered twice! {error}"
-                ));
-            }
+            self.marks.push((channel, id, delivery.offset));
         }
     }
 

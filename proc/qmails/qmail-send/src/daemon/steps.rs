@@ -5,12 +5,21 @@ use std::io::ErrorKind;
 
 use schedule::{Channel, JobEnd, JobId, Step};
 use wire::spawn;
-use wire::trace::Kind;
+use wire::trace::{Kind, TraceId};
 
 use super::{Daemon, STEPS_PER_TURN};
 use crate::events;
 use crate::files::{self, OpenMessage};
 use crate::log::Log;
+
+/// A job that is over.
+#[derive(Debug)]
+pub(super) struct Closed {
+    channel: Channel,
+    id: u64,
+    trace: Option<TraceId>,
+    end: JobEnd,
+}
 
 impl Daemon {
     pub(super) fn steps(&mut self, now: i64, log: &mut Log) {
@@ -30,19 +39,48 @@ impl Daemon {
                     end,
                 }) => {
                     let trace = self.open.remove(&job).and_then(|open| open.trace);
-                    match end {
-                        JobEnd::Done => self.close_channel(channel, id, now, log),
-                        JobEnd::Requeued { .. } => {}
-                        JobEnd::Delivered => self.single_delivered(id, trace, log),
-                        JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
-                    }
+                    self.closed.push(Closed {
+                        channel,
+                        id,
+                        trace,
+                        end,
+                    });
                 }
                 Some(Step::Finish { id }) => self.finish(id, now, log),
             }
         }
     }
 
+    /// Does what cannot be undone, now that both logs have what it follows
+    /// from: a process that is killed at any moment leaves no delivery that
+    /// nobody knows of.
+    pub(super) fn act_on_the_record(&mut self, now: i64, log: &mut Log) {
+        for (channel, id, offset) in std::mem::take(&mut self.marks) {
+            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, offset);
+            if let Err(error) = marked {
+                let path = files::name(&self.layout, channel, id);
+                log.warning(&format!(
+                    "trouble marking {path}; message will be delivered twice! {error}"
+                ));
+            }
+        }
+        for closed in std::mem::take(&mut self.closed) {
+            let Closed {
+                channel, id, trace, ..
+            } = closed;
+            match closed.end {
+                JobEnd::Done => self.close_channel(channel, id, now, log),
+                JobEnd::Requeued { .. } => {}
+                JobEnd::Delivered => self.single_delivered(id, trace, log),
+                JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
+            }
+        }
+    }
+
     pub(super) fn open_message(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
+        if self.through.contains(&(channel, id)) {
+            return self.close_channel(channel, id, now, log);
+        }
         let opened = match self.open_single(id) {
             Some(message) => Ok(Some(message)),
             None => OpenMessage::open(&self.layout, channel, id),
@@ -136,8 +174,10 @@ impl Daemon {
             log.warning(&format!(
                 "unable to unlink {path}; will try again later: {error}"
             ));
+            self.through.insert((channel, id));
             return self.scheduler.unavailable(channel, id, now);
         }
+        self.through.remove(&(channel, id));
         match queue::has_recipients(&self.disk, &self.layout, channel.other(), id) {
             Ok(true) => {}
             Ok(false) => self.scheduler.finish(id, now),
