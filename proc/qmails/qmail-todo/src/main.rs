@@ -2,7 +2,9 @@
 //!
 //! Starts as `qmails`, from qmail-start, with the queue as working directory
 //! of `QUEUEDIR`. Descriptors: 0 orders from qmail-send, 1 messages to it,
-//! 2 commands to its qmail-clean, 3 answers from it, 4 (optional) stderr.
+//! 2 commands to its qmail-clean, 3 answers from it, 4 (optional) stderr,
+//! 5 (optional) `todo`, to be locked: an open file it shares with both
+//! qmail-clean.
 //! Reads envelopes in `todo`, writes `info`, `local` and `remote`, and
 //! nothing else; reads no mail, starts no program, opens no network.
 //!
@@ -58,16 +60,19 @@ fn main() -> ExitCode {
 }
 
 fn take_pipes() -> io::Result<Pipes> {
-    let mut pipes = os::fd::take_over(&[0, 1, 2, 3, 4])?.into_iter();
+    let mut pipes = os::fd::take_over(&[0, 1, 2, 3, 4, 5])?.into_iter();
     let mut next = || pipes.next().flatten().map(File::from);
     let closed = || io::Error::from(io::ErrorKind::NotConnected);
-    let taken = Pipes {
+    let mut taken = Pipes {
         from_send: next().ok_or_else(closed)?,
         to_send: next().ok_or_else(closed)?,
         to_clean: next().ok_or_else(closed)?,
         from_clean: next().ok_or_else(closed)?,
+        lock: None,
     };
-    if let Some(log) = next().map(OwnedFd::from) {
+    let log = next().map(OwnedFd::from);
+    taken.lock = next();
+    if let Some(log) = log {
         os::fd::redirect_stderr(&log)?;
     }
     Ok(taken)

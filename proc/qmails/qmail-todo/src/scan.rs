@@ -55,6 +55,8 @@ pub struct Pipes {
     pub to_clean: File,
     /// Answers.
     pub from_clean: File,
+    /// What is locked while this or a qmail-clean of this queue lives.
+    pub lock: Option<File>,
 }
 
 struct Troubled {
@@ -125,6 +127,13 @@ impl Todo {
     pub fn run(mut self) -> io::Result<()> {
         if !self.wait_for_start()? {
             return Ok(());
+        }
+        // A qmail-todo whose qmail-send was killed may still be at work, and
+        // so may its qmail-clean: what they remove must not be what this one
+        // has begun to write again.
+        if let Some(file) = self.pipes.lock.take() {
+            // Never unlocked: it lasts until all who share it have ended.
+            std::mem::forget(os::file::lock(file)?);
         }
         let mut next_scan = 0;
         let mut is_triggered = true;

@@ -141,9 +141,15 @@ impl Starter {
         self.spawn(lspawn, standard(local.theirs), ids.local)?;
         let rspawn = self.program("qmail-rspawn", &mess);
         self.spawn(rspawn, standard(remote.theirs), ids.remote)?;
+        // Shared by all who change `todo`, and locked by qmail-todo: the next
+        // one does not begin before the last of these has ended, even when
+        // they outlive a killed qmail-send.
+        let todo_lock: OwnedFd = std::fs::File::open(self.queue.join("todo"))?.into();
         for theirs in [clean.theirs, todo_clean.theirs] {
             let clean = self.program("qmail-clean", &self.queue);
-            self.spawn(clean, standard(theirs), ids.clean)?;
+            let mut descriptors = standard(theirs);
+            descriptors.push((3, todo_lock.try_clone()?));
+            self.spawn(clean, descriptors, ids.clean)?;
         }
         let [read, write] = todo.theirs;
         let [clean_write, clean_read] = todo_clean.ours;
@@ -153,6 +159,7 @@ impl Starter {
             (2, clean_write),
             (3, clean_read),
             (4, self.log.try_clone()?),
+            (5, todo_lock),
         ];
         let setup = Setup {
             descriptors,
