@@ -93,6 +93,19 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Says whether nobody else has a file of ours open, whatever for. The kernel
+/// gives a lease for writing only then; where it gives none at all the answer
+/// is no.
+pub fn is_open_here_only(file: &File) -> bool {
+    use std::os::fd::AsRawFd;
+    let lease = |kind: nix::libc::c_int| {
+        // SAFETY: the descriptor is open for the whole call; no memory is
+        // shared.
+        unsafe { nix::libc::fcntl(file.as_raw_fd(), nix::libc::F_SETLEASE, kind) == 0 }
+    };
+    lease(nix::libc::F_WRLCK) && lease(nix::libc::F_UNLCK)
+}
+
 /// Sets when a file was last changed, Unix time.
 pub fn set_mtime(file: &File, time: i64) -> io::Result<()> {
     let time = TimeSpec::new(time, 0);

@@ -9,7 +9,9 @@
 //!
 //! What is in `spare` from another process, or from before a crash, is
 //! removed first: after a power cut a file could be there and still be a
-//! message. A file with a second name is never used.
+//! message. A file with a second name is never used, nor one that somebody
+//! still has open: a delivery that was given up, but goes on, must not read
+//! somebody else's mail.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -107,7 +109,8 @@ impl Spares {
                 self.give_back(&path);
                 continue;
             };
-            if metadata.nlink() == 1 && metadata.is_file() {
+            let is_free = metadata.nlink() == 1 && metadata.is_file();
+            if is_free && os::file::is_open_here_only(&file) {
                 let spare = Spare {
                     bytes: metadata.len(),
                     path,
@@ -239,6 +242,18 @@ mod tests {
         std::fs::hard_link(&mess, queue.path().join("other")).unwrap();
         Finished::of(queue.path()).take(&mess).unwrap();
         assert!(!mess.exists() && spares.take().is_none());
+    }
+
+    #[test]
+    fn what_somebody_still_reads_is_not_written() {
+        let queue = queue();
+        let spares = Arc::new(Spares::of(queue.path()).unwrap().unwrap());
+        let mess = queue.path().join("mess");
+        let reader = File::open(&mess).unwrap();
+        Finished::of(queue.path()).take(&mess).unwrap();
+        assert!(spares.take().is_none());
+        assert_eq!(std::io::read_to_string(reader).unwrap(), "a message");
+        assert_eq!(std::fs::read_dir(queue.path().join("spare")).unwrap().count(), 0);
     }
 
     #[test]
