@@ -16,7 +16,7 @@ use wire::frame::{self, Decoder};
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 /// Connections kept while nobody uses them: each costs the other side a
 /// thread.
-const IDLE_MAX: usize = 32;
+const IDLE_MAX: usize = 16;
 
 /// A connection to another of our programs, as `run::Link`, without blocking.
 #[derive(Debug)]

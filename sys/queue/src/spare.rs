@@ -253,7 +253,12 @@ mod tests {
         Finished::of(queue.path()).take(&mess).unwrap();
         assert!(spares.take().is_none());
         assert_eq!(std::io::read_to_string(reader).unwrap(), "a message");
-        assert_eq!(std::fs::read_dir(queue.path().join("spare")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(queue.path().join("spare"))
+                .unwrap()
+                .count(),
+            0
+        );
     }
 
     #[test]

@@ -26,6 +26,8 @@ use crate::transport::{Certificates, Transport, secure};
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 16 * 1024;
+/// Replies that wait for others at most.
+const REPLY_BYTES_MAX: usize = 16 * 1024;
 /// How long what a client still sends is read after we said goodbye, so that
 /// the goodbye arrives.
 const LINGER_MAX: Duration = Duration::from_secs(2);
@@ -184,6 +186,7 @@ impl Service {
             policy,
             caller,
             transport,
+            replies: Vec::new(),
             last_message: Instant::now(),
         };
         connection.run().await;
@@ -263,6 +266,8 @@ struct Connection<'a> {
     session: Session,
     caller: Caller,
     transport: Box<dyn Transport>,
+    /// Not written yet.
+    replies: Vec<u8>,
     lookup: Lookup,
     queue: Queue,
     message: Option<Message>,
@@ -282,9 +287,13 @@ impl Connection<'_> {
     }
 
     async fn go_on(&mut self) -> Result<(), Over> {
-        match self.session.step(&moment()) {
+        let step = self.session.step(&moment());
+        if must_see_replies(&step) || REPLY_BYTES_MAX < self.replies.len() {
+            self.write_replies().await?;
+        }
+        match step {
             Step::Wait => self.read().await?,
-            Step::Send(bytes) => self.write(&bytes).await?,
+            Step::Send(bytes) => self.replies.extend_from_slice(&bytes),
             Step::AskMailbox(address) => {
                 let mailbox = self.mailbox(address).await;
                 self.session.answer(Answer::Mailbox(mailbox), &moment());
@@ -398,9 +407,13 @@ impl Connection<'_> {
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Over> {
+    async fn write_replies(&mut self) -> Result<(), Over> {
+        if self.replies.is_empty() {
+            return Ok(());
+        }
+        let replies = std::mem::take(&mut self.replies);
         let write = async {
-            self.transport.write_all(bytes).await?;
+            self.transport.write_all(&replies).await?;
             self.transport.flush().await
         };
         match tokio::time::timeout(self.policy.timeout, write).await {
@@ -489,6 +502,29 @@ impl Connection<'_> {
             }
         };
         let _ = tokio::time::timeout(LINGER_MAX, drain).await;
+    }
+}
+
+/// Replies to commands that came together go together (RFC 2920 section 3.2),
+/// but not later than the client needs them, and not while something takes
+/// its time.
+fn must_see_replies(step: &Step) -> bool {
+    match step {
+        Step::Send(_)
+        | Step::AskMailbox(_)
+        | Step::AskPolicy(_)
+        | Step::Begin { .. }
+        | Step::Append(_)
+        | Step::Abort
+        | Step::Log(_)
+        | Step::Event(_) => false,
+        Step::Wait
+        | Step::AskLogin(_)
+        | Step::Commit { .. }
+        | Step::StartTls
+        | Step::Pause(_)
+        | Step::Listen(_)
+        | Step::Close => true,
     }
 }
 

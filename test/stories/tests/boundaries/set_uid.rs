@@ -76,7 +76,14 @@ fn attack_26_a_hostile_environment_changes_nothing() {
         ("MALLOC_TRACE", &trap),
         ("DEATH", "1"),
     ];
-    as_nobody(&server, "exec \"$Q\" <\"$M\" 1<\"$E\"", &variables);
+    let script = "exec \"$Q\" <\"$M\" 1<\"$E\"";
+    // Lines that would end the header are refused, whoever sends them.
+    assert_eq!(as_nobody(&server, script, &variables).code, 87);
+    let others = variables.map(|(name, value)| match name {
+        "QQEH" => (name, "X-Mine: ok"),
+        _ => (name, value),
+    });
+    as_nobody(&server, script, &others).good();
     let message = server.wait_for_messages("ann", 1).remove(0);
     assert!(!message.contains("192.0.2.66"), "{message}");
     let header = message.split("\n\n").next().unwrap();

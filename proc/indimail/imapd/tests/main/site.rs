@@ -97,29 +97,35 @@ impl Drop for Site {
 }
 
 fn answer_lookups(listener: &UnixListener, mail: &Path, quota: &str) {
-    for stream in listener.incoming() {
-        let mut link = Link::accepted(stream.unwrap(), Path::new("inlookup"), VERSION);
-        while let Ok(Some(request)) = link.receive::<Request>() {
-            let reply = match request {
-                Request::Mechanisms => Reply::Mechanisms {
-                    cram_md5: false,
-                    scram_sha_256: false,
-                },
-                Request::Password { user, password, .. } if password == PASSWORD => {
-                    let user = String::from_utf8(user).unwrap();
-                    Reply::Login(Login::Granted(Account {
-                        maildir: mail.join(&user).join("Maildir").display().to_string(),
-                        address: user,
-                        quota: quota.to_owned(),
-                        may_relay: true,
-                        server_signature: Vec::new(),
-                    }))
-                }
-                _ => Reply::Login(Login::Refused),
-            };
-            if link.send(&reply).is_err() {
-                break;
+    std::thread::scope(|scope| {
+        for stream in listener.incoming() {
+            let link = Link::accepted(stream.unwrap(), Path::new("inlookup"), VERSION);
+            scope.spawn(|| answer_one(link, mail, quota));
+        }
+    });
+}
+
+fn answer_one(mut link: Link, mail: &Path, quota: &str) {
+    while let Ok(Some(request)) = link.receive::<Request>() {
+        let reply = match request {
+            Request::Mechanisms => Reply::Mechanisms {
+                cram_md5: false,
+                scram_sha_256: false,
+            },
+            Request::Password { user, password, .. } if password == PASSWORD => {
+                let user = String::from_utf8(user).unwrap();
+                Reply::Login(Login::Granted(Account {
+                    maildir: mail.join(&user).join("Maildir").display().to_string(),
+                    address: user,
+                    quota: quota.to_owned(),
+                    may_relay: true,
+                    server_signature: Vec::new(),
+                }))
             }
+            _ => Reply::Login(Login::Refused),
+        };
+        if link.send(&reply).is_err() {
+            break;
         }
     }
 }

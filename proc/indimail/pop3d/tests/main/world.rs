@@ -151,23 +151,26 @@ fn serve_lookups(home: &Home, maildir: &std::path::Path) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let mut link = Link::accepted(stream, &path, VERSION);
-            while let Ok(Some(request)) = link.receive() {
-                let reply = match request {
-                    Request::Mechanisms => Reply::Mechanisms {
-                        cram_md5: false,
-                        scram_sha_256: true,
-                    },
-                    Request::Password { user, password, .. }
-                        if user == b"ann@example.org" && password == b"secret" =>
-                    {
-                        Reply::Login(Login::Granted(account.clone()))
+            let account = account.clone();
+            thread::spawn(move || {
+                while let Ok(Some(request)) = link.receive() {
+                    let reply = match request {
+                        Request::Mechanisms => Reply::Mechanisms {
+                            cram_md5: false,
+                            scram_sha_256: true,
+                        },
+                        Request::Password { user, password, .. }
+                            if user == b"ann@example.org" && password == b"secret" =>
+                        {
+                            Reply::Login(Login::Granted(account.clone()))
+                        }
+                        _ => Reply::Login(Login::Refused),
+                    };
+                    if link.send(&reply).is_err() {
+                        break;
                     }
-                    _ => Reply::Login(Login::Refused),
-                };
-                if link.send(&reply).is_err() {
-                    break;
                 }
-            }
+            });
         }
     });
 }
