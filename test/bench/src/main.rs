@@ -58,6 +58,13 @@ struct Figures {
     usage: Usage,
 }
 
+/// What the runs of a case leave on the disk until it is over.
+#[derive(Default)]
+struct Remains {
+    ours: Vec<tempfile::TempDir>,
+    theirs: Vec<std::sync::Arc<tempfile::TempDir>>,
+}
+
 fn main() {
     let arguments = Arguments::parse();
     let cases: Vec<Case> = CASES
@@ -99,12 +106,14 @@ fn measure_case(case: &Case, arguments: &Arguments) {
         "CPU ms/m",
         "peak MiB"
     );
+    // Removing thousands of files is work the next run would pay for.
+    let mut remains = Remains::default();
     let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| only == name);
     let mut ratios = Vec::new();
     for _ in 0..arguments.runs {
-        let ours = wanted("indimail").then(|| indimail(case));
+        let ours = wanted("indimail").then(|| indimail(case, &mut remains));
         ours.iter().for_each(|ours| print("indimail", case, ours));
-        let theirs = wanted("postfix").then(|| postfix(case));
+        let theirs = wanted("postfix").then(|| postfix(case, &mut remains));
         theirs
             .iter()
             .for_each(|theirs| print("postfix", case, theirs));
@@ -132,7 +141,7 @@ fn print(server: &str, case: &Case, figures: &Figures) {
     );
 }
 
-fn indimail(case: &Case) -> Figures {
+fn indimail(case: &Case, remains: &mut Remains) -> Figures {
     let setup = testkit::Builder::new("bench.example");
     for n in 0..case.users {
         // Hashing a password for each would take longer than the load.
@@ -143,15 +152,19 @@ fn indimail(case: &Case) -> Figures {
     let maildirs = (0..case.users)
         .map(|n| server.maildir(&format!("user{n}")))
         .collect();
-    measure(case, server.port(25), server.pid(), maildirs)
+    let figures = measure(case, server.port(25), server.pid(), maildirs);
+    remains.ours.push(server.into_directory());
+    figures
 }
 
-fn postfix(case: &Case) -> Figures {
+fn postfix(case: &Case, remains: &mut Remains) -> Figures {
     let server = testkit::Postfix::start("bench.example", "");
     let maildirs = (0..case.users)
         .map(|n| server.maildir(&format!("user{n}")))
         .collect();
-    measure(case, server.port, server.pid(), maildirs)
+    let figures = measure(case, server.port, server.pid(), maildirs);
+    remains.theirs.push(server.into_directory());
+    figures
 }
 
 fn measure(case: &Case, port: u16, pid: u32, maildirs: Vec<PathBuf>) -> Figures {

@@ -212,6 +212,13 @@ fn start(setup: &Builder) -> (Background, String) {
 }
 
 impl Installation {
+    /// Stops the services and hands over everything they leave.
+    pub fn into_directory(self) -> tempfile::TempDir {
+        let Self { server, setup, .. } = self;
+        drop(server);
+        setup.directory
+    }
+
     /// Installs and starts with one user, `ann`.
     pub fn start(domain: &str) -> Self {
         let setup = Builder::new(domain);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::program::{run, wait_for};
@@ -10,7 +11,7 @@ use crate::program::{run, wait_for};
 /// A running Postfix.
 #[derive(Debug)]
 pub struct Postfix {
-    directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
     /// Its SMTP port.
     pub port: u16,
 }
@@ -51,12 +52,18 @@ impl Postfix {
         let owner = owner.trim().parse().ok();
         std::os::unix::fs::chown(base.join("data"), owner, None).expect("chown");
         std::os::unix::fs::chown(base.join("mail"), Some(65_534), Some(65_534)).expect("chown");
+        let directory = Arc::new(directory);
         let server = Self { directory, port };
         server.control("start").good();
         wait_for("Postfix", Duration::from_secs(20), || {
             std::net::TcpStream::connect((address, port)).is_ok()
         });
         server
+    }
+
+    /// Stops it and hands over everything it leaves.
+    pub fn into_directory(self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.directory)
     }
 
     /// The messages a user of the domain has.
