@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(spare.bytes, 9);
         std::thread::sleep(EMPTY_PAUSE);
         assert!(spares.take().is_none(), "it is still being written");
-        drop(spare);
+        drop((file, spare));
         std::thread::sleep(EMPTY_PAUSE);
         assert!(spares.take().is_some());
     }
