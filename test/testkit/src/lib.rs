@@ -5,6 +5,7 @@
 
 mod disk;
 mod dns;
+mod executable;
 mod installation;
 mod ports;
 mod postfix;
@@ -13,6 +14,7 @@ mod sink;
 
 pub use disk::{Filling, SmallDisk};
 pub use dns::Dns;
+pub use executable::{copy_program, write_script};
 pub use installation::{Builder, Installation, USER_PASSWORD};
 pub use ports::{PortRange, free_port};
 pub use postfix::Postfix;

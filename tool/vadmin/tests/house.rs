@@ -28,7 +28,7 @@ impl House {
         let root = tempfile::tempdir().unwrap();
         // The program may be where an ordinary user cannot go.
         let program = root.path().join("vadmin-tools");
-        std::fs::copy(env!("CARGO_BIN_EXE_vadmin-tools"), &program).unwrap();
+        testkit::copy_program(env!("CARGO_BIN_EXE_vadmin-tools"), &program);
         std::fs::create_dir(root.path().join("control")).unwrap();
         for path in [root.path().to_owned(), root.path().join("control")] {
             if is_root() {

@@ -65,8 +65,7 @@ impl World {
             "#!/bin/sh\ncat > {0}/m && cat <&1 > {0}/e 2>&1\n",
             path("queued").display()
         );
-        fs::write(path("bin/qmail-queue"), queue).unwrap();
-        fs::set_permissions(path("bin/qmail-queue"), Permissions::from_mode(0o755)).unwrap();
+        testkit::write_script(path("bin/qmail-queue"), &queue);
         let mut world = Self {
             root,
             service: None,

@@ -4,13 +4,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use os::account::Identity;
 use os::child::{Setup, prepare};
+use testkit::{copy_program, write_script};
 use wire::deliver::{self, Request};
 use wire::frame::{self, Decoder};
 use wire::spawn::{self, Outcome, Report};
@@ -59,16 +60,9 @@ fn installation() -> tempfile::TempDir {
     own(root);
     fs::write(root.join("mess/7/30"), "hello\n").unwrap();
     own(&root.join("mess/7/30"));
-    // Nobody may not reach where cargo builds. Another process copies: what
-    // this one has open for writing, a child of another test may keep open.
-    let copied = Command::new("cp")
-        .arg(env!("CARGO_BIN_EXE_qmail-lspawn"))
-        .arg(root.join("bin"))
-        .status();
-    assert!(copied.unwrap().success());
-    let local = root.join("bin/qmail-local");
-    fs::write(&local, LOCAL).unwrap();
-    fs::set_permissions(&local, fs::Permissions::from_mode(0o755)).unwrap();
+    // Nobody may not reach where cargo builds.
+    copy_program(env!("CARGO_BIN_EXE_qmail-lspawn"), root.join("bin"));
+    write_script(root.join("bin/qmail-local"), LOCAL);
     let Identity { uid, gid } = identity();
     let root = root.display();
     let mut cdb = cdb::Builder::default();
@@ -219,12 +213,10 @@ fn qmail_local_gets_its_arguments_and_decides() {
 fn another_program_can_take_the_place_of_qmail_local() {
     let directory = installation();
     let other = directory.path().join("bin/other");
-    fs::write(
+    write_script(
         &other,
         "#!/bin/sh\necho $# $1 $2 $4 ${QMAILREMOTE-unset}; exit 0\n",
-    )
-    .unwrap();
-    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    );
     let variables = [("QMAILLOCAL", &*other), ("QMAILREMOTE", &*other)];
     let mut spawner = Spawner::start_with(directory, &variables);
     // Also for virtual users, who have a worker otherwise.

@@ -1,12 +1,12 @@
 //! What senders are told: failures in every form, and what they asked for.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use os::signal::Signal;
 
 use crate::installation::Installation;
+use testkit::write_script;
 
 /// Local deliveries; the fourth argument is the local part.
 const LOCAL: &str = r#"case "$4" in
@@ -47,8 +47,7 @@ fn installation() -> Installation {
 /// A program of the installation, a shell script.
 fn script(here: &Installation, name: &str, body: &str) {
     let path = here.root().join("bin").join(name);
-    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&path, &format!("#!/bin/sh\n{body}\n"));
 }
 
 /// The mail a remote recipient got.

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use os::signal::Signal;
 
 use crate::installation::Installation;
+use testkit::write_script;
 
 /// Local deliveries: arguments are `-- user home local dash ext domain sender
 /// default qqeh`.
@@ -220,12 +221,7 @@ fn a_program_can_queue_bounces_instead() {
     let program = here.root().join("bin/bouncequeue");
     let script =
         "#!/bin/sh\ncat >\"$QMAILDIR/bounce.text\"\ncat <&1 >\"$QMAILDIR/bounce.envelope\"\n";
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(
-        &program,
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    write_script(&program, script);
     here.start_with("BOUNCEQUEUE", "bin/bouncequeue");
     let id = here.queue("q\n", "ann@there.example", &["a-fail@here.example"]);
     here.wait_for_line(&format!("end msg {id}"));
@@ -530,12 +526,7 @@ fn a_bounce_processor_drops_a_bounce_or_makes_it_wait() {
     let program = here.root().join("bin/judge");
     let script = "#!/bin/sh\necho \"$4|$5|$6\" >>\"$QMAILDIR/judged\"\n\
                   case \"$5\" in *later*) exit 5;; *) exit 1;; esac\n";
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(
-        &program,
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    write_script(&program, script);
     here.start_with("BOUNCEPROCESSOR", "bin/judge");
     let id = here.queue("q\n", "ann@there.example", &["a-fail@here.example"]);
     let lines = here.wait_for_line(&format!("end msg {id}"));

@@ -12,6 +12,7 @@ use os::account::{Account, Identity};
 use os::child::{Setup, prepare};
 use os::signal::Signal;
 use queue::Layout;
+use testkit::{copy_program, write_script};
 
 /// Who runs it when the tests run as root: single-user mode is for others.
 const NOBODY: Identity = Identity {
@@ -74,12 +75,11 @@ impl Installation {
             fs::create_dir(root.join(name)).unwrap();
         }
         for program in PROGRAMS {
-            fs::copy(programs.join(program), root.join("bin").join(program)).unwrap();
+            copy_program(programs.join(program), root.join("bin"));
         }
         for (name, body) in [("local", local), ("remote", remote)] {
             let path = root.join("bin").join(name);
-            fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            write_script(&path, &format!("#!/bin/sh\n{body}\n"));
         }
         let queue = root.join("queue/queue1");
         queue::create(&queue, None).unwrap();

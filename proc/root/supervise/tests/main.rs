@@ -1,7 +1,6 @@
 //! The real program, with services that are shell scripts.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -72,8 +71,7 @@ impl Drop for Supervised {
 }
 
 fn script(path: &Path, content: &str) {
-    std::fs::write(path, format!("#!/bin/sh\n{content}\n")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    testkit::write_script(path, &format!("#!/bin/sh\n{content}\n"));
 }
 
 fn wait_until(mut holds: impl FnMut() -> bool) {

@@ -1,6 +1,5 @@
 //! The real programs together: svscan, supervise, svc-tools, multilog.
 
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -100,9 +99,7 @@ impl Scanned {
 
 fn service(path: &Path, run: &str) {
     std::fs::create_dir_all(path).unwrap();
-    let file = path.join("run");
-    std::fs::write(&file, format!("#!/bin/sh\n{run}\n")).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    testkit::write_script(path.join("run"), &format!("#!/bin/sh\n{run}\n"));
 }
 
 fn logger(path: &Path) {

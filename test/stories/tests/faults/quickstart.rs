@@ -90,7 +90,7 @@ fn a_quickstart_that_cannot_go_on_names_what_and_why() {
     assert!(ran.code != 0 && said, "{}", ran.err);
     // Programs that were not built.
     let lonely = directory.path().join("indimail");
-    fs::copy(testkit::built_programs().join("indimail"), &lonely).unwrap();
+    testkit::copy_program(testkit::built_programs().join("indimail"), &lonely);
     let mut command = Command::new(&lonely);
     command
         .args(["quickstart", "example.org", no_start, "--root"])

@@ -49,8 +49,7 @@ impl World {
     }
 
     pub fn script(&self, name: &str, text: &str) {
-        self.write(name, text);
-        self.mode(name, 0o755);
+        testkit::write_script(self.path(name), text);
     }
 
     pub fn read(&self, name: &str) -> String {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -25,8 +24,7 @@ impl Installation {
     /// Makes a program below `bin`.
     pub fn program(&self, name: &str, script: &str) {
         let path = self.root().join("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        testkit::write_script(&path, &format!("#!/bin/sh\n{script}\n"));
     }
 
     /// A queue program that keeps what it gets in `message` and `envelope`.

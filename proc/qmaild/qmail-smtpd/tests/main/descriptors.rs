@@ -1,6 +1,5 @@
 //! The session on descriptors 0 and 1, as under tcpserver.
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::world::{World, talk};
@@ -13,8 +12,7 @@ fn under_tcpserver(world: &World, code: u8, printed: &str) -> Command {
         "#!/bin/sh\ncat > {0}/message\ncat <&1 > {0}/envelope\nprintf '%s' '{printed}' >&2\nexit {code}\n",
         world.directory.path().display()
     );
-    std::fs::write(&stub, script).unwrap();
-    std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o755)).unwrap();
+    testkit::write_script(&stub, &script);
     let mut command = world.command();
     command
         .env("PATH", "/usr/bin:/bin")

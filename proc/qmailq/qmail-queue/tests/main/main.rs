@@ -246,7 +246,7 @@ fn a_stranger_cannot_choose_queue_policy_or_origin() {
     std::fs::write(root.join("control/mailarchive"), "::arc@example.org\n").unwrap();
     std::fs::create_dir(root.join("bin")).unwrap();
     let program = root.join("bin/qmail-queue");
-    std::fs::copy(env!("CARGO_BIN_EXE_qmail-queue"), &program).unwrap();
+    testkit::copy_program(env!("CARGO_BIN_EXE_qmail-queue"), &program);
     let owner = format!("{QUEUE_OWNER}:{QUEUE_OWNER}");
     for path in [root.join("queue"), program.clone()] {
         assert!(

@@ -132,7 +132,7 @@ fn as_nobody(world: &World, dash: &str, ext: &str) -> Ended {
     if nix_is_root(world) {
         // Another user need not reach where cargo builds.
         let copy = world.path("root/bin/qmail-local");
-        fs::copy(env!("CARGO_BIN_EXE_qmail-local"), &copy).unwrap();
+        testkit::copy_program(env!("CARGO_BIN_EXE_qmail-local"), &copy);
         for name in ["", "root", "root/bin", "root/bin/qmail-local"] {
             world.mode(name, 0o755);
         }

@@ -139,7 +139,7 @@ fn a_failing_line_takes_the_forwards_with_it() {
 #[test]
 fn what_the_queue_says_is_reported() {
     let world = World::new();
-    world.write("root/bin/qmail-queue", "#!/bin/sh\nexit 31\n", 0o755);
+    testkit::write_script(world.path("root/bin/qmail-queue"), "#!/bin/sh\nexit 31\n");
     let ended = world.deliver("&a@b\n");
     assert_eq!(ended.code, 100);
     assert_eq!(

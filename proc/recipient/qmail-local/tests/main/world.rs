@@ -5,6 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use testkit::write_script;
 
 /// A message every test delivers.
 pub const MESSAGE: &str = "Subject: hello\n\nFrom me\nbody\n";
@@ -35,7 +36,7 @@ impl World {
             world.path("queued").display()
         );
         // `cat <&1 >` reads descriptor 1 before it is redirected.
-        world.write("root/bin/qmail-queue", &queue, 0o755);
+        write_script(world.path("root/bin/qmail-queue"), &queue);
         world.write("message", MESSAGE, 0o600);
         world
     }
