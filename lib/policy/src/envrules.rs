@@ -5,7 +5,7 @@ use text::wildmat;
 use crate::addresses::{AddressList, BadPattern, Mode};
 
 /// Variables a rule keyed on a forgeable sender may change.
-const CHANGEABLE: [&str; 24] = [
+const CHANGEABLE: [&str; 29] = [
     "ACCESSLIST",
     "ANTISPOOFING",
     "AUTHDOMAINS",
@@ -19,15 +19,20 @@ const CHANGEABLE: [&str; 24] = [
     "BLACKHOLEDRCPTPATTERNS",
     "BLACKHOLEDSENDER",
     "BOUNCEMAIL",
+    "CUGMAIL",
     "DATABYTES",
     "FORCE_TLS",
     "GOODRCPTPATTERNS",
     "GOODRCPTTO",
+    "GREYIP",
+    "GREYCLOSED",
     "MASQUERADE",
     "MAXRECIPIENTS",
     "NODNSCHECK",
     "QREGEX",
     "REQUIREAUTH",
+    "SPFBEHAVIOR",
+    "SPFBEHAVIOUR",
     "TARPITCOUNT",
     "TARPITDELAY",
 ];

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod addresses;
 pub mod envrules;
+pub mod greylist;
 pub mod hosts;
 pub mod relay;
 pub mod tcprules;

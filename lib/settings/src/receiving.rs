@@ -128,7 +128,29 @@ settings! {
     ENFORCE_FQDN_HELO: "", "ENFORCE_FQDN_HELO", Presence, None,
         "HELO names must have a dot.";
     NODNSCHECK: "", "NODNSCHECK", Presence, None,
-        "Senders need no domain.";
+        "Domains of senders need not exist.";
+    NODNSCHECK_LIST: "nodnscheck", "", List, None,
+        "Senders, and @names of HELO, whose domains need not exist.";
+    BADHELOCHECK: "", "BADHELOCHECK", Presence, None,
+        "HELO names must exist, and must not be ours.";
+    CUGMAIL: "", "CUGMAIL", Presence, None,
+        "Closed user group: only existing users of rcpthosts write, and only to rcpthosts.";
+    SPFBEHAVIOUR: "spfbehavior", "SPFBEHAVIOUR", Integer, Some("0"),
+        "What SPF decides: 0 nothing, 1 a header line, 2 defer when DNS fails, 3 refuse fail, 4 softfail, 5 neutral, 6 none.";
+    SPFRULES: "spfrules", "SPFRULES", Line, None,
+        "SPF terms evaluated before the final all of each record.";
+    SPFGUESS: "spfguess", "SPFGUESS", Line, None,
+        "SPF terms for domains that publish none.";
+    SPFEXP: "spfexp", "SPFEXP", Line, None,
+        "Explanation of a refusal, with SPF macros, for domains that publish none.";
+    AUTHRESULTS: "authresults", "AUTHRESULTS", Integer, Some("1"),
+        "When not 0, SPF, DKIM and DMARC of mail from strangers are checked and told in Authentication-Results.";
+    DMARCREJECT: "dmarcreject", "DMARCREJECT", Integer, Some("0"),
+        "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse.";
+    GREYIP: "", "GREYIP", Line, None,
+        "Greylisting server, IP, IP@PORT or @ for this machine.";
+    GREYCLOSED: "", "GREYCLOSED", Presence, None,
+        "Without an answer of the greylisting server no mail is taken.";
     SHUTDOWN: "", "SHUTDOWN", Line, None,
         "No mail is taken; the value may say why, after a reply code.";
     OPENRELAY: "", "OPENRELAY", Presence, None,

@@ -16,7 +16,9 @@ mod auth;
 mod command;
 mod config;
 mod data;
+mod forged;
 mod hello;
+mod outside;
 mod path;
 mod queue_reply;
 mod recipient;
@@ -34,14 +36,17 @@ use sasl::server::Exchange;
 use wire::dsn::{Dsn, Wish};
 use wire::lookup;
 use wire::trace::TraceId;
+use wire::verify::Spf;
 
 pub use command::{AUTH_BYTES_MAX, COMMAND_BYTES_MAX};
 pub use config::*;
+pub use outside::{Outside, SpfPolicy};
 pub use queue_reply::{Permanence, of_queue_code};
 pub use reply::Reply;
 pub use step::{Answer, Mailbox, Note, Step};
 
 use command::Command;
+use outside::{Beginning, Waiting};
 use transfer::Transfer;
 
 /// A session.
@@ -78,12 +83,24 @@ enum State {
     AskingLogin(Box<Exchange>),
     /// A rule wants other settings for this MAIL.
     AskingPolicy(Vec<u8>),
+    /// Whether this HELO name exists has been asked.
+    AskingHello(Vec<u8>, bool),
+    /// Whether the sender's domain exists has been asked.
+    AskingDomain(Box<Waiting>),
+    /// Whether the sender is one of us has been asked.
+    AskingMember(Box<Waiting>),
+    /// SPF of the sender has been asked for.
+    AskingSpf(Box<Waiting>),
+    /// The greylisting server has been asked.
+    AskingGrey(Beginning),
     /// The mailbox of this recipient has been asked for.
     AskingMailbox(Vec<u8>, Wish),
     /// The queue has been asked to begin.
     Beginning(Transfer),
     /// The message arrives.
     Receiving(Transfer),
+    /// What is to be said about the message has been asked.
+    AskingVerdict(Transfer),
     /// The queue has been asked to commit.
     Committing(Transfer),
     /// Octets of a BDAT nobody wants are read; then the reply goes out.
@@ -116,6 +133,8 @@ struct Transaction {
     sender: Vec<u8>,
     recipients: Vec<Recipient>,
     utf8: bool,
+    /// What SPF said.
+    spf: Option<Spf>,
     /// relaymailfrom: for this transaction only.
     may_relay: bool,
     /// The sender is blackholed.
@@ -193,6 +212,24 @@ impl Session {
                 let step = exchange.answer(reply);
                 self.login(exchange, step);
             }
+            (State::AskingMember(waiting), Answer::Mailbox(mailbox)) => {
+                self.member_answered(*waiting, mailbox);
+            }
+            (State::AskingHello(name, extended), Answer::Verified(answer)) => {
+                self.hello_answered(&name, extended, *answer);
+            }
+            (State::AskingDomain(waiting), Answer::Verified(answer)) => {
+                self.domain_answered(*waiting, *answer);
+            }
+            (State::AskingSpf(waiting), Answer::Verified(answer)) => {
+                self.spf_answered(*waiting, *answer);
+            }
+            (State::AskingGrey(beginning), Answer::Verified(answer)) => {
+                self.grey_answered(beginning, *answer, now);
+            }
+            (State::AskingVerdict(transfer), Answer::Verified(answer)) => {
+                self.message_answered(transfer, *answer);
+            }
             (State::Beginning(transfer), Answer::Begun) => self.begun(transfer),
             (State::Beginning(transfer), Answer::Refused { code, text }) => {
                 self.not_begun(transfer, code, &text);
@@ -240,7 +277,10 @@ impl Session {
     pub fn is_receiving(&self) -> bool {
         matches!(
             self.state,
-            State::Beginning(_) | State::Receiving(_) | State::Committing(_)
+            State::Beginning(_)
+                | State::Receiving(_)
+                | State::AskingVerdict(_)
+                | State::Committing(_)
         )
     }
 
@@ -413,10 +453,7 @@ impl Session {
     }
 
     fn close(&mut self) {
-        let open = matches!(
-            self.state,
-            State::Beginning(_) | State::Receiving(_) | State::Committing(_)
-        );
+        let open = self.is_receiving();
         if open
             || self
                 .transaction

@@ -19,3 +19,4 @@ pub mod sign;
 pub mod spawn;
 pub mod todo;
 pub mod trace;
+pub mod verify;

@@ -10,6 +10,7 @@ mod resolver;
 #[cfg(test)]
 mod server;
 
+pub use address::Domain;
 pub use error::Error;
 pub use mx::Mx;
-pub use resolver::Resolver;
+pub use resolver::{Resolver, configuration};

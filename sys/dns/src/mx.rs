@@ -69,6 +69,17 @@ impl Resolver {
         Ok(found)
     }
 
+    /// Says whether a domain has exchangers, or else addresses of its own
+    /// (RFC 5321 §5.1). One that refuses mail by a null exchanger has none.
+    pub async fn takes_mail(&self, domain: &Domain) -> Result<(), Error> {
+        match self.mx_records(domain, RECORDS_MAX).await {
+            Ok(records) if records.iter().all(|(_, host)| host.is_none()) => Err(Error::NullMx),
+            Ok(_) => Ok(()),
+            Err(Error::NoRecords) => self.addresses(domain).await.map(drop),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn implicit_mx(&self, domain: &Domain) -> Result<Vec<Mx>, Error> {
         Ok(vec![Mx {
             preference: 0,

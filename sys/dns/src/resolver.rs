@@ -35,45 +35,25 @@ impl Resolver {
     /// `DNSRESOLVER`, else those of `/etc/resolv.conf`. Reads files: call it
     /// before a sandbox closes.
     pub fn from_settings(settings: &run::Settings) -> Result<Self, Error> {
-        let value = settings
-            .line(&settings::remote::DNSRESOLVER)
-            .map_err(|error| Error::Setup(error.to_string()))?;
-        match value.filter(|value| !value.is_empty()) {
-            Some(list) => Self::with_servers(&parse_servers(&list)?),
-            None => Self::of_system(),
-        }
+        let (config, options) = configuration(settings)?;
+        Self::build(config, options)
     }
 
     /// The servers of `/etc/resolv.conf`.
     pub fn of_system() -> Result<Self, Error> {
-        let mut builder = TokioResolver::builder_tokio()
-            .map_err(|error| Error::Setup(format!("/etc/resolv.conf: {error}")))?;
-        limit(builder.options_mut());
-        Self::build(builder)
+        let (config, options) = of_system()?;
+        Self::build(config, options)
     }
 
     /// Exactly these servers; `/etc/hosts` is not read.
     pub fn with_servers(servers: &[SocketAddr]) -> Result<Self, Error> {
-        let servers = servers.iter().map(|server| {
-            let connections = [ProtocolConfig::Udp, ProtocolConfig::Tcp].map(|protocol| {
-                let mut connection = ConnectionConfig::new(protocol);
-                connection.port = server.port();
-                connection
-            });
-            NameServerConfig::new(server.ip(), true, connections.into())
-        });
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-        let mut builder =
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        limit(builder.options_mut());
-        builder.options_mut().use_hosts_file = ResolveHosts::Never;
-        Self::build(builder)
+        let (config, options) = of_servers(servers);
+        Self::build(config, options)
     }
 
-    fn build(
-        builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
-    ) -> Result<Self, Error> {
-        let inner = builder
+    fn build(config: ResolverConfig, options: ResolverOpts) -> Result<Self, Error> {
+        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
             .build()
             .map_err(|error| Error::Setup(error.to_string()))?;
         Ok(Self { inner })
@@ -159,6 +139,25 @@ impl Resolver {
         .await
     }
 
+    /// The name of an address that also has this address: what nobody but
+    /// the owners of both could have said. At most a few names are tried.
+    pub async fn confirmed_name(&self, address: IpAddr) -> Result<Option<Domain>, Error> {
+        /// Names of one address that are looked up.
+        const NAMES_MAX: usize = 4;
+        let names = match self.names(address).await {
+            Ok(names) => names,
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        for name in names.into_iter().take(NAMES_MAX) {
+            match self.addresses(&name).await {
+                Ok(addresses) if addresses.contains(&address) => return Ok(Some(name)),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
     /// Preferences and exchangers as they stand in the MX records; the null
     /// exchanger is `None`.
     pub(crate) async fn mx_records(
@@ -207,6 +206,41 @@ impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resolver").finish_non_exhaustive()
     }
+}
+
+/// What [`Resolver::from_settings`] is made of, for libraries that bring a
+/// resolver of their own.
+pub fn configuration(settings: &run::Settings) -> Result<(ResolverConfig, ResolverOpts), Error> {
+    let value = settings
+        .line(&settings::remote::DNSRESOLVER)
+        .map_err(|error| Error::Setup(error.to_string()))?;
+    match value.filter(|value| !value.is_empty()) {
+        Some(list) => Ok(of_servers(&parse_servers(&list)?)),
+        None => of_system(),
+    }
+}
+
+fn of_system() -> Result<(ResolverConfig, ResolverOpts), Error> {
+    let (config, mut options) = hickory_resolver::system_conf::read_system_conf()
+        .map_err(|error| Error::Setup(format!("/etc/resolv.conf: {error}")))?;
+    limit(&mut options);
+    Ok((config, options))
+}
+
+fn of_servers(servers: &[SocketAddr]) -> (ResolverConfig, ResolverOpts) {
+    let servers = servers.iter().map(|server| {
+        let connections = [ProtocolConfig::Udp, ProtocolConfig::Tcp].map(|protocol| {
+            let mut connection = ConnectionConfig::new(protocol);
+            connection.port = server.port();
+            connection
+        });
+        NameServerConfig::new(server.ip(), true, connections.into())
+    });
+    let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+    let mut options = ResolverOpts::default();
+    limit(&mut options);
+    options.use_hosts_file = ResolveHosts::Never;
+    (config, options)
 }
 
 fn limit(options: &mut ResolverOpts) {

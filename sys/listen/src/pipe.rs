@@ -38,6 +38,16 @@ impl Pipe {
         })
     }
 
+    /// The server's end of a connection.
+    pub fn accepted(stream: UnixStream, version: u8) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::default(),
+            version,
+            waiting: Vec::new(),
+        }
+    }
+
     /// Sends one value, and what waits before it.
     pub async fn send<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
         self.push(value)?;

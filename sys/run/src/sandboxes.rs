@@ -118,6 +118,11 @@ pub fn remote(home: &Home) -> Sandbox {
         .internet()
 }
 
+/// verifier: the internet, and nothing of this machine.
+pub fn verifier() -> Sandbox {
+    Sandbox::default().internet()
+}
+
 /// multilog: its log directories.
 pub fn multilog<'a>(directories: impl Iterator<Item = &'a Path>) -> Sandbox {
     directories.fold(Sandbox::default().write("/dev/null"), Sandbox::write)

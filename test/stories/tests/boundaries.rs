@@ -88,6 +88,7 @@ const PROGRAMS: &[(&str, Promise)] = &[
         "vdeliverd --companion",
         promise("indimail", "indimail", false, &[]),
     ),
+    ("verifier", promise("qmailr", "qmail", true, &[])),
 ];
 
 /// The processes whose program is the installation's own.

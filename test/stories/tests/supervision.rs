@@ -98,6 +98,7 @@ fn each_service_runs_as_its_own_user() {
         ("qcerts", "signer"),
         ("qmails", "qmail-send"),
         ("qmailr", "qmail-rspawn"),
+        ("qmailr", "verifier"),
         ("qmaill", "multilog"),
     ] {
         let _ = &root;

@@ -82,6 +82,7 @@ pub const SERVICES: &[Service] = &[
     serve("trace", "qmaill", "tracelog", "trace"),
     serve("signer", "qcerts", "signer", "signer"),
     serve("inlookup.infifo", "indimail", "inlookup", "inlookup"),
+    serve("verifier", "qmailr", "verifier", "verifier"),
     serve("qmail-queued", "qmailq", "qmail-queued", "queue"),
     serve("vdeliverd", "indimail", "vdeliverd", "deliver"),
     Service {

@@ -75,6 +75,12 @@ pub struct Config {
     pub access_list: AccessList,
     /// badhelo.
     pub bad_hellos: AddressList,
+    /// Checks that need other machines.
+    pub outside: super::Outside,
+    /// CUGMAIL: only members write, and only to members.
+    pub closed_group: bool,
+    /// BADHELOCHECK: nobody but us may call himself by our name.
+    pub hello_is_not_ours: bool,
     /// Passwords may cross the wire unencrypted from anywhere.
     pub plaintext_auth: bool,
     /// `OLD_CLIENT`: the AUTH line is repeated as old clients want it.

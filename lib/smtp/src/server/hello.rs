@@ -82,6 +82,30 @@ impl Session {
             self.mistake(Reply::HelloDenied);
             return;
         }
+        if self.config.hello_is_not_ours && !trusted && self.is_our_name(name) {
+            self.log(format!(
+                "Invalid HELO greeting: HELO <{}> is our own",
+                text::log::safe(name)
+            ));
+            self.mistake(Reply::HelloOurs);
+            return;
+        }
+        self.hello_outside(name, extended);
+    }
+
+    /// Our name or address, used by somebody who is not here.
+    fn is_our_name(&self, name: &[u8]) -> bool {
+        let is_here = self.peer.is_loopback() || self.peer.ip == self.peer.local_ip;
+        let bare = name.strip_prefix(b"[").and_then(|n| n.strip_suffix(b"]"));
+        let is_ours = |own: &str| {
+            !own.is_empty()
+                && (name.eq_ignore_ascii_case(own.as_bytes()) || bare == Some(own.as_bytes()))
+        };
+        !is_here && (is_ours(&self.config.host) || is_ours(&self.peer.local_ip))
+    }
+
+    /// All checks are passed.
+    pub(super) fn hello_fine(&mut self, name: &[u8], extended: bool) {
         self.hello = Some(Hello {
             name: name.to_vec(),
             extended,

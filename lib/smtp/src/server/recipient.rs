@@ -89,6 +89,9 @@ impl Session {
         if !config.access_list.allows(&transaction.sender, address) {
             return Some(Reply::AccessDenied);
         }
+        if config.closed_group && !config.rcpthosts.allow(address) {
+            return Some(Reply::ClosedGroup);
+        }
         if !may_relay && !self.is_local(address) {
             return Some(Reply::NoRelaying);
         }

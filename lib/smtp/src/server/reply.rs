@@ -65,6 +65,12 @@ pub enum Reply {
     HelloNotQualified,
     /// A HELO name in badhelo.
     HelloDenied,
+    /// A HELO name that is ours, from elsewhere.
+    HelloOurs,
+    /// A HELO name that does not exist.
+    HelloUnknown,
+    /// DNS does not answer.
+    DnsTemporary,
     /// MAIL before HELO.
     HelloFirst,
     /// RCPT or DATA before MAIL.
@@ -113,6 +119,21 @@ pub enum Reply {
     SenderDenied,
     /// A sender without a domain.
     SenderNoDomain,
+    /// A sender whose domain does not exist.
+    SenderUnknown,
+    /// CUGMAIL.
+    ClosedGroup,
+    /// SPF; the detail is the domain's explanation.
+    SpfRefused,
+    /// SPF cannot be found out.
+    SpfTemporary,
+    /// The greylisting server says: come again.
+    GreyDeferred,
+    /// The greylisting server says nothing.
+    GreyTemporary,
+    /// The owner of the author's domain wants it refused; the detail is the
+    /// domain.
+    Dmarc,
     /// Somebody else's address.
     Masquerading,
     /// BOUNCEMAIL; the detail is its value.
@@ -214,6 +235,28 @@ impl Reply {
                 "5.7.1",
                 "sorry, your HELO/EHLO greeting is in my badhelo list (#5.7.1)",
             ),
+            Self::HelloOurs => (550, "5.7.1", "invalid HELO greeting for local (#5.7.1)"),
+            Self::HelloUnknown => (553, "5.1.8", "sorry, helo domain must exist (#5.1.8)"),
+            Self::DnsTemporary => (
+                451,
+                "4.4.3",
+                "Requested action aborted: DNS temporary failure (#4.4.3)",
+            ),
+            Self::SenderUnknown => (553, "5.1.8", "Bad sender's system address (#5.1.8)"),
+            Self::ClosedGroup => (
+                553,
+                "5.7.1",
+                "sorry, this MTA is a closed user group system (#5.7.1)",
+            ),
+            Self::SpfRefused => (550, "5.7.1", "{} (#5.7.1)"),
+            Self::SpfTemporary => (451, "4.3.0", "SPF lookup failure (#4.3.0)"),
+            Self::GreyDeferred => (450, "4.3.0", "try again later (#4.3.0)"),
+            Self::GreyTemporary => (
+                451,
+                "4.3.0",
+                "greylist temporary failure - Timeout (#4.3.0)",
+            ),
+            Self::Dmarc => (550, "5.7.1", "refused by the DMARC policy of {} (#5.7.1)"),
             Self::HelloFirst => (503, "5.5.4", "Polite people say hello first (#5.5.4)"),
             Self::MailFirst => (503, "5.5.1", "MAIL first (#5.5.1)"),
             Self::RecipientFirst => (503, "5.5.1", "RCPT first (#5.5.1)"),

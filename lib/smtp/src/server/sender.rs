@@ -5,13 +5,15 @@ use std::sync::Arc;
 use text::log::safe;
 use wire::dsn::{Dsn, EnvelopeId, Return};
 use wire::trace::Kind;
+use wire::verify::SpfResult;
 
+use super::outside::Waiting;
 use super::path::{self, Parameter};
 use super::{Config, Masquerade, Moment, Note, Reply, Session, State, Step, Transaction};
 
 /// What the parameters of MAIL said.
-#[derive(Default)]
-struct Parameters {
+#[derive(Debug, Default)]
+pub(super) struct Parameters {
     size: u64,
     utf8: bool,
     dsn: Dsn,
@@ -74,12 +76,32 @@ impl Session {
         }
         let trace = now.trace();
         if let Some(reply) = self.sender_refusal(&sender, &parameters) {
-            self.refuse_sender(trace, sender, reply);
+            let detail = self.config.bounce_mail.clone().unwrap_or_default();
+            self.refuse_sender(trace, sender, reply, &detail);
             return;
         }
+        self.mail_outside(Waiting {
+            trace,
+            sender,
+            parameters,
+            spf: None,
+        });
+    }
+
+    /// All checks are passed: the transaction begins.
+    pub(super) fn mail_taken(&mut self, waiting: Waiting) {
+        let Waiting {
+            trace,
+            sender,
+            parameters,
+            spf,
+        } = waiting;
         let config = &self.config;
         let discarded = config.blackholed_senders.matching(&sender).is_some();
-        let may_relay = !sender.is_empty() && config.relay_senders.matching(&sender).is_some();
+        // A forged sender relays only where nobody asks SPF.
+        let is_believed = spf.as_ref().is_none_or(|spf| spf.result == SpfResult::Pass);
+        let may_relay =
+            !sender.is_empty() && is_believed && config.relay_senders.matching(&sender).is_some();
         if discarded {
             self.log(format!("Blackholed SENDER address: MAIL {}", safe(&sender)));
         }
@@ -89,6 +111,7 @@ impl Session {
             recipients: Vec::new(),
             utf8: parameters.utf8,
             may_relay,
+            spf,
             discarded,
             chunks: None,
             chunks_failed: false,
@@ -125,6 +148,9 @@ impl Session {
         if config.sender_needs_domain && !known && !sender.is_empty() && !has_domain {
             return Some(Reply::SenderNoDomain);
         }
+        if config.closed_group && has_domain && !config.rcpthosts.allow(sender) {
+            return Some(Reply::ClosedGroup);
+        }
         if config.bounce_mail.is_some() {
             return Some(Reply::BounceMail);
         }
@@ -156,7 +182,13 @@ impl Session {
         }
     }
 
-    fn refuse_sender(&mut self, trace: wire::trace::TraceId, sender: Vec<u8>, reply: Reply) {
+    pub(super) fn refuse_sender(
+        &mut self,
+        trace: wire::trace::TraceId,
+        sender: Vec<u8>,
+        reply: Reply,
+        detail: &[u8],
+    ) {
         let shown = safe(&sender);
         self.log(match reply {
             Reply::TooBig => format!("data size exceeded: MAIL from <{shown}>"),
@@ -167,19 +199,25 @@ impl Session {
                 });
                 format!("Invalid RELAY client: MAIL from <{shown}>{who}")
             }
+            Reply::SenderUnknown | Reply::DnsTemporary => {
+                format!("Non-existing DNS_MX: MAIL {shown}")
+            }
             Reply::HostDenied => format!("Invalid SENDER host IP address: MAIL from <{shown}>"),
             _ => format!("Invalid SENDER address: MAIL from <{shown}>"),
         });
-        let detail = self.config.bounce_mail.clone().unwrap_or_default();
         self.steps.push_back(Step::Event(Note {
             trace,
             kind: Kind::Refused,
             sender,
             recipients: Vec::new(),
             bytes: None,
-            text: reply.line(&detail),
+            text: reply.line(detail),
         }));
-        self.mistake_with(reply, &detail);
+        // Temporary trouble is ours: it does not count against the client.
+        match reply.is_temporary() {
+            true => self.reply_with(reply, detail),
+            false => self.mistake_with(reply, detail),
+        }
     }
 }
 

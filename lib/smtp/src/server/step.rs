@@ -23,6 +23,13 @@ pub enum Step {
     /// Read the settings with these variables changed, for one transaction:
     /// [`Answer::Policy`].
     AskPolicy(Vec<Change>),
+    /// Put the question to the verifier: [`Answer::Verified`]. The last one,
+    /// [`wire::verify::Request::End`], is about the message that was begun
+    /// with [`Step::Examine`].
+    AskVerifier(Box<wire::verify::Request>),
+    /// Tell the verifier that a message follows; what is appended from now on
+    /// goes to it as well. No answer.
+    Examine(Box<wire::verify::Message>),
     /// Open a message at the queue and write its first lines:
     /// [`Answer::Begun`] or [`Answer::Refused`].
     Begin {
@@ -42,6 +49,8 @@ pub enum Step {
         /// Envelope recipients; none means that the message is thrown away
         /// (abort it and answer `Queued`).
         recipients: Vec<Vec<u8>>,
+        /// Lines to put before the message.
+        extra_headers: Vec<u8>,
     },
     /// Forget the open message.
     Abort,
@@ -83,6 +92,9 @@ pub enum Answer {
     Mailbox(Mailbox),
     /// To `AskLogin`; [`lookup::Reply::Temporary`] when nobody can be asked.
     Login(lookup::Reply),
+    /// To `AskVerifier`; [`wire::verify::Reply::Temporary`] when nobody can be
+    /// asked.
+    Verified(Box<wire::verify::Reply>),
     /// To `AskPolicy`; `None` when the settings cannot be read.
     Policy(Option<Arc<Config>>),
     /// To `Begin`: bytes can come.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use wire::trace::Kind;
+use wire::verify;
 
 use super::*;
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
@@ -20,6 +21,7 @@ struct World {
     queue_code: u8,
     queue_text: String,
     open: Option<Vec<u8>>,
+    examined: Option<verify::Message>,
     wishes: Vec<u8>,
     queued: Vec<String>,
     bodies: Vec<String>,
@@ -64,6 +66,7 @@ fn world() -> World {
         queue_code: 0,
         queue_text: String::new(),
         open: None,
+        examined: None,
         wishes: Vec::new(),
         queued: Vec::new(),
         bodies: Vec::new(),
@@ -117,6 +120,20 @@ impl World {
                 config.tarpit_count = value.parse().unwrap();
                 config.tarpit_delay = Duration::from_secs(1);
             }
+            "dnscheck" => {
+                config.outside.sender_exists = true;
+                config.outside.exempt = addresses("@exempt.test,spared@gone.test");
+            }
+            "badhelocheck" => {
+                config.outside.hello_exists = true;
+                config.hello_is_not_ours = true;
+            }
+            "spf" => config.outside.spf.level = value.parse().unwrap(),
+            "greyip" => config.outside.greylist = Some(value.parse().unwrap()),
+            "greyclosed" => config.outside.greylist_fails_closed = true,
+            "examine" => config.outside.examines = true,
+            "dmarc" => config.outside.dmarc_refuses = true,
+            "cugmail" => config.closed_group = true,
             "loopback" => self.peer.ip = "127.0.0.1".into(),
             "tls" => self.tls = Some(tls()),
             "queue" => {
@@ -182,12 +199,22 @@ impl World {
                 }
                 Step::Begin { .. } => session.answer(self.refused(), &now),
                 Step::Append(bytes) => self.open.as_mut().expect("an open message").extend(bytes),
-                Step::Commit { sender, recipients } => {
+                Step::AskVerifier(question) => {
+                    let answer = Box::new(self.verified(*question));
+                    session.answer(Answer::Verified(answer), &now);
+                }
+                Step::Examine(about) => self.examined = Some(*about),
+                Step::Commit {
+                    sender,
+                    recipients,
+                    extra_headers,
+                } => {
                     let body = self.open.take().expect("an open message");
+                    let body = [extra_headers, body].concat();
                     let answer = self.commit(&sender, &recipients, body);
                     session.answer(answer, &now);
                 }
-                Step::Abort => self.open = None,
+                Step::Abort => (self.open, self.examined) = (None, None),
                 Step::StartTls => session.tls_started(tls()),
                 Step::Pause(wait) | Step::Listen(wait) => self.paused += wait,
                 Step::Log(line) => self.logs.push(line),
@@ -197,6 +224,52 @@ impl World {
                     return;
                 }
             }
+        }
+    }
+
+    /// A world where `gone.test` does not exist, and where local parts say
+    /// what happens.
+    fn verified(&mut self, question: verify::Request) -> verify::Reply {
+        use verify::{Dmarc, Existence, Grey, Reply, Request, SpfResult};
+        let spf = |question: &verify::Sender| verify::Spf {
+            result: match question.sender.split('@').next() {
+                Some("fail") => SpfResult::Fail,
+                Some("soft") => SpfResult::SoftFail,
+                Some("sick") => SpfResult::Error,
+                Some("none") => SpfResult::None,
+                _ => SpfResult::Pass,
+            },
+            domain: "far.test".into(),
+            explanation: question
+                .sender
+                .starts_with("fail@why")
+                .then(|| "because\r\n250 of \x1b this".into()),
+        };
+        match question {
+            Request::Domain(name) => Reply::Domain(match name.as_str() {
+                "gone.test" => Existence::Absent,
+                "sick.test" => Existence::Unknown,
+                _ => Existence::Exists,
+            }),
+            Request::Sender(question) => Reply::Sender(spf(&question)),
+            Request::Greylist(question) => match &question.sender[..] {
+                b"new@far.test" => Reply::Greylist(Grey::Defer),
+                b"silent@far.test" => Reply::Greylist(Grey::Silent),
+                _ => Reply::Greylist(Grey::Accept),
+            },
+            Request::End => {
+                let about = self.examined.take().expect("a message is examined");
+                let dmarc = match about.sender.sender.starts_with("forged@") {
+                    true => Dmarc::Reject,
+                    false => Dmarc::Pass,
+                };
+                Reply::Message(verify::Verdict {
+                    results: b"Authentication-Results: mx.test; dmarc=x\n".to_vec(),
+                    dmarc,
+                    domain: "far.test".into(),
+                })
+            }
+            other => panic!("nobody asks {other:?}"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! DATA and BDAT: the message itself, and its way into the queue.
 
 use super::data::{BareNewline, Decoder, Framing, HeaderWatch};
+use super::forged::ForgedResults;
 use super::queue_reply::{Permanence, of_queue_code, queue_line};
 use super::sender::number;
 use super::{Moment, Note, Reply, Session, State, Step};
@@ -20,6 +21,12 @@ pub(super) struct Transfer {
     faults: Faults,
     /// The current chunk of a BDAT; `None` for DATA.
     chunk: Option<Chunk>,
+    /// The verifier looks at it.
+    examined: bool,
+    /// Takes out what others say in our name.
+    forged: Option<ForgedResults>,
+    /// Lines that go before the message.
+    pub(super) extra_headers: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +51,19 @@ impl Faults {
     }
 }
 
+/// What one BDAT announced.
 #[derive(Debug)]
-struct Chunk {
+pub(super) struct Chunk {
     size: u64,
     left: u64,
     last: bool,
+}
+
+impl Chunk {
+    /// Octets that are still on their way.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
 }
 
 impl Session {
@@ -62,7 +77,7 @@ impl Session {
         };
         match out_of_order {
             Some(reply) => self.mistake(reply),
-            None => self.begin(Framing::Dots, None, now),
+            None => self.begin_outside(Framing::Dots, None, now),
         }
     }
 
@@ -98,14 +113,19 @@ impl Session {
             self.errors += 1;
             self.skip_to(size, Reply::RecipientFirst);
         } else {
-            self.begin(Framing::Chunks, Some(chunk), now);
+            self.begin_outside(Framing::Chunks, Some(chunk), now);
         }
     }
 
-    fn begin(&mut self, framing: Framing, chunk: Option<Chunk>, now: &Moment) {
+    pub(super) fn begin(&mut self, framing: Framing, chunk: Option<Chunk>, now: &Moment) {
         let Some(transaction) = &self.transaction else {
             return;
         };
+        let mut header = self.received(transaction, now);
+        if let Some(spf) = &transaction.spf {
+            header.extend_from_slice(self.received_spf(spf).as_bytes());
+        }
+        let examination = self.examination();
         let submitted = self.config.complete_headers && self.identity.is_some();
         let transfer = Transfer {
             decoder: Decoder::new(framing),
@@ -114,13 +134,21 @@ impl Session {
             date: submitted.then(|| tai::header_date(now.unix_seconds)),
             faults: Faults::default(),
             chunk,
+            examined: examination.is_some(),
+            forged: self
+                .is_stranger()
+                .then(|| ForgedResults::new(&self.config.host)),
+            extra_headers: Vec::new(),
         };
         let step = Step::Begin {
             trace: transaction.trace,
-            header: self.received(transaction, now),
+            header,
             wishes: transaction.dsn.to_headers(),
         };
         self.steps.push_back(step);
+        if let Some(examination) = examination {
+            self.steps.push_back(Step::Examine(Box::new(examination)));
+        }
         self.state = State::Beginning(transfer);
     }
 
@@ -149,7 +177,7 @@ impl Session {
         }
     }
 
-    fn skip_to(&mut self, left: u64, reply: Reply) {
+    pub(super) fn skip_to(&mut self, left: u64, reply: Reply) {
         self.state = State::Skipping { left, reply };
     }
 
@@ -235,6 +263,9 @@ impl Session {
             let missing = self.missing_fields(&transfer.header, date);
             lines.splice(at..at, missing);
         }
+        if let Some(forged) = &mut transfer.forged {
+            lines = forged.without(lines);
+        }
         if transfer.faults.reply().is_none() && !lines.is_empty() {
             self.steps.push_back(Step::Append(lines));
         }
@@ -289,7 +320,7 @@ impl Session {
     }
 
     /// The message is complete: it is refused, or the queue decides.
-    fn finish(&mut self, transfer: Transfer) {
+    fn finish(&mut self, mut transfer: Transfer) {
         if let Some(reply) = transfer.faults.reply() {
             self.note_refusal(reply, transfer.bytes);
             self.steps.push_back(Step::Abort);
@@ -305,6 +336,31 @@ impl Session {
                 self.steps.push_back(Step::Append(missing));
             }
         }
+        if let Some(forged) = &mut transfer.forged {
+            let rest = forged.finish();
+            if !rest.is_empty() {
+                self.steps.push_back(Step::Append(rest));
+            }
+        }
+        match transfer.examined {
+            true => {
+                let end = Box::new(wire::verify::Request::End);
+                self.steps.push_back(Step::AskVerifier(end));
+                self.state = State::AskingVerdict(transfer);
+            }
+            false => self.commit(transfer),
+        }
+    }
+
+    /// A message that is complete is refused for what it says.
+    pub(super) fn refuse_content(&mut self, transfer: &Transfer, reply: Reply, detail: &[u8]) {
+        self.note_refusal(reply, transfer.bytes);
+        self.steps.push_back(Step::Abort);
+        self.transaction = None;
+        self.reply_with(reply, detail);
+    }
+
+    pub(super) fn commit(&mut self, mut transfer: Transfer) {
         let Some(transaction) = &self.transaction else {
             return;
         };
@@ -313,6 +369,7 @@ impl Session {
         let step = Step::Commit {
             sender: transaction.sender.clone(),
             recipients: recipients.map(|r| r.address.clone()).collect(),
+            extra_headers: std::mem::take(&mut transfer.extra_headers),
         };
         self.steps.push_back(step);
         self.state = State::Committing(transfer);
@@ -391,6 +448,7 @@ impl Session {
         let what = match reply {
             Reply::TooBig => "data size exceeded",
             Reply::Looping => "too many hops",
+            Reply::Dmarc => "DMARC policy of the author's domain",
             _ => "Bare LF received",
         };
         let lines: Vec<String> = transaction

@@ -23,6 +23,7 @@ use crate::policies::{Policies, Policy};
 use crate::program::Program;
 use crate::queue::{Message, Queue};
 use crate::transport::{Certificates, Transport, secure};
+use crate::verifier::Verifier;
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 16 * 1024;
@@ -58,6 +59,8 @@ pub struct Service {
     auth: bool,
     policies: Policies,
     inlookup: Inlookup,
+    /// Connections to the verifier.
+    verifiers: Arc<Pipes>,
     /// Connections to the queue writer.
     writers: Arc<Pipes>,
     handshakes: Handshakes,
@@ -92,6 +95,7 @@ impl Service {
             certificates: Certificates::new(&home, key),
             inlookup: Inlookup::new(home.socket("inlookup")),
             writers: Arc::new(Pipes::new(home.socket("queue"), wire::queue::VERSION)),
+            verifiers: Arc::new(Pipes::new(home.socket("verifier"), wire::verify::VERSION)),
             handshakes: Handshakes::start(HANDSHAKE_MAX)?,
             policies: Policies::default(),
             tls: arguments.network.tls,
@@ -180,6 +184,7 @@ impl Service {
             service: self,
             session: Session::new(Arc::clone(&policy.config), peer, established),
             lookup: self.inlookup.session(),
+            verifier: Verifier::new(Arc::clone(&self.verifiers)),
             queue: self.queue(&settings, &caller),
             message: None,
             certificate,
@@ -269,6 +274,7 @@ struct Connection<'a> {
     /// Not written yet.
     replies: Vec<u8>,
     lookup: Lookup,
+    verifier: Verifier,
     queue: Queue,
     message: Option<Message>,
     certificate: Option<Arc<tls::rustls::ServerConfig>>,
@@ -307,6 +313,11 @@ impl Connection<'_> {
                 let reply = self.lookup.ask(&request).await;
                 self.session.answer(Answer::Login(reply), &moment());
             }
+            Step::AskVerifier(question) => {
+                let reply = Box::new(self.verifier.ask(&question).await);
+                self.session.answer(Answer::Verified(reply), &moment());
+            }
+            Step::Examine(about) => self.verifier.examine(*about).await,
             Step::Begin {
                 trace,
                 header,
@@ -324,13 +335,22 @@ impl Connection<'_> {
                 self.session.answer(answer, &moment());
             }
             Step::Append(bytes) => {
+                self.verifier.append(&bytes).await;
                 if let Some(message) = &mut self.message {
                     self.queue.append(message, bytes).await;
                 }
             }
-            Step::Commit { sender, recipients } => {
+            Step::Commit {
+                sender,
+                recipients,
+                extra_headers,
+            } => {
                 let answer = match self.message.take() {
-                    Some(message) => self.queue.commit(message, sender, recipients).await,
+                    Some(message) => {
+                        self.queue
+                            .commit(message, sender, recipients, extra_headers)
+                            .await
+                    }
                     None => Answer::Refused {
                         code: 81,
                         text: "no message is open".to_owned(),
@@ -340,6 +360,7 @@ impl Connection<'_> {
                 self.session.answer(answer, &moment());
             }
             Step::Abort => {
+                self.verifier.abort();
                 if let Some(message) = self.message.take() {
                     self.queue.abort(message).await;
                 }
@@ -513,6 +534,7 @@ fn must_see_replies(step: &Step) -> bool {
         Step::Send(_)
         | Step::AskMailbox(_)
         | Step::AskPolicy(_)
+        | Step::Examine(_)
         | Step::Begin { .. }
         | Step::Append(_)
         | Step::Abort
@@ -520,6 +542,7 @@ fn must_see_replies(step: &Step) -> bool {
         | Step::Event(_) => false,
         Step::Wait
         | Step::AskLogin(_)
+        | Step::AskVerifier(_)
         | Step::Commit { .. }
         | Step::StartTls
         | Step::Pause(_)

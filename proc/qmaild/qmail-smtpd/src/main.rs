@@ -29,6 +29,7 @@ mod program;
 mod queue;
 mod transport;
 mod ucspi;
+mod verifier;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
 use run::{Home, SettingError, Settings};
 use settings::{Setting, injecting, receiving, site};
-use smtp::server::{Config, Masquerade};
+use smtp::server::{Config, Masquerade, Outside, SpfPolicy};
 
 use crate::changes::Changes;
 use crate::mailboxes::Domains;
@@ -35,6 +36,9 @@ pub enum Error {
         /// Which line.
         source: policy::BadPattern,
     },
+    /// GREYIP is no address.
+    #[error("GREYIP is {0:?}; it must be IP, IP@PORT or @")]
+    Greylist(String),
     /// rcpthosts has gone.
     #[error("control/rcpthosts is gone; without it everybody could relay")]
     NoRcpthosts,
@@ -202,6 +206,9 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         relay_senders: lists.read(&receiving::RELAYMAILFROM, None)?,
         auth_senders: lists.read(&receiving::AUTHDOMAINS, None)?,
         bad_hellos: lists.read(&receiving::BADHELO, None)?,
+        outside: outside(settings, &lists)?,
+        closed_group: set(&receiving::CUGMAIL),
+        hello_is_not_ours: set(&receiving::BADHELOCHECK),
         plaintext_auth: set(&receiving::PLAINTEXT_AUTH),
         old_client: set(&receiving::OLD_CLIENT),
         require_auth: submission || set(&receiving::REQUIREAUTH),
@@ -229,6 +236,62 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         relay_domains: settings.list(&receiving::RELAYDOMAINS)?.unwrap_or_default(),
         timeout: Duration::from_secs(unsigned(&receiving::TIMEOUTSMTPD)?.max(1)),
     })
+}
+
+/// Checks that need other machines.
+fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
+    let set = |setting: &Setting| settings.variable(setting.variable).is_some();
+    let text = |setting: &Setting| -> Result<Option<String>, SettingError> {
+        let line = settings.line(setting)?.filter(|line| !line.is_empty());
+        Ok(line.map(|line| String::from_utf8_lossy(&line).into_owned()))
+    };
+    // The newer spelling of the variable.
+    let level = settings
+        .variable("SPFBEHAVIOR")
+        .and_then(text::control::integer);
+    let level = match level {
+        Some(level) => level,
+        None => settings.integer(&receiving::SPFBEHAVIOUR)?,
+    };
+    let has_program = settings
+        .variable("QMAILQUEUE")
+        .is_some_and(|program| !program.is_empty());
+    Ok(Outside {
+        sender_exists: !set(&receiving::NODNSCHECK),
+        hello_exists: set(&receiving::BADHELOCHECK),
+        exempt: lists.read(&receiving::NODNSCHECK_LIST, None)?,
+        spf: SpfPolicy {
+            level: u8::try_from(level.clamp(0, 6)).unwrap_or(0),
+            rules: text(&receiving::SPFRULES)?,
+            guess: text(&receiving::SPFGUESS)?,
+            explanation: text(&receiving::SPFEXP)?,
+        },
+        greylist: match text(&receiving::GREYIP)? {
+            Some(text) => Some(greylist_server(&text).ok_or(Error::Greylist(text))?),
+            None => None,
+        },
+        greylist_fails_closed: set(&receiving::GREYCLOSED),
+        // Results are lines before the message, which only the queue writer
+        // takes when the message is complete.
+        examines: !has_program && settings.integer(&receiving::AUTHRESULTS)? != 0,
+        dmarc_refuses: settings.integer(&receiving::DMARCREJECT)? != 0,
+    })
+}
+
+/// `IP`, `IP@PORT`, or `@` for a server on this machine.
+fn greylist_server(text: &str) -> Option<SocketAddr> {
+    /// Where greylisting servers listen.
+    const PORT: u16 = 1999;
+    let (ip, port) = text.split_once('@').unwrap_or((text, ""));
+    let ip = match ip {
+        "" => IpAddr::from([127, 0, 0, 1]),
+        ip => ip.parse().ok()?,
+    };
+    let port = match port {
+        "" => PORT,
+        port => port.parse().ok()?,
+    };
+    Some(SocketAddr::new(ip, port))
 }
 
 /// QREGEX set, even to nothing, decides alone.

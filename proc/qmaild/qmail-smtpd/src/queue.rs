@@ -111,6 +111,7 @@ impl Queue {
         mut message: Message,
         sender: Vec<u8>,
         recipients: Vec<Vec<u8>>,
+        extra_headers: Vec<u8>,
     ) -> Answer {
         if recipients.is_empty() {
             self.abort(message).await;
@@ -132,7 +133,7 @@ impl Queue {
         let commit = Request::Commit {
             sender,
             recipients,
-            extra_headers: Vec::new(),
+            extra_headers,
         };
         if let Some(pipe) = self.pipe() {
             // When that fails, the writer may have said why.

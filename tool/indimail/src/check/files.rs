@@ -23,7 +23,11 @@ const READERS: [(&str, &str, &[&str]); 5] = [
         &["qmail-queue", "qmail-queued", "qmail-clean"],
     ),
     ("qmails", "qmail", &["qmail-send", "qmail-todo"]),
-    ("qmailr", "qmail", &["qmail-remote", "qmail-rspawn"]),
+    (
+        "qmailr",
+        "qmail",
+        &["qmail-remote", "qmail-rspawn", "verifier"],
+    ),
     (
         "indimail",
         "indimail",

@@ -35,6 +35,7 @@ pub const PROGRAMS: &[&str] = &[
     "tracelog",
     "vdelivermail",
     "vdeliverd",
+    "verifier",
 ];
 
 /// Binaries with several names, and those names.

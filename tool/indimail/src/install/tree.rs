@@ -58,6 +58,8 @@ pub const DIRECTORIES: &[Directory] = &[
     directory("run/queue", "qmailq", "qmail", 0o755),
     directory("run/inlookup", "indimail", "indimail", 0o755),
     directory("run/deliver", "indimail", "indimail", 0o755),
+    // Its user has others, too; root opens the socket.
+    directory("run/verifier", "root", "qmail", 0o755),
     directory("run/signer", "qcerts", "qcerts", 0o755),
 ];
 

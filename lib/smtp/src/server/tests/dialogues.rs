@@ -114,16 +114,21 @@ dialogues! {
     auth_mechanisms
     auth_is_limited
     chunks
+    closed_group
     commands_out_of_order
+    dmarc
     dsn
     greetings
+    grey
     hello_rules
+    outside
     sender_rules
     queue_refusals
     recipients
     relaying
     senders
     sizes_and_hops
+    spf
     starttls_forgets
     submission
 }
