@@ -10,7 +10,7 @@ pub static DNSRESOLVER: Setting = Setting {
     variable: "DNSRESOLVER",
     kind: Kind::Line,
     default: None,
-    readers: &["qmail-remote", "qmail-smtpd"],
+    readers: &["qmail-remote", "verifier", "rblsmtpd"],
     meaning: "Name servers to ask, IP or IP:PORT with blanks between; without it those of /etc/resolv.conf.",
 };
 
@@ -174,6 +174,16 @@ pub static MAX_TOLERANCE: Setting = Setting {
     meaning: "Seconds in which further failures of a host count as the same one.",
 };
 
+/// Mail of this site gets a DKIM signature.
+pub static DKIMSIGN: Setting = Setting {
+    file: "dkimsign",
+    variable: "",
+    kind: Kind::Integer,
+    default: Some("1"),
+    readers: REMOTE,
+    meaning: "When not 0, mail that was handed in here is signed by the DKIM key of its author's domain, if the signer has one.",
+};
+
 /// Settings of this group.
 pub static ALL: &[&Setting] = &[
     &DNSRESOLVER,
@@ -193,4 +203,5 @@ pub static ALL: &[&Setting] = &[
     &NOTLSHOSTS,
     &MIN_PENALTY,
     &MAX_TOLERANCE,
+    &DKIMSIGN,
 ];

@@ -1,4 +1,4 @@
-//! TLS servers ↔ the signer, which alone reads private keys.
+//! TLS servers and qmail-remote ↔ the signer, which alone reads private keys.
 //!
 //! A client asks for a key by name and gets the certificate chain; during a
 //! handshake it sends the bytes to be signed. The signer refuses names it was
@@ -11,7 +11,10 @@ pub const VERSION: u8 = 1;
 /// Most bytes a TLS handshake ever asks to have signed.
 pub const TO_SIGN_BYTES_MAX: usize = 4096;
 
-/// From a TLS server.
+/// Most bytes a DKIM signature is made of: the signed fields.
+pub const DKIM_BYTES_MAX: usize = 512 * 1024;
+
+/// From a TLS server, or from who sends mail to other sites.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Request {
     /// Which certificate goes with this key, and how does it sign?
@@ -28,6 +31,20 @@ pub enum Request {
         /// What is signed.
         message: Vec<u8>,
     },
+    /// Is there a DKIM key of this domain?
+    DkimKey {
+        /// Lower case.
+        domain: String,
+    },
+    /// Sign these bytes with rsa-sha256 (RFC 6376 §3.3.1).
+    DkimSign {
+        /// As for `DkimKey`.
+        domain: String,
+        /// As it was answered.
+        selector: String,
+        /// The fields that are signed, canonicalised.
+        message: Vec<u8>,
+    },
 }
 
 /// From the signer.
@@ -42,8 +59,10 @@ pub enum Reply {
         /// TLS SignatureAlgorithm number: 1 RSA, 3 ECDSA, 7 Ed25519.
         algorithm: u8,
     },
-    /// Answer to `Sign`.
+    /// Answer to `Sign` and `DkimSign`.
     Signature(Vec<u8>),
     /// Why not.
     Refused(String),
+    /// Answer to `DkimKey`; the selector, when there is a key.
+    DkimKey(Option<String>),
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::sign::SigningKey;
-use wire::sign::{Reply, TO_SIGN_BYTES_MAX};
+use wire::sign::{DKIM_BYTES_MAX, Reply, TO_SIGN_BYTES_MAX};
 
 use crate::{Certificate, Error};
 
@@ -21,6 +21,37 @@ const SCHEMES: [SignatureScheme; 9] = [
     SignatureScheme::RSA_PKCS1_SHA384,
     SignatureScheme::RSA_PKCS1_SHA512,
 ];
+
+/// A key that signs mail.
+#[derive(Debug)]
+pub struct DkimKey(Arc<dyn SigningKey>);
+
+impl DkimKey {
+    /// Reads a PEM text with an RSA key.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, Error> {
+        use rustls_pki_types::pem::PemObject;
+        let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(pem)
+            .map_err(|error| Error::Pem(error.to_string()))?;
+        let key = any_supported_type(&key)?;
+        match key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]) {
+            Some(_) => Ok(Self(key)),
+            None => Err(Error::Pem("DKIM needs an RSA key".to_owned())),
+        }
+    }
+
+    /// Signs with rsa-sha256.
+    pub fn sign(&self, message: &[u8]) -> Reply {
+        if DKIM_BYTES_MAX < message.len() {
+            return Reply::Refused("too much to sign for DKIM".into());
+        }
+        match self.0.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]) {
+            None => Reply::Refused("DKIM needs an RSA key".into()),
+            Some(signer) => signer
+                .sign(message)
+                .map_or_else(|error| Reply::Refused(error.to_string()), Reply::Signature),
+        }
+    }
+}
 
 /// A key with its certificates.
 #[derive(Debug)]

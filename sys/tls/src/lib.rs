@@ -16,7 +16,7 @@ mod server;
 pub use certificate::{Certificate, expiry, names, self_signed};
 pub use client::{Verify, client_config};
 pub use connect::{HandshakeError, connect};
-pub use key::LocalKey;
+pub use key::{DkimKey, LocalKey};
 pub use server::server_config;
 
 /// The library itself, for what this interface does not wrap.

@@ -11,6 +11,7 @@
 pub struct TextEncoder {
     line_start: bool,
     carriage_return: bool,
+    dots: bool,
 }
 
 impl Default for TextEncoder {
@@ -18,11 +19,21 @@ impl Default for TextEncoder {
         Self {
             line_start: true,
             carriage_return: false,
+            dots: true,
         }
     }
 }
 
 impl TextEncoder {
+    /// Makes the text that a server has when it has undone the dots: what
+    /// DKIM signs.
+    pub fn without_dots() -> Self {
+        Self {
+            dots: false,
+            ..Self::default()
+        }
+    }
+
     /// Appends a piece of the message to `out`.
     pub fn encode(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
         out.reserve(piece.len() + piece.len() / 32);
@@ -59,11 +70,13 @@ impl TextEncoder {
         if !self.line_start || self.carriage_return {
             out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(b".\r\n");
+        if self.dots {
+            out.extend_from_slice(b".\r\n");
+        }
     }
 
     fn begin(&mut self, byte: u8, out: &mut Vec<u8>) {
-        if self.line_start && byte == b'.' {
+        if self.dots && self.line_start && byte == b'.' {
             out.push(b'.');
         }
         self.line_start = false;
@@ -91,6 +104,15 @@ mod tests {
         assert_eq!(encode(&[b""]), b".\r\n");
         assert_eq!(encode(&[b"no end"]), b"no end\r\n.\r\n");
         assert_eq!(encode(&[b"a\r\nb\r\n"]), b"a\r\nb\r\n.\r\n");
+    }
+
+    #[test]
+    fn without_dots_only_the_line_ends_change() {
+        let mut out = Vec::new();
+        let mut encoder = TextEncoder::without_dots();
+        encoder.encode(b"a\n.b\nc", &mut out);
+        encoder.finish(&mut out);
+        assert_eq!(out, b"a\r\n.b\r\nc\r\n");
     }
 
     // Attack 1, the outbound half.

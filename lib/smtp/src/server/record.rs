@@ -25,8 +25,14 @@ impl Session {
                 clean(tls.cipher.as_bytes())
             )
         });
+        // What a client sends that may relay is ours to answer for, and to
+        // sign.
+        let relay = match self.peer.relay_suffix {
+            Some(_) if self.identity.is_none() => " (relay client)",
+            _ => "",
+        };
         format!(
-            "Received: from {from} ({info}{})\n  by {} with {}{tls} id {}; {}\n",
+            "Received: from {from} ({info}{})\n  by {} with {}{tls}{relay} id {}; {}\n",
             clean(self.peer.ip.as_bytes()),
             clean(self.config.host.as_bytes()),
             self.protocol(transaction),

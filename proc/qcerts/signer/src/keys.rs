@@ -17,7 +17,7 @@ pub struct Keys {
 }
 
 /// Tells two contents of a file apart: inode, size, time of change.
-type Stamp = (u64, u64, i64, i64);
+pub type Stamp = (u64, u64, i64, i64);
 
 /// Says whether a name stays within its directory.
 pub fn is_plain_name(name: &str) -> bool {
@@ -85,7 +85,7 @@ impl Keys {
     }
 }
 
-fn stamp(metadata: &Metadata) -> Stamp {
+pub fn stamp(metadata: &Metadata) -> Stamp {
     (
         metadata.ino(),
         metadata.size(),

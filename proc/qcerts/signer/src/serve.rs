@@ -13,6 +13,7 @@ use run::Link;
 use wire::sign::{Reply, Request, VERSION};
 
 use crate::PROGRAM;
+use crate::dkim::DkimKeys;
 use crate::keys::Keys;
 
 /// Most connections at once; further ones wait in the backlog.
@@ -20,12 +21,37 @@ const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may be silent.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// Which users may have what signed.
+#[derive(Clone, Debug)]
+pub struct Askers {
+    /// Handshakes.
+    pub tls: Vec<u32>,
+    /// Mail.
+    pub dkim: Vec<u32>,
+}
+
+/// All keys.
+#[derive(Debug)]
+pub struct All {
+    /// Of certificates.
+    pub keys: Keys,
+    /// Of domains.
+    pub dkim: DkimKeys,
+}
+
+/// What one user may ask for.
+#[derive(Clone, Copy, Debug)]
+struct Rights {
+    tls: bool,
+    dkim: bool,
+}
+
 /// Answers until SIGTERM. The sandbox is closed already; threads inherit it.
 pub fn forever(
     listener: &UnixListener,
     socket: &Path,
-    allowed: &[u32],
-    keys: Keys,
+    askers: &Askers,
+    keys: All,
 ) -> io::Result<u8> {
     let keys = Arc::new(keys);
     let open = Arc::new(AtomicUsize::new(0));
@@ -50,7 +76,7 @@ pub fn forever(
             continue;
         }
         match listener.accept() {
-            Ok((stream, _)) => admit(stream, socket, allowed, &keys, &open),
+            Ok((stream, _)) => admit(stream, socket, askers, &keys, &open),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 run::warn(PROGRAM, &format!("cannot accept: {error}"));
@@ -63,23 +89,26 @@ pub fn forever(
 fn admit(
     stream: UnixStream,
     socket: &Path,
-    allowed: &[u32],
-    keys: &Arc<Keys>,
+    askers: &Askers,
+    keys: &Arc<All>,
     open: &Arc<AtomicUsize>,
 ) {
-    match os::socket::peer(&stream) {
-        Ok(peer) if allowed.contains(&peer.uid) => {}
+    let rights = match os::socket::peer(&stream) {
+        Ok(peer) if askers.tls.contains(&peer.uid) || askers.dkim.contains(&peer.uid) => Rights {
+            tls: askers.tls.contains(&peer.uid),
+            dkim: askers.dkim.contains(&peer.uid),
+        },
         Ok(peer) => {
             let text = format!("user {} may not ask (pid {})", peer.uid, peer.pid);
             run::warn(PROGRAM, &text);
             return;
         }
         Err(_) => return,
-    }
+    };
     let (keys, path) = (Arc::clone(keys), socket.to_owned());
     let place = Place::take(open);
     let thread = std::thread::Builder::new().spawn(move || {
-        converse(stream, path, &keys);
+        converse(stream, path, &keys, rights);
         drop(place);
     });
     if let Err(error) = thread {
@@ -103,7 +132,7 @@ impl Drop for Place {
     }
 }
 
-fn converse(stream: UnixStream, path: PathBuf, keys: &Keys) {
+fn converse(stream: UnixStream, path: PathBuf, keys: &All, rights: Rights) {
     let timeouts = stream
         .set_nonblocking(false)
         .and_then(|()| stream.set_read_timeout(Some(SILENCE_MAX)))
@@ -114,22 +143,39 @@ fn converse(stream: UnixStream, path: PathBuf, keys: &Keys) {
     let mut link = Link::accepted(stream, &path, VERSION);
     // A peer that breaks off or talks nonsense is simply left.
     while let Ok(Some(request)) = link.receive() {
-        if link.send(&answer(keys, &request)).is_err() {
+        if link.send(&answer(keys, rights, &request)).is_err() {
             return;
         }
     }
 }
 
-fn answer(keys: &Keys, request: &Request) -> Reply {
-    let (Request::Describe { key: name } | Request::Sign { key: name, .. }) = request;
-    match (keys.find(name), request) {
-        (Err(error), _) => Reply::Refused(error.to_string()),
-        (Ok(key), Request::Describe { .. }) => key.describe(),
-        (
-            Ok(key),
-            Request::Sign {
-                scheme, message, ..
-            },
-        ) => key.sign(*scheme, message),
+fn answer(all: &All, rights: Rights, request: &Request) -> Reply {
+    let may = match request {
+        Request::Describe { .. } | Request::Sign { .. } => rights.tls,
+        Request::DkimKey { .. } | Request::DkimSign { .. } => rights.dkim,
+    };
+    if !may {
+        return Reply::Refused("your user may not ask for this".to_owned());
+    }
+    let refused = |error: tls::Error| Reply::Refused(error.to_string());
+    match request {
+        Request::Describe { key } => all
+            .keys
+            .find(key)
+            .map_or_else(refused, |key| key.describe()),
+        Request::Sign {
+            key,
+            scheme,
+            message,
+        } => {
+            let found = all.keys.find(key);
+            found.map_or_else(refused, |key| key.sign(*scheme, message))
+        }
+        Request::DkimKey { domain } => all.dkim.selector(domain),
+        Request::DkimSign {
+            domain,
+            selector,
+            message,
+        } => all.dkim.sign(domain, selector, message),
     }
 }

@@ -35,6 +35,8 @@ pub enum Failure {
     Loop,
     #[error("ZUnable to use TLS: {0}. (#4.7.5)")]
     Tls(String),
+    #[error("ZUnable to sign the message: {0}. (#4.3.0)")]
+    Signer(String),
     #[error("ZSorry, I wasn't able to establish an SMTP connection{0}. (#4.4.1)")]
     NoConnection(String),
 }

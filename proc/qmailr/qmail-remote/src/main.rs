@@ -17,6 +17,7 @@
 mod bind;
 mod conversation;
 mod delivery;
+mod dkim;
 mod failure;
 mod hosts;
 mod job;
@@ -66,9 +67,9 @@ fn variable(name: &str) -> Vec<u8> {
 
 fn deliver(arguments: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
     let [message, recipient] = wire::dsn::DELIVERY_VARIABLES.map(variable);
-    let job = Job::parse(arguments)?.with_wishes(&message, &recipient);
+    let mut job = Job::parse(arguments)?.with_wishes(&message, &recipient);
     let home = run::Home::find();
-    let message = stored::Stored::from_standard_input(&job.extra_headers)?;
+    let mut message = stored::Stored::from_standard_input(&job.extra_headers)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -78,5 +79,10 @@ fn deliver(arguments: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
     let setup = setup::Setup::read(&home, &run::Settings::of_process(&home), &job)?;
     drop(inside);
     setup::close_sandbox(&home);
+    if setup.signs {
+        let signature = dkim::signature(&home, &message)?;
+        job.size += signature.len() as u64;
+        message.prepend(&signature);
+    }
     runtime.block_on(delivery::deliver(&job, &setup, &message))
 }

@@ -32,6 +32,8 @@ pub struct Setup {
     pub connect_timeout: Duration,
     pub remote_timeout: Duration,
     pub tcpto: Tcpto,
+    /// Mail of this site gets a DKIM signature.
+    pub signs: bool,
 }
 
 impl Setup {
@@ -67,6 +69,7 @@ impl Setup {
             connect_timeout: timeout(settings, &remote::TIMEOUTCONNECT)?,
             remote_timeout: timeout(settings, &remote::TIMEOUTREMOTE)?,
             tcpto: Tcpto::open(&queue(home, settings), penalty, tolerance),
+            signs: settings.integer(&remote::DKIMSIGN)? != 0,
             bindings,
             route,
         })

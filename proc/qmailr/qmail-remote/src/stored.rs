@@ -53,6 +53,35 @@ impl Stored {
         Ok(stored)
     }
 
+    /// The header of the stored file, without the extra lines; as much of
+    /// it as is within the limit.
+    pub fn header(&self, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let mut header = Vec::new();
+        let mut pieces = Pieces {
+            stored: self,
+            buffer: Vec::new(),
+            offset: Some(0),
+        };
+        while let Some(piece) = pieces.next()? {
+            header.extend_from_slice(piece);
+            let end = header.windows(2).position(|pair| pair == b"\n\n");
+            if let Some(end) = end {
+                header.truncate(end + 1);
+                break;
+            }
+            if bytes_max <= header.len() {
+                header.truncate(bytes_max);
+                break;
+            }
+        }
+        Ok(header)
+    }
+
+    /// Puts further lines before it.
+    pub fn prepend(&mut self, lines: &[u8]) {
+        self.extra_headers = [lines, &self.extra_headers[..]].concat();
+    }
+
     /// Reads it from its start.
     pub fn pieces(&self) -> Pieces<'_> {
         Pieces {

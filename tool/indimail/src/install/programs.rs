@@ -123,7 +123,16 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "ifaddr",
         ],
     ),
-    ("ucspi-tools", &["tcprules", "tcprulescheck"]),
+    (
+        "ucspi-tools",
+        &[
+            "rblsmtpd",
+            "tcpclient",
+            "tcprules",
+            "tcprulescheck",
+            "tcpserver",
+        ],
+    ),
     (
         "local-tools",
         &[

@@ -1,5 +1,8 @@
 //! The tools as a postmaster uses them.
 
+mod lists;
+mod servers;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
