@@ -20,9 +20,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ps", "procps"),
 ];
 
-/// Packages without a program of their own: TLS for swaks.
-const LIBRARIES: &[(&str, &str)] =
-    &[("/usr/share/perl5/IO/Socket/SSL.pm", "libio-socket-ssl-perl")];
+/// Packages without a program of their own: TLS for swaks, another DKIM.
+const LIBRARIES: &[(&str, &str)] = &[
+    ("/usr/share/perl5/IO/Socket/SSL.pm", "libio-socket-ssl-perl"),
+    (
+        "/usr/lib/python3/dist-packages/dkim/__init__.py",
+        "python3-dkim",
+    ),
+];
 
 /// Installs the packages that are missing; as an ordinary user says which.
 pub fn install_packages() -> Outcome {

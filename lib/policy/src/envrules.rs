@@ -5,7 +5,7 @@ use text::wildmat;
 use crate::addresses::{AddressList, BadPattern, Mode};
 
 /// Variables a rule keyed on a forgeable sender may change.
-const CHANGEABLE: [&str; 29] = [
+const CHANGEABLE: [&str; 32] = [
     "ACCESSLIST",
     "ANTISPOOFING",
     "AUTHDOMAINS",
@@ -18,6 +18,7 @@ const CHANGEABLE: [&str; 29] = [
     "BLACKHOLEDRCPT",
     "BLACKHOLEDRCPTPATTERNS",
     "BLACKHOLEDSENDER",
+    "BODYCHECK",
     "BOUNCEMAIL",
     "CUGMAIL",
     "DATABYTES",
@@ -31,10 +32,12 @@ const CHANGEABLE: [&str; 29] = [
     "NODNSCHECK",
     "QREGEX",
     "REQUIREAUTH",
+    "SIGNATURES",
     "SPFBEHAVIOR",
     "SPFBEHAVIOUR",
     "TARPITCOUNT",
     "TARPITDELAY",
+    "VIRUSCHECK",
 ];
 
 /// What a rule does to a variable: a value sets, `None` removes it.

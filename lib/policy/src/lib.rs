@@ -5,6 +5,8 @@
 
 pub mod access;
 pub mod addresses;
+pub mod batv;
+pub mod content;
 pub mod envrules;
 pub mod greylist;
 pub mod hosts;

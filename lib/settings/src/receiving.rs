@@ -8,6 +8,9 @@ const READERS: &[&str] = &["qmail-smtpd"];
 /// Limits hold for mail from the network and from this machine.
 const LIMITS: &[&str] = &["qmail-smtpd", "qmail-inject", "sendmail"];
 
+/// Who tags senders, and who looks for the tags.
+const BATV: &[&str] = &["qmail-smtpd", "qmail-remote"];
+
 /// Readers that are given, else those of the group.
 macro_rules! readers {
     () => {
@@ -89,6 +92,10 @@ settings! {
         "Senders that may relay; forgeable, so better not used.";
     AUTHDOMAINS: "authdomains", "AUTHDOMAINS", List, None,
         "Senders that must authenticate whoever they write to.";
+    CHECKRECIPIENT: "", "CHECKRECIPIENT", Line, None,
+        "Who says which recipients exist: 1 users (as without it), 2 users/recipients.cdb, then users, 3 or empty users/recipients.cdb alone.";
+    CHKRCPTDOMAINS: "chkrcptdomains", "CHKRCPTDOMAINS", List, None,
+        "Recipients that are asked for; without the file all are.";
     HOSTACCESS: "hostaccess", "HOSTACCESS", List, None,
         "Which client addresses may send for which domains, DOMAIN:IPPATTERN.";
     ACCESSLIST: "accesslist", "ACCESSLIST", List, None,
@@ -147,6 +154,28 @@ settings! {
         "When not 0, SPF, DKIM and DMARC of mail from strangers are checked and told in Authentication-Results.";
     DMARCREJECT: "dmarcreject", "DMARCREJECT", Integer, Some("0"),
         "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse.";
+    BODYCHECK: "bodycheck", "BODYCHECK", List, None,
+        "Patterns of messages that are refused, REGEX:description:-header or -body; looked at when the variable is set.";
+    VIRUSCHECK: "", "VIRUSCHECK", Line, None,
+        "Which checks for viruses are made: internal (1 to 4), external (2, 4, 5, 6), attach (3, 4, 5, 7).";
+    SIGNATURES: "signatures", "SIGNATURES", List, None,
+        "How parts of messages begin that are refused, PREFIX:description.";
+    BATVKEY: "batvkey", "BATVKEY", Line, None,
+        "Key of the tags on our senders, without which bounces are refused (BATV).", BATV;
+    SIGNKEY: "signkey", "SIGNKEY", Line, None,
+        "Older name of batvkey.", BATV;
+    BATVKEYSTALE: "batvkeystale", "BATVKEYSTALE", Line, None,
+        "Days a tag is good for; 7 without it.", BATV;
+    SIGNKEYSTALE: "signkeystale", "SIGNKEYSTALE", Line, None,
+        "Older name of batvkeystale.", BATV;
+    BATVNOSIGNREMOTE: "batvnosignremote", "BATVNOSIGNREMOTE", List, None,
+        "Hosts to which no tag is sent, and whose bounces need none.", BATV;
+    NOSIGNHOSTS: "nosignhosts", "NOSIGNHOSTS", List, None,
+        "Older name of batvnosignremote.", BATV;
+    BATVNOSIGNLOCALS: "batvnosignlocals", "BATVNOSIGNLOCALS", List, None,
+        "Our domains whose senders get no tag.", BATV;
+    NOSIGNMYDOMS: "nosignmydoms", "NOSIGNMYDOMS", List, None,
+        "Older name of batvnosignlocals.", BATV;
     GREYIP: "", "GREYIP", Line, None,
         "Greylisting server, IP, IP@PORT or @ for this machine.";
     GREYCLOSED: "", "GREYCLOSED", Presence, None,

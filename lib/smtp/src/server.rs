@@ -13,6 +13,7 @@
 //! - 250 for a message is sent only for [`Answer::Queued`].
 
 mod auth;
+mod bounces;
 mod command;
 mod config;
 mod data;
@@ -38,6 +39,7 @@ use wire::lookup;
 use wire::trace::TraceId;
 use wire::verify::Spf;
 
+pub use bounces::Batv;
 pub use command::{AUTH_BYTES_MAX, COMMAND_BYTES_MAX};
 pub use config::*;
 pub use outside::{Outside, SpfPolicy};
@@ -353,7 +355,7 @@ impl Session {
             Command::Helo(name) => self.hello(name, false),
             Command::Ehlo(name) => self.hello(name, true),
             Command::Mail(argument) => self.mail(argument, now),
-            Command::Rcpt(argument) => self.rcpt(argument),
+            Command::Rcpt(argument) => self.rcpt(argument, now),
             Command::Data => self.data(now),
             Command::Bdat(argument) => self.bdat(argument, now),
             Command::Rset => {

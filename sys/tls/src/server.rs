@@ -163,7 +163,9 @@ impl Signer for RemoteSignature {
         match ask(&self.signer.socket, &request) {
             Ok(Reply::Signature(signature)) => Ok(signature),
             Ok(Reply::Refused(text)) => Err(rustls::Error::General(text)),
-            Ok(Reply::Key { .. }) => Err(rustls::Error::General("no signature".into())),
+            Ok(Reply::Key { .. } | Reply::DkimKey(_)) => {
+                Err(rustls::Error::General("no signature".into()))
+            }
             Err(error) => Err(rustls::Error::General(error.to_string())),
         }
     }

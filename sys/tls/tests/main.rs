@@ -24,6 +24,7 @@ fn sign_for(socket: &Path, pem: &str) {
                     Request::Sign {
                         scheme, message, ..
                     } => key.sign(scheme, &message),
+                    other => panic!("no server asks {other:?}"),
                 };
                 link.send(&reply).unwrap();
             }

@@ -18,6 +18,7 @@ mod ordinary_user;
 mod queue_tools;
 mod sending;
 mod starved;
+mod strangers;
 mod supervision;
 mod talk;
 mod users;

@@ -2,11 +2,12 @@
 //! names.
 //!
 //! `tcpserver` and `tcpclient` run a program on a connection, `rblsmtpd` keeps
-//! bad clients from one, `tcprules CDB TMP < RULES` compiles rules,
+//! bad clients from one, `qmail-greyd` lets new ones wait, `tcprules CDB TMP < RULES` compiles rules,
 //! `tcprulescheck CDB` shows what holds for a client. All run as whoever calls
 //! them and refuse to be set-uid. Exit codes: 100 for wrong usage and bad
 //! lines, 111 for trouble.
 
+mod greyd;
 mod letters;
 mod names;
 mod rblsmtpd;
@@ -23,6 +24,7 @@ use run::{Exit, PERMANENT};
 const USAGE: &str = "usage: ucspi-tools tcpserver [OPTION...] HOST PORT PROGRAM [ARG...]
        ucspi-tools tcpclient [OPTION...] HOST PORT PROGRAM [ARG...]
        ucspi-tools rblsmtpd [OPTION...] PROGRAM [ARG...]
+       ucspi-tools qmail-greyd [OPTION...] IPADDR CONTEXTFILE
        ucspi-tools tcprules CDB TMP < RULES
        ucspi-tools tcprulescheck CDB
 
@@ -31,12 +33,16 @@ Exit codes: 0 done, 100 wrong use or a bad line, 111 trouble.";
 
 type Tool = fn(&[String]) -> Result<(), Exit>;
 
-const TOOLS: [(&str, Tool); 5] = [
+const TOOLS: [(&str, Tool); 9] = [
     ("tcpserver", tcpserver::run),
     ("tcpclient", tcpclient::run),
     ("rblsmtpd", rblsmtpd::run),
     ("tcprules", tcprules::run),
     ("tcprulescheck", tcprulescheck::run),
+    ("qmail-greyd", greyd::run),
+    ("qmail-greymd", greyd::run),
+    ("greymd", greyd::run),
+    ("greydaemon", greyd::run),
 ];
 
 fn main() -> ExitCode {

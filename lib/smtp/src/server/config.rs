@@ -1,8 +1,10 @@
 //! What a session is told when it starts: settings, lists, the client.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use policy::content::Content;
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts};
 use sasl::Mechanism;
 
@@ -77,6 +79,10 @@ pub struct Config {
     pub bad_hellos: AddressList,
     /// Checks that need other machines.
     pub outside: super::Outside,
+    /// signatures and bodycheck.
+    pub content: Option<Arc<Content>>,
+    /// BATV: only bounces of our own mail come in.
+    pub batv: Option<super::Batv>,
     /// CUGMAIL: only members write, and only to members.
     pub closed_group: bool,
     /// BADHELOCHECK: nobody but us may call himself by our name.

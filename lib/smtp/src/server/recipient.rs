@@ -6,14 +6,14 @@ use wire::trace::Kind;
 
 use super::path::Parameter;
 use super::{
-    INVALID_RECIPIENT_PAUSE, INVALID_RECIPIENTS_FREE, INVALID_RECIPIENTS_MAX, Mailbox, Note,
-    RECIPIENTS_MAX, Recipient, Reply, Session, State, Step, Transaction, path,
+    INVALID_RECIPIENT_PAUSE, INVALID_RECIPIENTS_FREE, INVALID_RECIPIENTS_MAX, Mailbox, Moment,
+    Note, RECIPIENTS_MAX, Recipient, Reply, Session, State, Step, Transaction, path,
 };
 
 impl Session {
     /// The checks of smtp-receiving.md §2.8 up to the question whether the
     /// mailbox exists; one reply.
-    pub(super) fn rcpt(&mut self, argument: &[u8]) {
+    pub(super) fn rcpt(&mut self, argument: &[u8], now: &Moment) {
         let Some(transaction) = &self.transaction else {
             self.mistake(match self.hello {
                 None => Reply::HelloFirst,
@@ -45,8 +45,14 @@ impl Session {
             return;
         }
         let address = self.without_own_literal(address);
-        match self.recipient_refusal(&address) {
-            Some(reply) => self.refuse_recipient(&address, reply),
+        let (address, bad_bounce) = self.untagged_recipient(address, now);
+        match self.recipient_refusal(&address).or(bad_bounce) {
+            Some(reply) => {
+                if bad_bounce.is_some() {
+                    self.log_bad_bounce(&address);
+                }
+                self.refuse_recipient(&address, reply);
+            }
             None if self.must_exist(&address) => {
                 self.steps.push_back(Step::AskMailbox(address.clone()));
                 self.state = State::AskingMailbox(address, wish);

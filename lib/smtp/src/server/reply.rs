@@ -123,6 +123,12 @@ pub enum Reply {
     SenderUnknown,
     /// CUGMAIL.
     ClosedGroup,
+    /// BATV: a bounce of nothing we sent.
+    BounceUntagged,
+    /// BATV: a tag that is not ours.
+    BounceTag,
+    /// BATV: a tag of long ago.
+    BounceExpired,
     /// SPF; the detail is the domain's explanation.
     SpfRefused,
     /// SPF cannot be found out.
@@ -160,6 +166,10 @@ pub enum Reply {
     BounceRecipients,
     /// CR or LF alone.
     BareNewline,
+    /// signatures or bodycheck; the first line of two.
+    Content,
+    /// The second; the detail is what was found.
+    ContentIs,
     /// Too many Received lines.
     Looping,
     /// The queue writer cannot be reached.
@@ -248,6 +258,9 @@ impl Reply {
                 "5.7.1",
                 "sorry, this MTA is a closed user group system (#5.7.1)",
             ),
+            Self::BounceUntagged => (553, "5.7.1", "Not our message (#5.7.1)"),
+            Self::BounceTag => (553, "5.7.1", "message format wrong (#5.7.1)"),
+            Self::BounceExpired => (553, "5.7.1", "message expired (#5.7.1)"),
             Self::SpfRefused => (550, "5.7.1", "{} (#5.7.1)"),
             Self::SpfTemporary => (451, "4.3.0", "SPF lookup failure (#4.3.0)"),
             Self::GreyDeferred => (450, "4.3.0", "try again later (#4.3.0)"),
@@ -346,6 +359,12 @@ impl Reply {
                 "5.6.0",
                 "CR or LF without the other in your message (#5.6.0)",
             ),
+            Self::Content => (
+                552,
+                "5.3.4",
+                "we don't accept email with the below content (#5.3.4)",
+            ),
+            Self::ContentIs => (552, "5.3.4", "Further Information: {}"),
             Self::Looping => (
                 554,
                 "5.4.6",

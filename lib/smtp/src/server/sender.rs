@@ -74,6 +74,7 @@ impl Session {
             self.mistake(Reply::NeedsUtf8);
             return;
         }
+        let sender = self.untagged_sender(sender, now);
         let trace = now.trace();
         if let Some(reply) = self.sender_refusal(&sender, &parameters) {
             let detail = self.config.bounce_mail.clone().unwrap_or_default();

@@ -133,6 +133,18 @@ impl World {
             "greyclosed" => config.outside.greylist_fails_closed = true,
             "examine" => config.outside.examines = true,
             "dmarc" => config.outside.dmarc_refuses = true,
+            "signatures" => {
+                let rules = policy::content::Content::new(&lines(value), &[]);
+                config.content = Some(Arc::new(rules.unwrap()));
+            }
+            "batv" => {
+                config.batv = Some(Batv {
+                    keys: vec![b"secret".to_vec()],
+                    days_max: 7,
+                    free_hosts: addresses("@free.test"),
+                    free_domains: addresses("@unsigned.test"),
+                });
+            }
             "cugmail" => config.closed_group = true,
             "loopback" => self.peer.ip = "127.0.0.1".into(),
             "tls" => self.tls = Some(tls()),

@@ -5,6 +5,8 @@ use super::forged::ForgedResults;
 use super::queue_reply::{Permanence, of_queue_code, queue_line};
 use super::sender::number;
 use super::{Moment, Note, Reply, Session, State, Step};
+use policy::content::{Hit, Scanner};
+use text::log::safe;
 use wire::trace::Kind;
 
 /// A message on its way.
@@ -21,6 +23,8 @@ pub(super) struct Transfer {
     faults: Faults,
     /// The current chunk of a BDAT; `None` for DATA.
     chunk: Option<Chunk>,
+    /// Looks for signatures and bodycheck's patterns.
+    scanner: Option<Scanner>,
     /// The verifier looks at it.
     examined: bool,
     /// Takes out what others say in our name.
@@ -134,6 +138,7 @@ impl Session {
             date: submitted.then(|| tai::header_date(now.unix_seconds)),
             faults: Faults::default(),
             chunk,
+            scanner: self.config.content.clone().map(Scanner::new),
             examined: examination.is_some(),
             forged: self
                 .is_stranger()
@@ -263,6 +268,9 @@ impl Session {
             let missing = self.missing_fields(&transfer.header, date);
             lines.splice(at..at, missing);
         }
+        if let Some(scanner) = &mut transfer.scanner {
+            scanner.push(&lines);
+        }
         if let Some(forged) = &mut transfer.forged {
             lines = forged.without(lines);
         }
@@ -328,6 +336,13 @@ impl Session {
             self.reply(reply);
             return;
         }
+        let hit = transfer.scanner.take().and_then(Scanner::finish);
+        if let Some(hit) = hit {
+            self.found(&transfer, &hit);
+            if !hit.blackhole {
+                return;
+            }
+        }
         if !transfer.header.is_over()
             && let Some(date) = &transfer.date
         {
@@ -349,6 +364,34 @@ impl Session {
                 self.state = State::AskingVerdict(transfer);
             }
             false => self.commit(transfer),
+        }
+    }
+
+    /// Says what was found in a message: the client hears it, or, of what is
+    /// thrown away, only the log does.
+    fn found(&mut self, transfer: &Transfer, hit: &Hit) {
+        let Some(transaction) = &mut self.transaction else {
+            return;
+        };
+        transaction.discarded |= hit.blackhole;
+        let (sender, bytes) = (safe(&transaction.sender), transfer.bytes);
+        let description = safe(hit.description.as_bytes());
+        let lines: Vec<String> = transaction
+            .recipients
+            .iter()
+            .map(|recipient| {
+                format!(
+                    "virus/banned content: {description}: MAIL from <{sender}> RCPT <{}> Size: {bytes}",
+                    safe(&recipient.address)
+                )
+            })
+            .collect();
+        lines.into_iter().for_each(|line| self.log(line));
+        if !hit.blackhole {
+            // RFC 5321 §4.2.1: one reply of two lines.
+            let first = Reply::Content.line(b"").replacen("552 ", "552-", 1);
+            self.send_line(&first);
+            self.refuse_content(transfer, Reply::ContentIs, hit.description.as_bytes());
         }
     }
 
@@ -448,6 +491,7 @@ impl Session {
         let what = match reply {
             Reply::TooBig => "data size exceeded",
             Reply::Looping => "too many hops",
+            Reply::ContentIs => "virus/banned content",
             Reply::Dmarc => "DMARC policy of the author's domain",
             _ => "Bare LF received",
         };

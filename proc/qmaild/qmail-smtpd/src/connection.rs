@@ -472,6 +472,9 @@ impl Connection<'_> {
     }
 
     async fn mailbox(&mut self, address: Vec<u8>) -> Mailbox {
+        if let Some(answer) = self.policy.recipients.answer(&self.service.home, &address) {
+            return answer;
+        }
         match self.policy.domains.whose(&address) {
             Whose::Elsewhere => Mailbox::Fine,
             Whose::Virtual => {

@@ -27,6 +27,7 @@ mod mailboxes;
 mod policies;
 mod program;
 mod queue;
+mod recipients;
 mod transport;
 mod ucspi;
 mod verifier;

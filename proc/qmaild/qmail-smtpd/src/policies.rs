@@ -7,13 +7,15 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use policy::content::Content;
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
 use run::{Home, SettingError, Settings};
 use settings::{Setting, injecting, receiving, site};
-use smtp::server::{Config, Masquerade, Outside, SpfPolicy};
+use smtp::server::{Batv, Config, Masquerade, Outside, SpfPolicy};
 
 use crate::changes::Changes;
 use crate::mailboxes::Domains;
+use crate::recipients::{Level, Recipients};
 
 /// How long files that a variable names are believed unchanged.
 const AGE_MAX: Duration = Duration::from_secs(5);
@@ -51,6 +53,8 @@ pub struct Policy {
     pub config: Arc<Config>,
     /// Which domains are whose.
     pub domains: Domains,
+    /// Which recipients must exist, and who says so.
+    pub recipients: Recipients,
     /// relayclients, relaydomains.
     pub relay_clients: Vec<Vec<u8>>,
     /// relaydomains.
@@ -207,6 +211,8 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         auth_senders: lists.read(&receiving::AUTHDOMAINS, None)?,
         bad_hellos: lists.read(&receiving::BADHELO, None)?,
         outside: outside(settings, &lists)?,
+        content: content(settings)?,
+        batv: batv(settings)?,
         closed_group: set(&receiving::CUGMAIL),
         hello_is_not_ours: set(&receiving::BADHELOCHECK),
         plaintext_auth: set(&receiving::PLAINTEXT_AUTH),
@@ -232,6 +238,13 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
     Ok(Policy {
         config: Arc::new(config),
         domains: Domains::read(home, settings)?,
+        recipients: Recipients {
+            level: Level::parse(settings.variable(receiving::CHECKRECIPIENT.variable)),
+            domains: match settings.list(&receiving::CHKRCPTDOMAINS)? {
+                Some(_) => Some(lists.read(&receiving::CHKRCPTDOMAINS, None)?),
+                None => None,
+            },
+        },
         relay_clients: settings.list(&receiving::RELAYCLIENTS)?.unwrap_or_default(),
         relay_domains: settings.list(&receiving::RELAYDOMAINS)?.unwrap_or_default(),
         timeout: Duration::from_secs(unsigned(&receiving::TIMEOUTSMTPD)?.max(1)),
@@ -276,6 +289,74 @@ fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
         examines: !has_program && settings.integer(&receiving::AUTHRESULTS)? != 0,
         dmarc_refuses: settings.integer(&receiving::DMARCREJECT)? != 0,
     })
+}
+
+/// What is looked for in messages; `None` when nothing is.
+fn content(settings: &Settings) -> Result<Option<Arc<Content>>, Error> {
+    // Presence switches bodycheck on, a value names its file.
+    let bodies = match settings.variable(receiving::BODYCHECK.variable) {
+        Some(_) => settings.list(&receiving::BODYCHECK)?,
+        None => None,
+    };
+    let signatures = match is_internal(settings.variable(receiving::VIRUSCHECK.variable)) {
+        true => settings.list(&receiving::SIGNATURES)?,
+        false => None,
+    };
+    let content = Content::new(&signatures.unwrap_or_default(), &bodies.unwrap_or_default());
+    let content = content.map_err(|source| Error::Pattern {
+        file: receiving::BODYCHECK.file,
+        source,
+    })?;
+    Ok((!content.is_empty()).then(|| Arc::new(content)))
+}
+
+/// VIRUSCHECK as every shipped release numbers it (smtp-receiving.md §2.14),
+/// or in words.
+fn is_internal(value: Option<&[u8]>) -> bool {
+    match value {
+        None => false,
+        Some(b"" | b"1" | b"2" | b"3" | b"4") => true,
+        Some(words) => words
+            .split(|&b| b == b',')
+            .any(|word| word.trim_ascii() == b"internal"),
+    }
+}
+
+/// BATV, under both names each file has had.
+fn batv(settings: &Settings) -> Result<Option<Batv>, Error> {
+    let line = |new: &'static Setting, old: &'static Setting| {
+        let found = settings.line(new)?.filter(|line| !line.is_empty());
+        match found {
+            Some(line) => Ok(Some(line)),
+            None => settings.line(old),
+        }
+    };
+    let list = |new: &'static Setting, old: &'static Setting| -> Result<AddressList, Error> {
+        let lines = match settings.list(new)? {
+            Some(lines) => lines,
+            None => settings.list(old)?.unwrap_or_default(),
+        };
+        let lines = lines.into_iter().map(|line| [b"@", &line[..]].concat());
+        let list = AddressList::new(lines.collect(), Vec::new(), None, Mode::Wildcard);
+        list.map_err(|source| Error::Pattern {
+            file: new.file,
+            source,
+        })
+    };
+    let Some(key) = line(&receiving::BATVKEY, &receiving::SIGNKEY)? else {
+        return Ok(None);
+    };
+    let days = line(&receiving::BATVKEYSTALE, &receiving::SIGNKEYSTALE)?;
+    let days = days
+        .as_deref()
+        .and_then(text::control::integer)
+        .unwrap_or(7);
+    Ok(Some(Batv {
+        keys: vec![key],
+        days_max: u16::try_from(days.clamp(0, 499)).unwrap_or(7),
+        free_hosts: list(&receiving::BATVNOSIGNREMOTE, &receiving::NOSIGNHOSTS)?,
+        free_domains: list(&receiving::BATVNOSIGNLOCALS, &receiving::NOSIGNMYDOMS)?,
+    }))
 }
 
 /// `IP`, `IP@PORT`, or `@` for a server on this machine.

@@ -102,6 +102,13 @@ impl Job {
         self
     }
 
+    /// What the envelope says to the other side; for everything else the
+    /// sender stays who it is.
+    pub fn send_as(&mut self, sender: &[u8]) -> Result<(), Failure> {
+        self.sender_path = address(sender)?.1;
+        Ok(())
+    }
+
     /// What is wanted for the recipients, in order. Nobody is told of a
     /// notification (RFC 3461 §6.1), and the next server is to know that.
     pub fn wishes(&self) -> Vec<Wish> {

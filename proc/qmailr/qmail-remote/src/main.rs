@@ -27,6 +27,7 @@ mod routes;
 mod security;
 mod setup;
 mod stored;
+mod tags;
 mod tcpto;
 
 use std::ffi::OsString;
@@ -76,7 +77,11 @@ fn deliver(arguments: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
         .map_err(|_| Failure::Resources)?;
     // The resolver wants to know its runtime.
     let inside = runtime.enter();
-    let setup = setup::Setup::read(&home, &run::Settings::of_process(&home), &job)?;
+    let settings = run::Settings::of_process(&home);
+    let setup = setup::Setup::read(&home, &settings, &job)?;
+    let now = os::clock::unix_seconds();
+    let sender = tags::tagged(&settings, &job.host_text, job.sender.as_bytes(), now)?;
+    job.send_as(&sender)?;
     drop(inside);
     setup::close_sandbox(&home);
     if setup.signs {

@@ -126,6 +126,10 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
     (
         "ucspi-tools",
         &[
+            "greydaemon",
+            "greymd",
+            "qmail-greyd",
+            "qmail-greymd",
             "rblsmtpd",
             "tcpclient",
             "tcprules",

@@ -1,5 +1,6 @@
 //! The tools as a postmaster uses them.
 
+mod greylisting;
 mod lists;
 mod servers;
 

@@ -113,9 +113,11 @@ dialogues! {
     a_message_is_taken
     auth_mechanisms
     auth_is_limited
+    batv
     chunks
     closed_group
     commands_out_of_order
+    content
     dmarc
     dsn
     greetings

@@ -142,6 +142,7 @@ fn answer_signatures(listener: &UnixListener) {
                 Request::Sign {
                     scheme, message, ..
                 } => key.sign(scheme, &message),
+                other => panic!("no server asks {other:?}"),
             };
             if link.send(&reply).is_err() {
                 break;

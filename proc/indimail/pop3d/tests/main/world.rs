@@ -190,6 +190,7 @@ fn serve_signatures(home: &Home) {
                     wire::sign::Request::Sign {
                         scheme, message, ..
                     } => key.sign(scheme, &message),
+                    other => panic!("no server asks {other:?}"),
                 };
                 if link.send(&reply).is_err() {
                     break;

@@ -160,6 +160,7 @@ impl World {
                         sign::Request::Sign {
                             scheme, message, ..
                         } => key.sign(scheme, &message),
+                        other => panic!("no server asks {other:?}"),
                     };
                     link.send(&reply).unwrap();
                 }
