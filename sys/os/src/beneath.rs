@@ -249,6 +249,17 @@ impl Directory {
             .sync_all()
     }
 
+    /// Makes everything durable that was written to its file system.
+    pub fn sync_file_system(&self) -> io::Result<()> {
+        crate::file::sync_file_system(&self.open_at(Path::new(""), OFlag::O_RDONLY, 0)?)
+    }
+
+    /// Takes the lock of the directory without waiting; `None` when somebody
+    /// has it.
+    pub fn try_lock(&self) -> io::Result<Option<crate::file::Lock>> {
+        crate::file::try_lock(self.open_at(Path::new(""), OFlag::O_RDONLY, 0)?)
+    }
+
     fn unlink(&self, name: &Path, flags: UnlinkatFlags) -> io::Result<()> {
         let (parent, last) = self.parent_of(name)?;
         Ok(unlinkat(&parent, last.ok_or(Errno::EINVAL)?, flags)?)
@@ -304,6 +315,11 @@ impl Entry {
     /// Permission bits.
     pub fn mode(&self) -> u32 {
         self.metadata.mode() & 0o7777
+    }
+
+    /// Says whether it has names the caller does not know.
+    pub fn is_shared(&self) -> bool {
+        !self.metadata.is_dir() && self.names_max < self.metadata.nlink()
     }
 
     /// Gives it to somebody.

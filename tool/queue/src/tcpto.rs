@@ -70,7 +70,11 @@ pub fn tcpok(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     if !arguments.is_empty() {
         return Err(run::usage::misused(TCPOK_USAGE));
     }
-    for layout in queues::all(home)? {
+    let layouts = queues::all(home)?;
+    // Root works here in directories of others.
+    let roots: Vec<_> = layouts.iter().map(|l| l.root().to_owned()).collect();
+    run::sandboxes::close(run::sandboxes::queued(&roots), "qmail-tcpok");
+    for layout in layouts {
         Tcpto::clear(&layout).map_err(|error| fatal("clear", &layout, &error))?;
     }
     Ok(())
