@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use policy::Hosts;
+use policy::content::Content;
 use sasl::Mechanism;
-use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step, Tls};
+use smtp::server::{
+    Answer, Batv, Config, Mailbox, Moment, Outside, Peer, Session, SpfPolicy, Step, Tls,
+};
 use wire::lookup::{Login, Reply};
+use wire::verify::{self, Existence, Grey, Spf, SpfResult, Verdict};
 
 const NOW: Moment = Moment {
     unix_seconds: 1_700_000_000,
@@ -23,8 +27,44 @@ fn config() -> Arc<Config> {
         rcpthosts: Hosts::new(vec![b"local.test".to_vec()], None),
         plaintext_auth: true,
         complete_headers: true,
+        content: Content::new(&[b"ab".to_vec()], &[b"c.d".to_vec()])
+            .ok()
+            .map(Arc::new),
+        batv: Some(Batv {
+            keys: vec![b"key".to_vec()],
+            days_max: 7,
+            ..Batv::default()
+        }),
+        outside: Outside {
+            sender_exists: true,
+            hello_exists: true,
+            spf: SpfPolicy {
+                level: 1,
+                ..SpfPolicy::default()
+            },
+            greylist: "127.0.0.1:1999".parse().ok(),
+            examines: true,
+            ..Outside::default()
+        },
         ..Config::default()
     })
+}
+
+/// The verifier is content with everything, and away now and then.
+fn verified(question: &verify::Request) -> verify::Reply {
+    match question {
+        verify::Request::Domain(name) if name.len() % 7 == 0 => {
+            verify::Reply::Temporary("away".into())
+        }
+        verify::Request::Domain(_) => verify::Reply::Domain(Existence::Exists),
+        verify::Request::Sender(_) => verify::Reply::Sender(Spf {
+            result: SpfResult::Pass,
+            domain: "b.test".into(),
+            explanation: None,
+        }),
+        verify::Request::Greylist(_) => verify::Reply::Greylist(Grey::Accept),
+        _ => verify::Reply::Message(Verdict::default()),
+    }
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -52,6 +92,10 @@ fuzz_target!(|input: &[u8]| {
                 session.answer(Answer::Login(Reply::Login(Login::Refused)), &NOW);
             }
             Step::AskPolicy(_) => session.answer(Answer::Policy(Some(config())), &NOW),
+            Step::AskVerifier(question) => {
+                let reply = Box::new(verified(&question));
+                session.answer(Answer::Verified(reply), &NOW);
+            }
             Step::Begin { .. } => session.answer(Answer::Begun, &NOW),
             Step::Commit { .. } => session.answer(Answer::Queued { qp: 1 }, &NOW),
             Step::StartTls => session.tls_started(Tls {

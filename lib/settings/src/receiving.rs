@@ -182,6 +182,8 @@ settings! {
         "Without an answer of the greylisting server no mail is taken.";
     SHUTDOWN: "", "SHUTDOWN", Line, None,
         "No mail is taken; the value may say why, after a reply code.";
+    RBLSMTPD: "", "RBLSMTPD", Line, None,
+        "The client is on a list and is refused: for good with a hyphen before the text, else for now; empty lets it in.", &["qmail-smtpd", "rblsmtpd"];
     OPENRELAY: "", "OPENRELAY", Presence, None,
         "The client is an open relay and is refused.";
     BOUNCEMAIL: "", "BOUNCEMAIL", Line, None,

@@ -5,7 +5,9 @@ use std::time::Duration;
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
-use mail_auth::{AuthenticatedMessage, AuthenticationResults, DmarcOutput, DmarcResult};
+use mail_auth::{
+    AuthenticatedMessage, AuthenticationResults, DkimResult, DmarcOutput, DmarcResult, SpfResult,
+};
 use wire::verify::{Dmarc, Message, Verdict};
 
 use crate::Authenticator;
@@ -84,31 +86,34 @@ impl Authenticator {
         let author = message.from().to_owned();
         let question = DmarcParameters::new(&message, &dkim, domain_of(&about.sender), &spf);
         let dmarc = self.inner.verify_dmarc(question).await;
-        let results = results
-            .with_dkim_results(&dkim, &author)
-            .with_dmarc_result(&dmarc);
+        let results = results.with_dkim_results(&dkim, &author);
+        let is_unsure = spf.result() == SpfResult::TempError
+            || dkim
+                .iter()
+                .any(|one| matches!(one.result(), DkimResult::TempError(_)));
+        let verdict = consequence(&dmarc, is_unsure);
+        let mut results = field(&results);
+        results.truncate(results.trim_ascii_end().len());
+        results.extend_from_slice(dmarc_words(&dmarc, verdict).as_bytes());
         Verdict {
-            results: field(&results),
-            dmarc: consequence(&dmarc),
+            results,
+            dmarc: verdict,
             domain: dmarc.domain().to_owned(),
         }
     }
 }
 
-fn consequence(dmarc: &DmarcOutput) -> Dmarc {
+/// Neither SPF nor DKIM speaks for the author, and the domain has a policy:
+/// that is a failure (RFC 7489 §6.6.2), which the library leaves open.
+fn consequence(dmarc: &DmarcOutput, is_unsure: bool) -> Dmarc {
     let results = [dmarc.spf_result(), dmarc.dkim_result()];
     let is = |wanted: fn(&DmarcResult) -> bool| results.iter().any(|result| wanted(result));
     if is(|result| matches!(result, DmarcResult::Pass)) {
         return Dmarc::Pass;
     }
     // What could not be found out now may have been a pass.
-    if is(|result| {
-        matches!(
-            result,
-            DmarcResult::TempError(_) | DmarcResult::PermError(_)
-        )
-    }) || !is(|result| matches!(result, DmarcResult::Fail(_)))
-    {
+    let is_unsure = is_unsure || is(|result| matches!(result, DmarcResult::TempError(_)));
+    if is_unsure || dmarc.dmarc_record().is_none() {
         return Dmarc::None;
     }
     match dmarc.policy() {
@@ -116,6 +121,22 @@ fn consequence(dmarc: &DmarcOutput) -> Dmarc {
         Policy::Quarantine => Dmarc::Quarantine,
         _ => Dmarc::Fail,
     }
+}
+
+fn dmarc_words(dmarc: &DmarcOutput, verdict: Dmarc) -> String {
+    let word = match verdict {
+        Dmarc::None if dmarc.dmarc_record().is_some() => "temperror",
+        Dmarc::None => "none",
+        Dmarc::Pass => "pass",
+        Dmarc::Fail | Dmarc::Quarantine | Dmarc::Reject => "fail",
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let domain: String = dmarc.domain().chars().filter(|c| is_name(*c)).collect();
+    let mut words = format!(";\n\tdmarc={word}");
+    if !domain.is_empty() {
+        words += &format!(" header.from={domain} policy.dmarc={}", dmarc.policy());
+    }
+    words + "\n"
 }
 
 /// The field with the line ends of the queue, and nothing in it that is not

@@ -36,30 +36,27 @@ impl Authenticator {
         if question.ip.to_canonical().is_loopback() {
             return SpfOutput::new(domain.to_owned()).with_result(Result::Pass);
         }
-        let parameters = parameters(question);
-        let is_plain =
-            question.rules.is_none() && question.guess.is_none() && question.explanation.is_none();
-        if is_plain {
-            return self.inner.check_host(parameters.into()).await;
-        }
-        let Ok(name) = address_domain(domain) else {
-            return SpfOutput::new(domain.to_owned());
+        let answer = |result| SpfOutput::new(domain.to_owned()).with_result(result);
+        let Ok(name) = dns::Domain::parse(domain) else {
+            return answer(Result::None);
         };
         let records = match self.resolver().txt(&name).await {
             Ok(records) => records,
-            Err(error) if error.is_temporary() => {
-                return SpfOutput::new(domain.to_owned()).with_result(Result::TempError);
-            }
+            Err(error) if error.is_temporary() => return answer(Result::TempError),
             Err(_) => Vec::new(),
         };
         let mut records = records.into_iter().filter(|record| is_spf(record));
         let record = match (records.next(), records.next(), &question.guess) {
             (Some(record), None, _) => String::from_utf8_lossy(&record).into_owned(),
+            // RFC 7208 §4.5: two are as good as a broken one.
+            (Some(_), Some(_), _) => return answer(Result::PermError),
             (None, _, Some(guess)) => format!("v=spf1 {guess}"),
-            // None at all, or too many (RFC 7208 §4.5): no local word changes
-            // that.
-            (_, _, _) => return self.inner.check_host(parameters.into()).await,
+            (None, _, None) => return answer(Result::None),
         };
+        // RFC 7208 §4.6: what is not known is not skipped.
+        if record.split_ascii_whitespace().skip(1).any(is_unknown) {
+            return answer(Result::PermError);
+        }
         let mut record = match &question.rules {
             Some(rules) => with_rules(&record, rules),
             None => record,
@@ -75,7 +72,7 @@ impl Authenticator {
                 .as_ref()
                 .map(|text| Macro::parse(text.as_bytes()).into()),
         };
-        let parameters = Parameters::new(parameters).with_txt_cache(&local);
+        let parameters = Parameters::new(parameters(question)).with_txt_cache(&local);
         self.inner.check_host(parameters).await
     }
 }
@@ -99,14 +96,22 @@ pub(crate) fn parameters(question: &Sender) -> SpfParameters<'_> {
     }
 }
 
-fn address_domain(text: &str) -> std::result::Result<dns::Domain, dns::Error> {
-    dns::Domain::parse(text).map_err(|_| dns::Error::BadName)
-}
-
 fn is_spf(record: &[u8]) -> bool {
     record
         .strip_prefix(b"v=spf1")
         .is_some_and(|rest| rest.is_empty() || rest[0] == b' ')
+}
+
+/// A term that is neither a modifier nor a mechanism there is.
+fn is_unknown(term: &str) -> bool {
+    const MECHANISMS: [&str; 8] = ["all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"];
+    let term = term.trim_start_matches(['+', '-', '~', '?']);
+    let end = term.find([':', '/', '=']).unwrap_or(term.len());
+    let is_modifier = term[end..].starts_with('=');
+    !is_modifier
+        && !MECHANISMS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&term[..end]))
 }
 
 /// Local terms come just before a final `all` that refuses, and after a
@@ -185,6 +190,21 @@ impl ResolverCache<Box<str>, Txt> for Local {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_terms_are_told_from_modifiers() {
+        for term in [
+            "-all",
+            "A/24",
+            "mx:b.test",
+            "exp=why.test",
+            "x-new=1",
+            "?ip6:::1",
+        ] {
+            assert!(!is_unknown(term), "{term}");
+        }
+        assert!(is_unknown("nonsense:x") && is_unknown("-al"));
+    }
 
     #[test]
     fn local_rules_come_before_a_refusal() {

@@ -24,7 +24,7 @@ fn message<'a>(from: &'a str, author: &'a str) -> Vec<&'a str> {
         from,
         "RCPT TO:<ann@example.org>",
         "DATA",
-        "Authentication-Results: mail.example.org; dkim=pass",
+        "Authentication-Results: mx.example.org; dkim=pass",
         author,
         "Subject: hi",
         "",

@@ -238,10 +238,25 @@ fn refusal(settings: &Settings, policy: &Policy, ip: &str) -> Option<String> {
             _ => format!("421 {host} SMTP service unavailable (#4.3.2)"),
         });
     }
+    if let Some(listed) = listed(settings, ip) {
+        return Some(listed);
+    }
     settings.variable(receiving::OPENRELAY.variable)?;
     Some(format!(
         "554 {host} No mail accepted from an open relay ({ip}); check your server configs (#5.7.1)"
     ))
+}
+
+/// RBLSMTPD, which rules for rblsmtpd set: a client is refused for good after
+/// a hyphen, for now without (smtp-receiving.md §1.8).
+fn listed(settings: &Settings, ip: &str) -> Option<String> {
+    let value = settings.variable(receiving::RBLSMTPD.variable)?;
+    let text = String::from_utf8_lossy(value).replace("%IP%", ip);
+    let text = text::log::printable(text.as_bytes(), 200);
+    match text.strip_prefix('-') {
+        Some(text) => Some(format!("554 {text}")),
+        None => (!text.is_empty()).then(|| format!("451 {text}")),
+    }
 }
 
 /// RELAYCLIENT, else relayclients, else relaydomains.

@@ -95,7 +95,7 @@ fn is_ours(header: &[u8]) -> bool {
     if !queue.trim_ascii_start().starts_with(b"(indimail ") {
         return false;
     }
-    if !has(queue, "invoked from network)") {
+    if !has(queue, " from network); ") {
         return received.len() == 1;
     }
     let Some(server) = received.get(1) else {
@@ -177,6 +177,13 @@ mod tests {
             (local.to_owned(), true),
             (smtp("ESMTPSA (TLSv1.3 X)"), true),
             (smtp("ESMTPA"), true),
+            (
+                smtp("ESMTPA").replace(
+                    "invoked from",
+                    "invoked from 192.0.2.1 by host mx.test from",
+                ),
+                true,
+            ),
             (smtp("SMTP (relay client)"), true),
             (smtp("ESMTPS (TLSv1.3 X)"), false),
             (smtp("ESMTP"), false),

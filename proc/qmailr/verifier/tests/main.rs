@@ -89,7 +89,7 @@ fn sender(address: &str) -> Sender {
 fn domains_exist_or_not_or_nobody_knows() {
     let world = World::new(&[
         "mx-host=mail.test,mx.mail.test,10",
-        "address=/plain.test/192.0.2.7",
+        "host-record=plain.test,192.0.2.7",
         "mx-host=null.test,.,0",
     ]);
     for (name, existence) in [
@@ -135,6 +135,8 @@ fn spf_has_all_its_results() {
             "txt-record=soft.test,v=spf1 ~all",
             "txt-record=neutral.test,v=spf1 ?all",
             "txt-record=broken.test,v=spf1 nonsense:x -all",
+            "txt-record=twice.test,v=spf1 -all",
+            "txt-record=twice.test,v=spf1 +all",
             "txt-record=client.test,v=spf1 ip4:192.0.2.1 -all",
         ]
         .map(str::to_owned),
@@ -147,6 +149,7 @@ fn spf_has_all_its_results() {
         ("a@neutral.test", SpfResult::Neutral),
         ("a@none.test", SpfResult::None),
         ("a@broken.test", SpfResult::Unknown),
+        ("a@twice.test", SpfResult::Unknown),
         // Eleven nested includes are too many.
         ("a@i0.test", SpfResult::Unknown),
         // A notification is its client's own.
@@ -215,7 +218,7 @@ fn txt(name: &str, value: &str) -> String {
     let strings: Vec<String> = value
         .as_bytes()
         .chunks(200)
-        .map(|piece| format!("\"{}\"", String::from_utf8_lossy(piece)))
+        .map(|piece| String::from_utf8_lossy(piece).into_owned())
         .collect();
     format!("txt-record={name},{}", strings.join(","))
 }

@@ -118,6 +118,9 @@ fn shutdown_and_openrelay_greet_with_a_refusal() {
             "1",
             "554 mx.test No mail accepted from an open relay (192.0.2.1)",
         ),
+        ("RBLSMTPD", "-%IP% is listed", "554 192.0.2.1 is listed\r\n"),
+        ("RBLSMTPD", "not now", "451 not now\r\n"),
+        ("RBLSMTPD", "", "220 mx.test"),
     ] {
         let world = World::new();
         let mut command = under_tcpserver(&world, 0, "");
