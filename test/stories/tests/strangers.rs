@@ -218,3 +218,38 @@ fn what_users_send_is_signed_by_the_key_quickstart_made() {
     assert!(message.contains("Subject: forged"), "{message}");
     assert_eq!(signatures(&message), 0, "{message}");
 }
+
+/// tcpserver, rblsmtpd and qmail-smtpd as the guide chains them; what a client
+/// is told that sends to ann.
+fn through_the_chain(server: &Installation, list: &str) -> testkit::Ran {
+    use std::io::{BufRead, BufReader};
+    let path = format!("{}:/usr/bin:/bin", server.root().join("bin").display());
+    let mut tcpserver = server.tool("tcpserver");
+    tcpserver
+        .env("PATH", path)
+        .args(["-1", "-R", "-H", "-l", "0", "127.0.0.1", "0"])
+        .args(["rblsmtpd", "-t", "5", "-r", list, "qmail-smtpd"])
+        .stdout(std::process::Stdio::piped());
+    let mut child = tcpserver.spawn().unwrap();
+    let mut port = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut port).unwrap();
+    let _chain = testkit::Background(child);
+    let mut swaks = Command::new("swaks");
+    swaks.args(["--server", "127.0.0.1", "--port", port.trim()]);
+    swaks.args(["--from", "a@far.test", "--to", "ann@example.org"]);
+    run(&mut swaks, b"")
+}
+
+#[test]
+fn the_classic_chain_serves() {
+    let dns = Dns::start(&["txt-record=1.0.0.127.bad.test,listed here"]);
+    let setup = Builder::new("example.org");
+    setup.add_user("ann");
+    setup.control("dnsresolver", &format!("127.0.0.1:{}\n", dns.port));
+    let server = setup.start();
+    through_the_chain(&server, "none.test").good();
+    server.wait_for_messages("ann", 1);
+    let refused = through_the_chain(&server, "bad.test");
+    assert!(refused.out.contains("451 listed here"), "{}", refused.out);
+}
