@@ -54,12 +54,13 @@ struct Options {
     context: PathBuf,
 }
 
-/// Serves until SIGTERM.
-pub fn run(words: &[String]) -> Result<(), Exit> {
-    if run::usage::help(USAGE, words) {
+/// Serves until SIGTERM; `name` is one of those it has had.
+pub fn run(name: &str, words: &[String]) -> Result<(), Exit> {
+    let usage = USAGE.replacen("qmail-greyd", name, 1);
+    if run::usage::help(&usage, words) {
         return Ok(());
     }
-    run::usage::no_options("qmail-greyd", words)?;
+    run::usage::no_options(name, words)?;
     let options = parse(words)?;
     let cannot = |what: String| {
         move |error: io::Error| Exit::new(TEMPORARY, format!("cannot {what}: {error}"))

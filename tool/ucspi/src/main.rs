@@ -39,10 +39,10 @@ const TOOLS: [(&str, Tool); 9] = [
     ("rblsmtpd", rblsmtpd::run),
     ("tcprules", tcprules::run),
     ("tcprulescheck", tcprulescheck::run),
-    ("qmail-greyd", greyd::run),
-    ("qmail-greymd", greyd::run),
-    ("greymd", greyd::run),
-    ("greydaemon", greyd::run),
+    ("qmail-greyd", |words| greyd::run("qmail-greyd", words)),
+    ("qmail-greymd", |words| greyd::run("qmail-greymd", words)),
+    ("greymd", |words| greyd::run("greymd", words)),
+    ("greydaemon", |words| greyd::run("greydaemon", words)),
 ];
 
 fn main() -> ExitCode {

@@ -14,11 +14,12 @@ struct Reach {
 
 /// Sockets and the trigger are for everybody: who is answered is decided by
 /// the kernel's word on who asks.
-const FOR_ALL: [&str; 5] = [
+const FOR_ALL: [&str; 6] = [
     "run/trace/socket",
     "run/queue/socket",
     "run/inlookup/socket",
     "run/signer/socket",
+    "run/verifier/socket",
     "queue/queue1/lock/trigger",
 ];
 
