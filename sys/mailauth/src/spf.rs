@@ -123,7 +123,7 @@ fn with_rules(record: &str, rules: &str) -> String {
     let ends = terms
         .iter()
         .any(|term| term.eq_ignore_ascii_case("all") || term.eq_ignore_ascii_case("+all"));
-    match terms.iter().position(|term| is_refusal(term)) {
+    match terms.iter().position(is_refusal) {
         Some(at) => [&terms[..at], &[rules], &terms[at..]].concat().join(" "),
         None if ends => record.to_owned(),
         None => format!("{record} {rules}"),

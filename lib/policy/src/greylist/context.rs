@@ -157,7 +157,7 @@ mod tests {
                 .map(|(key, time, state)| (key, *time, *state)),
         );
         assert_eq!(parse(&file).unwrap(), entries);
-        let foreign = b"192.0.2.9\0A@b.test\016\0Tc@d.test\0Te@f\0100\0\x05\n";
+        let foreign = b"192.0.2.9\0A@b.test\x0016\0Tc@d.test\0Te@f\x00100\0\x05\n";
         let recipients: Vec<_> = parse(foreign)
             .unwrap()
             .into_iter()
