@@ -35,12 +35,12 @@ const USAGE: &str = "usage: vdeliverd [--user NAME] [--threads N] [--mail DIRECT
 
 Delivers to virtual users for qmail-lspawn, which it hears on ROOT/run/deliver.
   --user NAME       become this user when started as root (indimail)
-  --threads N       deliveries at the same time (64)
+  --threads N       deliveries at the same time (100)
   --mail DIRECTORY  further directory with homes of users, beside ROOT/mail
 
 Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 /// Deliveries at once unless `--threads` says otherwise.
-const THREADS: usize = 64;
+const THREADS: usize = 100;
 /// Most that `--threads` may say.
 const THREADS_MAX: usize = 1024;
 /// How long what a control file says holds without another look.

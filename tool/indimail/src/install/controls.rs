@@ -24,7 +24,7 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         ("doublebounceto", format!("postmaster@{domain}\n")),
         // The delivery worker needs no process for each, and most of a
         // delivery is waiting for the disk: the guide's 10 would be too few.
-        ("concurrencylocal", "40\n".to_owned()),
+        ("concurrencylocal", "100\n".to_owned()),
         // Bytes; 0 would be unlimited.
         ("databytes", "52428800\n".to_owned()),
     ];
