@@ -292,6 +292,12 @@ impl Directory {
     }
 }
 
+impl From<Directory> for OwnedFd {
+    fn from(directory: Directory) -> Self {
+        directory.fd
+    }
+}
+
 impl Entry {
     /// Accepts so many names of the file: those the caller knows.
     pub fn with_names(mut self, names_max: u64) -> Self {
