@@ -55,6 +55,7 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "pgrphack",
             "fghack",
             "readproctitle",
+            "splogger",
             "tai64n",
             "tai64nlocal",
             "tai64nunix",
