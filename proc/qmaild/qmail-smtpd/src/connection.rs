@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use listen::{Handshakes, Inlookup, Lookup, Pipes, Secrets, TlsMode};
+use listen::{Certificates, Handshakes, Inlookup, Lookup, Pipes, Secrets, TlsMode};
 use policy::envrules::Change;
 use policy::relay;
 use run::{Home, Settings};
@@ -24,7 +24,7 @@ use crate::mailboxes::{self, Whose};
 use crate::policies::{Policies, Policy};
 use crate::program::Program;
 use crate::queue::{Message, Queue};
-use crate::transport::{Certificates, Transport, secure};
+use crate::transport::{Transport, secure};
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 16 * 1024;
@@ -50,7 +50,7 @@ pub struct Service {
     pub settings: Settings,
     pub journal: Journal,
     pub tls: TlsMode,
-    pub certificates: Certificates,
+    pub certificates: Arc<Certificates>,
     /// In the directories of control files and rules.
     pub changes: Changes,
     pub rules: std::path::PathBuf,
@@ -91,7 +91,11 @@ impl Service {
         Ok(Self {
             changes: Changes::of(&[home.control(), of_rules]),
             journal: Journal::new(&home),
-            certificates: Certificates::new(&home, key),
+            certificates: Arc::new(Certificates::new(
+                crate::PROGRAM,
+                home.socket("signer"),
+                key,
+            )),
             inlookup: Inlookup::new(home.socket("inlookup")),
             writers: Arc::new(Pipes::new(home.socket("queue"), wire::queue::VERSION)),
             handshakes: Handshakes::start(HANDSHAKE_MAX)?,
@@ -110,16 +114,8 @@ impl Service {
     /// Asks for the certificate before the first client does, so that the log
     /// tells at the start when there is none. A port that speaks nothing but
     /// TLS is of no use then.
-    pub async fn ask_for_certificate(self: &Arc<Self>) -> Result<(), String> {
-        match self.tls {
-            TlsMode::None => Ok(()),
-            TlsMode::Implicit => self.certificates.try_config().await.map(drop),
-            TlsMode::Starttls => {
-                let service = Arc::clone(self);
-                tokio::spawn(async move { service.certificates.config().await.is_some() });
-                Ok(())
-            }
-        }
+    pub async fn ask_for_certificate(&self) -> Result<(), String> {
+        self.certificates.ask_first(self.tls).await
     }
 
     /// Serves one client until the end of its session.
