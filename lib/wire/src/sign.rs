@@ -29,6 +29,7 @@ pub enum Request {
         /// TLS SignatureScheme number (RFC 8446 §4.2.3).
         scheme: u16,
         /// What is signed.
+        #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
     /// Is there a DKIM key of this domain?
@@ -43,6 +44,7 @@ pub enum Request {
         /// As it was answered.
         selector: String,
         /// The fields that are signed, canonicalised.
+        #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
 }
@@ -60,7 +62,7 @@ pub enum Reply {
         algorithm: u8,
     },
     /// Answer to `Sign` and `DkimSign`.
-    Signature(Vec<u8>),
+    Signature(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Why not.
     Refused(String),
     /// Answer to `DkimKey`; the selector, when there is a key.

@@ -29,7 +29,7 @@ pub enum Request {
     /// A message follows; what is to be said about it (DKIM, DMARC)?
     Message(Message),
     /// Bytes of it, lines ending in LF.
-    Data(Vec<u8>),
+    Data(#[serde(with = "serde_bytes")] Vec<u8>),
     /// It is complete.
     End,
 }

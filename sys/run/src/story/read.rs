@@ -1,6 +1,5 @@
 //! Reading the trace log.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -80,7 +79,7 @@ pub fn read_events(home: &Home, filter: &Filter) -> Result<Vec<Event>, StoryErro
 pub(super) fn visit(home: &Home, take: &mut dyn FnMut(Event)) -> Result<(), StoryError> {
     let directory = directory(home);
     for path in files(&directory)? {
-        match File::open(&path) {
+        match os::beneath::read(&path) {
             Ok(file) => read_lines(&mut BufReader::new(file), |line| {
                 if let Some(event) = parse(line) {
                     take(event);
