@@ -37,7 +37,7 @@ mod tcpto;
 mod writer;
 
 pub use additions::Additions;
-pub use batch::Batch;
+pub use batch::{Batch, Synced, Unsynced};
 pub use clean::{CleanError, clean};
 pub use create::{Owners, TCPTO_BYTES, create, create_holds};
 pub use envelope::Envelope;
