@@ -12,9 +12,8 @@
 //! sync, the wait of a spare file) is taken away once, and a test sees that
 //! some power cut then breaks a promise. The order of steps is in the code
 //! that runs here (`queue::Writer`, `sort`, `Batch`, `Outcomes`, `clean`), so
-//! that another order is another outcome. These changes of it are noticed:
-//!
-//! ORDERS
+//! that another order is another outcome: an envelope linked before its text is
+//! synced, for one, ends in zeros instead of mail.
 //!
 //! What is not here: the processes, pipes and users around those steps; they
 //! are killed for real elsewhere.

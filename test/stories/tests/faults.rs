@@ -13,7 +13,7 @@ use crate::talk::Talk;
 
 mod quickstart;
 
-const SOON: Duration = Duration::from_secs(40);
+const SOON: Duration = Duration::from_secs(90);
 
 /// A queue of a size that a test can fill.
 const QUEUE_DISK: &str = "size=3m,nr_inodes=600,mode=755";
