@@ -90,7 +90,7 @@ fn a_message_that_was_here_before_is_a_loop() {
     inject(&server, "round@mx.example.org");
     let bounce = server.wait_for_messages("ann", 1).remove(0);
     assert!(bounce.contains("This message is looping"), "{bounce}");
-    wait_for("an empty queue", std::time::Duration::from_secs(20), || {
+    wait_for("an empty queue", std::time::Duration::from_secs(90), || {
         server.indimail(&["status"]).out.contains(" 0 messages")
     });
 }
@@ -225,7 +225,7 @@ fn a_full_disk_cuts_the_mbox_back_and_the_message_comes_later() {
         "From before\nbefore\n\n"
     );
     drop(full);
-    wait_for("the message", Duration::from_secs(40), || {
+    wait_for("the message", Duration::from_secs(90), || {
         server.svc("-a", "qmail-send.25");
         std::thread::sleep(Duration::from_millis(500));
         fs::metadata(&mbox).unwrap().len() > 250_000

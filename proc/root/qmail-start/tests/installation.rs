@@ -30,7 +30,7 @@ const PROGRAMS: [&str; 9] = [
     "qmail-getpw",
     "qmail-queued",
 ];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Installation {
     directory: tempfile::TempDir,

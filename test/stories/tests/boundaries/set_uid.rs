@@ -39,7 +39,7 @@ fn queue_files(server: &Installation) -> Vec<PathBuf> {
 }
 
 fn wait_for_empty_queue(server: &Installation) {
-    testkit::wait_for("an empty queue", std::time::Duration::from_secs(20), || {
+    testkit::wait_for("an empty queue", std::time::Duration::from_secs(90), || {
         queue_files(server).is_empty()
     });
 }

@@ -6,7 +6,8 @@ use std::io;
 use queue::{Layout, List, Stored};
 use schedule::Channel;
 
-use super::book::{Account, Book};
+use super::account::Account;
+use super::book::Book;
 use super::{Balance, YOUNG_SECONDS};
 
 /// Compares the book with the queues.

@@ -171,7 +171,7 @@ impl World {
         std::fs::create_dir(self.path("run/trace")).unwrap();
         let socket = UnixDatagram::bind(self.path("run/trace/socket")).unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         socket
     }
@@ -217,7 +217,7 @@ impl World {
 impl Server {
     /// Waits until the log has a text.
     pub fn wait_for_log(&self, text: &str) {
-        for _ in 0..100 {
+        for _ in 0..1200 {
             if self.log.lock().unwrap().contains(text) {
                 return;
             }

@@ -211,7 +211,7 @@ fn instructions_that_are_no_file_are_absent() {
         let start = Instant::now();
         let ended = run();
         assert_eq!((ended.code, &ended.output[..]), (100, absent), "{what}");
-        assert!(start.elapsed() < Duration::from_secs(5), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
     };
     // Nobody ever writes to this FIFO.
     assert!(
