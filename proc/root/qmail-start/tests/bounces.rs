@@ -369,3 +369,30 @@ fn the_header_alone_comes_back_to_who_wants_no_more() {
     let lines = read(&here, "ann@there.example");
     assert_eq!(lines.last().unwrap(), "text/rfc822-headers");
 }
+
+#[test]
+fn a_bounce_of_forwarded_mail_goes_to_its_first_sender() {
+    let mut here = installation();
+    here.control("srs_domain", "fwd.example\n");
+    here.control("srs_secrets", "secret\n");
+    let rewritten = srs::Srs {
+        domain: b"fwd.example".to_vec(),
+        secrets: vec![b"secret".to_vec()],
+        days_max: 21,
+        hash_bytes: 4,
+        hash_bytes_min: 4,
+        separator: srs::Separator::default(),
+        always: false,
+    };
+    let now = os::clock::unix_seconds();
+    let sender = rewritten.forward(b"ann@far.example", now).unwrap();
+    here.start_writer();
+    here.start();
+    here.queue(
+        "Subject: x\n\nhi\n",
+        std::str::from_utf8(&sender).unwrap(),
+        &["fail@here.example"],
+    );
+    let bounce = sent(&here, "ann@far.example");
+    assert!(bounce.contains("To: ann@far.example\n"), "{bounce}");
+}
