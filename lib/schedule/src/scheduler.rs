@@ -13,148 +13,23 @@
 //! while one of them grows), and the jobs, of which there are no more than
 //! slots and passes.
 
+mod controls;
 mod operator;
+mod step;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use operator::{Forgotten, Place};
+pub use step::{Delivery, Finding, JobEnd, JobId, Reported, Started, Step, Unknown};
 
 use crate::channel::Channel;
 use crate::due::DueQueue;
 use crate::holds::Holds;
 use crate::lane::{Lane, Turn};
-use crate::retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
+use crate::retry::{LIFETIME_DEFAULT_SECONDS, is_expired, next_attempt};
 
 /// After trouble with a file a message is looked at again this much later.
 pub const RETRY_TROUBLE_SECONDS: i64 = 123;
-/// A clock that goes back by more was set, not adjusted.
-const CLOCK_SET_SECONDS: i64 = 60;
-
-/// Identifies a job of this process.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct JobId(u64);
-
-/// What the driver has to do next.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Step {
-    /// Open the recipients of a message; answer [`Scheduler::opened`],
-    /// [`Scheduler::unavailable`] or, when the file is gone, nothing.
-    Open {
-        /// Which file of recipients.
-        channel: Channel,
-        /// Which message.
-        id: u64,
-    },
-    /// Read the next recipient of a job; answer [`Scheduler::start`],
-    /// [`Scheduler::exhausted`] or [`Scheduler::broken`].
-    Next {
-        /// Where.
-        channel: Channel,
-        /// Of which job.
-        job: JobId,
-    },
-    /// The job is over: forget it, and act on its end.
-    Close {
-        /// Which job.
-        job: JobId,
-        /// Its channel.
-        channel: Channel,
-        /// Its message.
-        id: u64,
-        /// How it ended.
-        end: JobEnd,
-    },
-    /// Bounce what failed, then remove the message; when that does not work
-    /// now, [`Scheduler::finish_later`].
-    Finish {
-        /// Which message.
-        id: u64,
-    },
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum JobEnd {
-    /// No recipient is left on this channel: remove its file, and when the
-    /// other channel has none either, [`Scheduler::finish`].
-    Done,
-    /// Some are left; the message waits in the due queue already.
-    Requeued {
-        /// Until then.
-        next: i64,
-    },
-    /// The single recipient has the message ([`Scheduler::is_single`]):
-    /// remove it.
-    Delivered,
-    /// The single recipient does not have it: give the message back to be
-    /// preprocessed.
-    PutBack {
-        /// Unix time of the next try.
-        due: i64,
-        /// There will be none: it failed, and that is noted.
-        is_done: bool,
-    },
-}
-
-/// A delivery that runs.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Delivery {
-    /// Its job.
-    pub job: JobId,
-    /// Its message.
-    pub id: u64,
-    /// Its number in the log.
-    pub number: u64,
-    /// Where the recipient's record begins in the file.
-    pub offset: u64,
-    /// The recipient.
-    pub recipient: Vec<u8>,
-}
-
-/// Where and as what a delivery was started.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Started {
-    /// Slot of the spawner.
-    pub slot: u16,
-    /// Number for the log.
-    pub number: u64,
-    /// The message.
-    pub id: u64,
-}
-
-/// What a report means for the recipient.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Finding {
-    /// Mark the recipient done.
-    Delivered,
-    /// Leave it; it is tried again at `next`.
-    Deferred {
-        /// Unix time of the next try.
-        next: i64,
-    },
-    /// Write it to the bounce, then mark it done.
-    Failed {
-        /// It could still have been tried, were the message not too old.
-        expired: bool,
-    },
-}
-
-/// What a report was about and what it means.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reported {
-    /// The delivery that ended.
-    pub delivery: Delivery,
-    /// What to do for its recipient.
-    pub finding: Finding,
-    /// It was the last of its channel and none is left: the file is about to
-    /// go, so marking a recipient in it is not worth the trouble.
-    pub ends_channel: bool,
-}
-
-/// A report for a slot in which nothing runs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("internal error: delivery report out of range")]
-pub struct Unknown;
 
 #[derive(Debug)]
 struct Job {
@@ -210,52 +85,6 @@ impl Scheduler {
         new
     }
 
-    /// Changes how many deliveries run at once. Those above a smaller limit
-    /// end on their own.
-    pub fn set_limit(&mut self, channel: Channel, limit: usize) {
-        let lane = self.lane(channel);
-        lane.limit = limit;
-        if lane.slots.len() < limit {
-            lane.slots.resize_with(limit, || None);
-        }
-    }
-
-    /// Stops or lets new deliveries start on a channel; when they resume,
-    /// everything is due. Says whether that changed anything.
-    pub fn hold(&mut self, channel: Channel, held: bool, now: i64) -> bool {
-        let lane = self.lane(channel);
-        let changed = lane.held != held;
-        lane.held = held;
-        if changed && !held {
-            lane.all_due(now);
-            lane.released = Some(now);
-        }
-        changed
-    }
-
-    /// Stops or lets new messages be started, on both channels; those in the
-    /// queue are tried on.
-    pub fn detach(&mut self, detached: bool) {
-        self.detached = detached;
-    }
-
-    /// Says how long messages are tried, and so how far in the future a next
-    /// try can be: what is further away when the clock is set back is not.
-    pub fn set_lifetime(&mut self, seconds: i64) {
-        self.wait_max = longest_wait(seconds).max(RETRY_TROUBLE_SECONDS);
-    }
-
-    /// Says whether the spawner takes another command now. While it does not,
-    /// nothing is started on that channel.
-    pub fn set_congested(&mut self, channel: Channel, congested: bool) {
-        self.lane(channel).congested = congested;
-    }
-
-    /// Starts nothing any more; what runs may end.
-    pub fn stop(&mut self) {
-        self.stopping = true;
-    }
-
     /// Adds a new message with recipients on a channel.
     pub fn add_new(&mut self, channel: Channel, id: u64, now: i64) {
         self.lane(channel).due[Turn::First.index()].push(now, id);
@@ -274,35 +103,6 @@ impl Scheduler {
     /// The message cannot be finished now.
     pub fn finish_later(&mut self, id: u64, now: i64) {
         self.finishing.push(now + RETRY_TROUBLE_SECONDS, id);
-    }
-
-    /// Every message is due now, whatever its schedule says.
-    pub fn run_all(&mut self, now: i64) {
-        for lane in &mut self.lanes {
-            lane.all_due(now);
-        }
-        self.finishing.all_due(now);
-    }
-
-    /// Notices that the clock was set back: what was due within the longest
-    /// wait by the old clock is so by the new one.
-    fn notice_clock(&mut self, now: i64) {
-        if now + CLOCK_SET_SECONDS < self.seen {
-            let (before, wait) = (self.seen, self.wait_max);
-            for due in self.lanes.iter_mut().flat_map(|lane| &mut lane.due) {
-                due.pull(before.saturating_add(wait), now.saturating_add(wait));
-            }
-            let latest = now.saturating_add(wait);
-            for due in self.parked.values_mut() {
-                if *due <= before.saturating_add(wait) {
-                    *due = latest.min(*due);
-                }
-            }
-            let wait = RETRY_TROUBLE_SECONDS;
-            self.finishing.pull(before + wait, now + wait);
-            self.seen = now;
-        }
-        self.seen = self.seen.max(now);
     }
 
     /// The recipients of the message are open; its pass begins.

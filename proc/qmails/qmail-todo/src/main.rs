@@ -14,8 +14,10 @@
 //! gets its files only when its first try fails. Exits 0 when qmail-send says so or goes.
 
 mod controls;
+mod orders;
 mod scan;
 mod singles;
+mod troubled;
 
 use std::fs::File;
 use std::io;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 use queue::{Durability, Layout, Queues};
 use run::{Exit, Home, Settings};
 
+use crate::orders::Orders;
 use crate::scan::{Pipes, Todo};
 
 const PROGRAM: &str = "qmail-todo";
@@ -64,7 +67,7 @@ fn take_pipes() -> io::Result<Pipes> {
     let mut next = || pipes.next().flatten().map(File::from);
     let closed = || io::Error::from(io::ErrorKind::NotConnected);
     let mut taken = Pipes {
-        from_send: next().ok_or_else(closed)?,
+        from_send: Orders::new(next().ok_or_else(closed)?),
         to_send: next().ok_or_else(closed)?,
         to_clean: next().ok_or_else(closed)?,
         from_clean: next().ok_or_else(closed)?,

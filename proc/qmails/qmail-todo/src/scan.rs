@@ -9,15 +9,12 @@
 //! A message with one recipient is told to qmail-send and stays in `todo`
 //! until qmail-send says how its first try ended.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use address::Routing;
-use os::signal::Interest;
 use queue::{Disk, Durability, FileSystem, Found, How, Layout, Room, Sorted};
 use run::{Batch, Home, Settings, Tracer};
 use schedule::Lines;
@@ -27,7 +24,9 @@ use wire::todo::{Channels, Message, Order, PutBack, append};
 use wire::trace::{Kind, TraceId};
 
 use crate::controls;
+use crate::orders::{Orders, Ready};
 use crate::singles::Singles;
+use crate::troubled::Troubled;
 
 /// A message with its files on disk.
 type OnDisk = Sorted<<Disk as FileSystem>::File>;
@@ -36,19 +35,12 @@ type OnDisk = Sorted<<Disk as FileSystem>::File>;
 const BATCH_MESSAGES_MAX: usize = 512;
 /// A scan without a trigger, in case one was lost.
 const SCAN_SECONDS: i64 = 1500;
-/// A message that made trouble is left alone this long, then twice as long.
-const TROUBLE_SECONDS: i64 = 123;
-const TROUBLE_SECONDS_MAX: i64 = 86_400;
-/// How many such messages are remembered.
-const TROUBLED_MAX: usize = 10_000;
-/// Longest order that is not complete.
-const ORDER_BYTES_MAX: usize = 100;
 
 /// The other processes.
 #[derive(Debug)]
 pub struct Pipes {
     /// Orders.
-    pub from_send: File,
+    pub from_send: Orders,
     /// Messages.
     pub to_send: File,
     /// Commands.
@@ -57,12 +49,6 @@ pub struct Pipes {
     pub from_clean: File,
     /// What is locked while this or a qmail-clean of this queue lives.
     pub lock: Option<File>,
-}
-
-struct Troubled {
-    until: i64,
-    seconds: i64,
-    put_back: Option<PutBack>,
 }
 
 /// Everything qmail-todo knows.
@@ -77,11 +63,10 @@ pub struct Todo {
     pipes: Pipes,
     events: Batch,
     trigger: Option<File>,
-    troubled: HashMap<u64, Troubled>,
+    troubled: Troubled,
     singles: Singles,
     /// What is in `todo` may be left from another process.
     is_first_scan: bool,
-    orders: Vec<u8>,
     output: Vec<u8>,
     is_exiting: bool,
     /// qmail-send starts nothing new.
@@ -113,10 +98,9 @@ impl Todo {
             pipes,
             events: Batch::new(tracer),
             trigger: None,
-            troubled: HashMap::new(),
+            troubled: Troubled::default(),
             singles: Singles::default(),
             is_first_scan: true,
-            orders: Vec::new(),
             output: Vec::new(),
             is_exiting: false,
             is_detached: false,
@@ -125,7 +109,7 @@ impl Todo {
 
     /// Works until qmail-send says exit, or is gone.
     pub fn run(mut self) -> io::Result<()> {
-        if !self.wait_for_start()? {
+        if !self.pipes.from_send.wait_for_start()? {
             return Ok(());
         }
         // A qmail-todo whose qmail-send was killed may still be at work, and
@@ -154,7 +138,11 @@ impl Todo {
                     self.next_try(next_scan)
                 };
                 let wait = Duration::from_secs((until - now).max(0).unsigned_abs());
-                let (has_orders, was_pulled) = self.wait(wait, !is_triggered)?;
+                let trigger = self.trigger.as_ref().filter(|_| !is_triggered);
+                let Ready {
+                    has_orders,
+                    is_triggered: was_pulled,
+                } = self.pipes.from_send.wait(wait, trigger)?;
                 if has_orders {
                     self.take_orders()?;
                 }
@@ -168,42 +156,10 @@ impl Todo {
         self.flush()
     }
 
-    fn wait_for_start(&mut self) -> io::Result<bool> {
-        let mut byte = [0];
-        loop {
-            if self.pipes.from_send.read(&mut byte)? == 0 {
-                return Ok(false);
-            }
-            match Order::take(&byte) {
-                Some((Some(Order::Start), _)) => return Ok(true),
-                Some((Some(Order::Exit), _)) => return Ok(false),
-                _ => {}
-            }
-        }
-    }
-
-    /// Waits; says whether there are orders, and whether the trigger was
-    /// pulled.
-    fn wait(&self, time: Duration, for_trigger: bool) -> io::Result<(bool, bool)> {
-        let mut waits = vec![(self.pipes.from_send.as_fd(), Interest::Read)];
-        if let Some(trigger) = self.trigger.as_ref().filter(|_| for_trigger) {
-            waits.push((trigger.as_fd(), Interest::Read));
-        }
-        let ready = os::signal::poll(&waits, Some(time))?;
-        Ok((ready[0], ready.get(1) == Some(&true)))
-    }
-
-    /// Takes the orders that are there.
+    /// Does what qmail-send ordered up to now.
     fn take_orders(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 16 * 1024];
-        let length = self.pipes.from_send.read(&mut buffer)?;
-        if length == 0 {
-            self.is_exiting = true;
-        }
-        self.orders.extend_from_slice(&buffer[..length]);
-        let (mut used, mut put_back) = (0, Vec::new());
-        while let Some((order, length)) = Order::take(&self.orders[used..]) {
-            used += length;
+        let mut put_back = Vec::new();
+        for order in self.pipes.from_send.take()? {
             match order {
                 Some(Order::Exit) => self.is_exiting = true,
                 Some(Order::Reread) => self.reread(),
@@ -219,26 +175,15 @@ impl Todo {
                     };
                     put_back.push((message.id, how));
                 }
-                None => self.obscure(),
+                None => self.log(&self.lines.warning("qmail-send speaks an obscure dialect")),
             }
-        }
-        self.orders.drain(..used);
-        if ORDER_BYTES_MAX < self.orders.len() {
-            self.orders.clear();
-            self.obscure();
         }
         self.preprocess(put_back)
     }
 
-    fn obscure(&mut self) {
-        self.log(&self.lines.warning("qmail-send speaks an obscure dialect"));
-    }
-
     /// Reads the control files again; what made trouble is tried again too.
     fn reread(&mut self) {
-        let now = os::clock::unix_seconds();
-        let troubled = self.troubled.values_mut();
-        troubled.for_each(|troubled| troubled.until = now);
+        self.troubled.hurry(os::clock::unix_seconds());
         let settings = Settings::of_process(&self.home);
         match controls::routing(&settings) {
             Ok(routing) => self.routing = routing,
@@ -292,10 +237,10 @@ impl Todo {
                     continue;
                 }
             };
-            // A single message that ended since the listing is known to have
-            // ended before its number is looked at: the order came before
-            // the number could be given to another message.
-            if !found.is_empty() && self.wait(Duration::ZERO, false)?.0 {
+            // The number of a single message that ended may be that of
+            // another by now. The order came before it could be given away,
+            // so it is among those that are there.
+            if !found.is_empty() {
                 self.take_orders()?;
             }
             for id in found {
@@ -314,22 +259,13 @@ impl Todo {
         self.preprocess(batch)?;
         self.is_first_scan = false;
         // What was not met again is gone or done.
-        let now = os::clock::unix_seconds();
-        self.troubled.retain(|_, troubled| now < troubled.until);
+        self.troubled.expire(os::clock::unix_seconds());
         Ok(())
     }
 
     /// Says whether a file of `todo` is not for now.
     fn is_to_be_left(&mut self, id: u64, directory: &Path) -> bool {
-        if self.singles.contains(id) {
-            return true;
-        }
-        let now = os::clock::unix_seconds();
-        if self
-            .troubled
-            .get(&id)
-            .is_some_and(|troubled| now < troubled.until)
-        {
+        if self.singles.contains(id) || self.troubled.is_left(id, os::clock::unix_seconds()) {
             return true;
         }
         let path = self.layout.todo(id);
@@ -343,7 +279,7 @@ impl Todo {
     }
 
     fn how(&self, id: u64) -> How {
-        let troubled = self.troubled.get(&id);
+        let troubled = self.troubled.get(id);
         let put_back = troubled.and_then(|troubled| troubled.put_back);
         How {
             is_again: self.is_first_scan || troubled.is_some(),
@@ -366,7 +302,7 @@ impl Todo {
                     }
                     match sorted.single.take() {
                         Some(single) => {
-                            self.troubled.remove(&id);
+                            self.troubled.remove(id);
                             self.singles.begin(&single);
                             self.trace(&sorted);
                             append(&mut self.output, &Message::Single(single));
@@ -439,7 +375,7 @@ impl Todo {
         for (sorted, answer) in batch.into_iter().zip(answers) {
             let id = sorted.id;
             if answer == Answer::Done {
-                self.troubled.remove(&id);
+                self.troubled.remove(id);
                 if sorted.put_back.is_none() {
                     self.trace(&sorted);
                 }
@@ -478,26 +414,12 @@ impl Todo {
     fn trouble(&mut self, id: u64, text: &str, put_back: Option<PutBack>) {
         let text = format!("{text}; will try again later");
         self.log(&self.lines.warning(&text));
-        let before = self
-            .troubled
-            .get(&id)
-            .map_or(TROUBLE_SECONDS / 2, |t| t.seconds);
-        let seconds = (before * 2).clamp(TROUBLE_SECONDS, TROUBLE_SECONDS_MAX);
-        let until = os::clock::unix_seconds() + seconds;
-        if self.troubled.len() < TROUBLED_MAX {
-            let troubled = Troubled {
-                until,
-                seconds,
-                put_back,
-            };
-            self.troubled.insert(id, troubled);
-        }
+        self.troubled.add(id, put_back, os::clock::unix_seconds());
     }
 
     /// When a troubled message is tried again, if that is before `other`.
     fn next_try(&self, other: i64) -> i64 {
-        let tries = self.troubled.values().map(|troubled| troubled.until);
-        tries.min().unwrap_or(other).min(other)
+        self.troubled.next_try().unwrap_or(other).min(other)
     }
 
     fn log(&mut self, line: &str) {
