@@ -37,7 +37,6 @@ const CODE_TEMPORARY_FILE: u8 = 68;
 const CODE_LATER: u8 = 71;
 const CODE_EXEC_FILTER: u8 = 75;
 const CODE_SPAM_FILTER: u8 = 76;
-const CODE_SCANNER: u8 = 77;
 const CODE_CONFIGURATION: u8 = 87;
 const CODE_EXEC: u8 = 120;
 const CODE_CRASHED: u8 = 123;

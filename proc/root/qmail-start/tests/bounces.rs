@@ -330,6 +330,8 @@ fn a_delay_is_told_once() {
     here.wait_for("recipient", || {
         mail().contains("Final-Recipient: rfc822; a-defer")
     });
+    // The mail may arrive before the writer's answer that it is queued.
+    here.wait_for("line", || here.log().contains("notice msg "));
     for tries in [4, 6] {
         here.signal(Signal::SIGALRM);
         let deferrals = || here.log().matches(": deferral: ").count();
