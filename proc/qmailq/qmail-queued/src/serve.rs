@@ -45,7 +45,7 @@ struct Incoming<'a> {
 
 /// How far a message is.
 enum Stage<'a> {
-    Text(Intake<'a>),
+    Text(Box<Intake<'a>>),
     Envelope(Box<Addressing<'a>>),
 }
 
@@ -177,7 +177,7 @@ fn begin<'a>(
         infected: false,
         stage: begun.and_then(|()| {
             Intake::begin(writer, &service.additions, &received, trace)
-                .map(Stage::Text)
+                .map(|intake| Stage::Text(Box::new(intake)))
                 .map_err(Refused::from)
         }),
         queue: writer.layout().name(),
