@@ -43,6 +43,8 @@ Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 const THREADS: usize = 64;
 /// Most that `--threads` may say.
 const THREADS_MAX: usize = 1024;
+/// How long what a control file says holds without another look.
+const CONTROLS_FRESH: Duration = Duration::from_secs(1);
 /// How long deliveries may go on after SIGTERM.
 const LAST_SECONDS: Duration = Duration::from_secs(8);
 /// Argument of the companion.
@@ -141,6 +143,7 @@ impl Serve {
         ])
         .map_err(|error| trouble(&error))?;
         let mut site = Site::open(NAME, home).map_err(|error| trouble(&error))?;
+        site.settings = site.settings.remembering(CONTROLS_FRESH);
         site.virtual_users = VirtualUsers::InProcess;
         // Without it every delivery syncs for itself.
         site.group = GroupSync::on(&site.home.mail()).ok();

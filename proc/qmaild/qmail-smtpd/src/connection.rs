@@ -1,6 +1,8 @@
 //! One session and the world around it: does what the session says.
 
+use std::mem::MaybeUninit;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use sasl::Mechanism;
 use settings::front_ends::QMAILQUEUE;
 use settings::receiving;
 use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use wire::lookup::{Request, Service as LookupService};
 
@@ -366,7 +368,6 @@ impl Connection<'_> {
 
     /// Waits for the client, the clock or the end of the service.
     async fn read(&mut self) -> Result<(), Over> {
-        let mut buffer = [0; READ_BYTES_MAX];
         let room = self.session.room().min(READ_BYTES_MAX);
         let receiving = self.session.is_receiving();
         let mut stop = self.service.stop.subscribe();
@@ -379,9 +380,23 @@ impl Connection<'_> {
             true => self.policy.timeout,
             false => self.policy.timeout.min(left),
         };
+        let Self {
+            session, transport, ..
+        } = self;
+        // The buffer is there while something is read: a connection that
+        // waits has none.
+        let read = std::future::poll_fn(|context| {
+            let mut bytes = [MaybeUninit::uninit(); READ_BYTES_MAX];
+            let mut buffer = ReadBuf::uninit(&mut bytes[..room]);
+            let ready = Pin::new(&mut **transport).poll_read(context, &mut buffer);
+            ready.map_ok(|()| {
+                session.receive(buffer.filled());
+                !buffer.filled().is_empty()
+            })
+        });
         tokio::select! {
-            read = self.transport.read(&mut buffer[..room]) => match read {
-                Ok(length) if 0 < length => self.session.receive(&buffer[..length]),
+            read = read => match read {
+                Ok(true) => {}
                 // The client left; what it had begun is forgotten.
                 _ => return Err(Over),
             },
