@@ -22,7 +22,7 @@ impl World {
         }
         fs::write(directory.path().join("control/me"), "me.example\n").unwrap();
         let queue = "#!/bin/sh\ncat > bounce; cat <&1 > envelope\n";
-        testkit::write_script(&directory.path().join("bin/qmail-queue"), queue);
+        testkit::write_script(directory.path().join("bin/qmail-queue"), queue);
         Self(directory)
     }
 
@@ -240,7 +240,7 @@ fn a_client_that_dies_is_run_again_and_one_that_lies_is_not_believed() {
     // It sends the first name only, each time; and says things of others.
     let script = "#!/bin/sh\nhead -c 5 | tr '\\000' ' ' | { read name; printf 'new/9\\0Kx\\n/etc/x\\0Kx\\n'\n\
         printf \"$name\\0Ksent\\n$name\\0Dno\\n$name\\0\"; }\n";
-    testkit::write_script(&world.path("client"), script);
+    testkit::write_script(world.path("client"), script);
     let client = world.path("client");
     let output = world.run(
         "maildirserial",
