@@ -41,7 +41,7 @@ pub use batch::{Batch, Synced, Unsynced};
 pub use clean::{CleanError, clean};
 pub use create::{Owners, TCPTO_BYTES, create, create_holds};
 pub use envelope::Envelope;
-pub use error::{Error, report};
+pub use error::Error;
 pub use files::{Disk, FileSystem, Status};
 pub use holds::{Hold, HoldError, HoldTarget, holds, put_hold, release_hold, settle_holds};
 pub use intake::{Addressing, Intake};

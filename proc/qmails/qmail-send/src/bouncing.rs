@@ -29,6 +29,8 @@ pub struct Bouncing {
     pub processor: Option<Vec<u8>>,
     /// Variables of these programs that differ from ours.
     pub variables: Vec<Change>,
+    /// Senders that were rewritten when their mail was forwarded.
+    pub srs: Option<srs::Srs>,
 }
 
 impl Bouncing {
@@ -63,6 +65,7 @@ impl Bouncing {
             queue_program,
             processor: program(names::BOUNCEPROCESSOR.variable),
             variables: Vec::new(),
+            srs: inject::srs::configured(settings)?,
         })
     }
 

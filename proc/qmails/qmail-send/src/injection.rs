@@ -10,9 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use inject::{Code, Refused};
 use os::child::{Ended, Setup};
 use os::signal::Interest;
-use run::Home;
+use run::{Home, Settings};
 use schedule::Notice;
 use text::envrules::Change;
 use wire::frame::{self, Decoder};
@@ -153,27 +154,23 @@ impl Injection {
         body: Body,
         now: i64,
     ) -> io::Result<Self> {
+        let settings = Settings::of_process(home);
+        let no_program = |refused: inject::Refused| io::Error::other(refused.text);
+        let program = inject::Program::parse(home, &settings, program, variables);
+        let program = program.map_err(no_program)?;
         let (message_read, message_write) = os::fd::pipe()?;
         let (envelope_read, envelope_write) = os::fd::pipe()?;
         for end in [&message_write, &envelope_write] {
             os::fd::set_nonblocking(end, true)?;
         }
         let trace = run::Tracer::new_id();
-        let mut command = words(home, program, variables);
-        command
-            .env_remove("SPAMFILTER")
-            .env_remove("FILTERARGS")
-            .env(wire::trace::VARIABLE, trace.to_string());
-        let setup = Setup {
-            descriptors: vec![(0, message_read), (1, envelope_read)],
-            ..Setup::default()
-        };
-        os::child::prepare(&mut command, setup);
+        // What it has to say is for the log.
+        let errors = io::stderr().as_fd().try_clone_to_owned()?;
+        let mut command = program.command(trace, b"", Some(message_read), envelope_read, errors);
+        command.env_remove("SPAMFILTER").env_remove("FILTERARGS");
         let pid = command.spawn()?.id();
-        let mut records = Vec::new();
-        text::records::append(&mut records, b'F', &notice.sender);
-        text::records::append(&mut records, b'T', &notice.recipient);
-        records.push(0);
+        let recipients = [notice.recipient.clone()];
+        let records = inject::records(&notice.sender, &recipients);
         let way = Way::Program(Program {
             pid,
             message: Some(message_write.into()),
@@ -246,11 +243,21 @@ impl Injection {
                 Progress::Queued(child)
             }
             (Way::Program(program), ended) if program.pid == child => {
-                Progress::Failed(format!("queue program ended with {ended:?}"))
+                Progress::Failed(ended_badly(ended).text)
             }
             _ => Progress::Unfinished,
         }
     }
+}
+
+fn ended_badly(ended: Ended) -> Refused {
+    let code = match ended {
+        // It says yes without having read everything.
+        Ended::Code(0) => Code::Read as u8,
+        Ended::Code(code) => u8::try_from(code).unwrap_or(Code::Crashed as u8),
+        Ended::Signal(_) => Code::Crashed as u8,
+    };
+    Refused::from_code(code, b"")
 }
 
 /// A program and its arguments, as blank-separated words; started in the
@@ -281,7 +288,7 @@ impl Writer {
             return Ok(match reply {
                 Reply::Queued { qp, .. } => Progress::Queued(qp),
                 Reply::Refused { code, text } => {
-                    Progress::Failed(format!("queue writer refused with {code}: {text}"))
+                    Progress::Failed(Refused::from_code(code, text.as_bytes()).text)
                 }
             });
         }

@@ -330,6 +330,8 @@ fn a_delay_is_told_once() {
     here.wait_for("recipient", || {
         mail().contains("Final-Recipient: rfc822; a-defer")
     });
+    // The mail may arrive before the writer's answer that it is queued.
+    here.wait_for("line", || here.log().contains("notice msg "));
     for tries in [4, 6] {
         here.signal(Signal::SIGALRM);
         let deferrals = || here.log().matches(": deferral: ").count();
@@ -368,4 +370,31 @@ fn the_header_alone_comes_back_to_who_wants_no_more() {
     );
     let lines = read(&here, "ann@there.example");
     assert_eq!(lines.last().unwrap(), "text/rfc822-headers");
+}
+
+#[test]
+fn a_bounce_of_forwarded_mail_goes_to_its_first_sender() {
+    let mut here = installation();
+    here.control("srs_domain", "fwd.example\n");
+    here.control("srs_secrets", "secret\n");
+    let rewritten = srs::Srs {
+        domain: b"fwd.example".to_vec(),
+        secrets: vec![b"secret".to_vec()],
+        days_max: 21,
+        hash_bytes: 4,
+        hash_bytes_min: 4,
+        separator: srs::Separator::default(),
+        always: false,
+    };
+    let now = os::clock::unix_seconds();
+    let sender = rewritten.forward(b"ann@far.example", now).unwrap();
+    here.start_writer();
+    here.start();
+    here.queue(
+        "Subject: x\n\nhi\n",
+        std::str::from_utf8(&sender).unwrap(),
+        &["fail@here.example"],
+    );
+    let bounce = sent(&here, "ann@far.example");
+    assert!(bounce.contains("To: ann@far.example\n"), "{bounce}");
 }

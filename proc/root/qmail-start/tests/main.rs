@@ -2,6 +2,7 @@
 //! qmail-local and qmail-remote.
 
 mod bounces;
+mod classic;
 mod decisions;
 mod deliveries;
 mod depth;

@@ -75,6 +75,18 @@ fn attack_26_a_hostile_environment_changes_nothing() {
         ("RUST_BACKTRACE", "full"),
         ("MALLOC_TRACE", &trap),
         ("DEATH", "1"),
+        ("QHPSI", &trap),
+        ("QHPSIFORWARD", "evil@example.org"),
+        ("PLUGINDIR", &own),
+        ("QUARANTINE", "evil@example.org"),
+        ("MAILARCHIVE", &format!("{own}/control/extraqueue")),
+        ("QREGEX", "1"),
+        ("REMOVEHEADERS", &format!("{own}/control/extraqueue")),
+        ("ORIGINIPFIELD", "1"),
+        ("MIN_FREE", "99999999999999999999"),
+        ("NULLQUEUE", "1"),
+        ("QMAILQUEUE", &trap),
+        ("LOGHEADERFD", "0"),
     ];
     let script = "exec \"$Q\" <\"$M\" 1<\"$E\"";
     // Lines that would end the header are refused, whoever sends them.

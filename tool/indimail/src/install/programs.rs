@@ -125,6 +125,16 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "ifaddr",
         ],
     ),
+    (
+        "serial-tools",
+        &[
+            "maildirserial",
+            "maildirsmtp",
+            "maildirqmtp",
+            "serialsmtp",
+            "serialqmtp",
+        ],
+    ),
     ("ucspi-tools", &["tcprules", "tcprulescheck"]),
     (
         "local-tools",

@@ -83,7 +83,7 @@ impl World {
                         queue::Request::Begin { .. } => content.clear(),
                         queue::Request::Data(bytes) => content.extend(bytes),
                         queue::Request::Abort => content.clear(),
-                        queue::Request::Dsn(_) => {}
+                        queue::Request::Dsn(_) | queue::Request::Recipients { .. } => {}
                         queue::Request::Commit {
                             sender, recipients, ..
                         } => {

@@ -43,7 +43,8 @@ impl Daemon {
             return Ok(());
         }
         let bouncing = self.bouncing(&info.sender)?;
-        match Bounce::for_sender(&info.sender, &bouncing.wording) {
+        let sender = inject::srs::origin(bouncing.srs.as_ref(), &info.sender);
+        match Bounce::for_sender(&sender, &bouncing.wording) {
             Bounce::DiscardDouble => self.discard("double", id, &info, log),
             Bounce::DiscardTriple => self.discard("triple", id, &info, log),
             Bounce::Single(notice) | Bounce::Double(notice) => {
