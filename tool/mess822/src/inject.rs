@@ -9,12 +9,12 @@ mod sender;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use message::{HEADER_LINES_BYTES_MAX, HeaderLines, Line, SyntaxError};
-use policy::addresses::{AddressList, Mode};
+use policy::Mode;
 use run::{Exit, Home, PERMANENT, Settings, Tracer};
 use settings::injecting::FROMRULES;
 // The limits of the SMTP server hold here too.
 use settings::receiving::{DATABYTES, MAXRECIPIENTS, QREGEX};
-use text::envrules::{self, Change};
+use text::envrules::Change;
 use wire::trace::{Kind as EventKind, TraceId};
 
 pub use compose::{Composed, Composer, Given};
@@ -228,15 +228,11 @@ impl Injection<'_> {
 /// regular expressions.
 fn sender_rules(settings: &Settings, sender: &[u8]) -> Result<Vec<Change>, Error> {
     let lines = settings.list(&FROMRULES)?.unwrap_or_default();
-    let lines = lines.iter().map(Vec::as_slice);
-    let found = match settings.integer(&QREGEX)? {
-        0 => envrules::changes(lines, sender),
-        _ => envrules::changes_by(lines, sender, |pattern, sender| {
-            let one = vec![pattern.to_vec()];
-            let list = AddressList::new(one, Vec::new(), None, Mode::Regex).ok()?;
-            Some(list.matching(sender).is_some())
-        }),
+    let mode = match settings.integer(&QREGEX)? {
+        0 => Mode::Wildcard,
+        _ => Mode::Regex,
     };
+    let found = policy::envrules::changes_for_programs(&lines, sender, mode);
     found.map_err(|bad| Error::Rule(bad.line))
 }
 
