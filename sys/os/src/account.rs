@@ -139,6 +139,11 @@ pub fn group(name: &str) -> Result<u32, AccountError> {
         .ok_or_else(|| AccountError::UnknownGroup(name.to_owned()))
 }
 
+/// The user files of this process belong to.
+pub fn effective_uid() -> u32 {
+    Uid::effective().as_raw()
+}
+
 /// Says whether this process may become other users.
 pub fn is_root() -> bool {
     Uid::effective().is_root()

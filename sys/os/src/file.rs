@@ -95,15 +95,37 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Says whether nobody else has a file of ours open, whatever for. The kernel
 /// gives a lease for writing only then; where it gives none at all the answer
-/// is no.
+/// is no. Whoever opens the file in this moment waits until the lease is
+/// given back, and then the answer is no, too.
 pub fn is_open_here_only(file: &File) -> bool {
+    use nix::libc::{F_GETLEASE, F_SETLEASE, F_UNLCK, F_WRLCK, c_int};
     use std::os::fd::AsRawFd;
-    let lease = |kind: nix::libc::c_int| {
+    ignore_lease_breaks();
+    let number = file.as_raw_fd();
+    let lease = |kind: c_int| {
         // SAFETY: the descriptor is open for the whole call; no memory is
         // shared.
-        unsafe { nix::libc::fcntl(file.as_raw_fd(), nix::libc::F_SETLEASE, kind) == 0 }
+        unsafe { nix::libc::fcntl(number, F_SETLEASE, kind) == 0 }
     };
-    lease(nix::libc::F_WRLCK) && lease(nix::libc::F_UNLCK)
+    if !lease(F_WRLCK) {
+        return false;
+    }
+    // What the lease is to become, once somebody waits for it.
+    // SAFETY: as above.
+    let is_kept = unsafe { nix::libc::fcntl(number, F_GETLEASE) } == F_WRLCK;
+    lease(F_UNLCK) && is_kept
+}
+
+/// Whoever wants a file that is leased causes a SIGIO, which would end this
+/// process.
+fn ignore_lease_breaks() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: ignoring a signal runs no handler, and nothing here waits
+        // for this one.
+        let _ = unsafe { signal(Signal::SIGIO, SigHandler::SigIgn) };
+    });
 }
 
 /// Sets when a file was last changed, Unix time.
@@ -199,4 +221,45 @@ pub fn free_space(path: &Path) -> io::Result<FreeSpace> {
         inodes,
         read_only,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Questions about a file that somebody else opens all the time.
+    const QUESTIONS: usize = 20_000;
+
+    #[test]
+    fn a_file_is_open_here_only_while_nobody_else_has_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = File::create(&path).unwrap();
+        assert!(is_open_here_only(&file));
+        let reader = File::open(&path).unwrap();
+        assert!(!is_open_here_only(&file));
+        drop(reader);
+        assert!(is_open_here_only(&file));
+    }
+
+    #[test]
+    fn being_asked_about_while_it_is_opened_ends_nobody() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = File::create(&path).unwrap();
+        let is_over = AtomicBool::new(false);
+        let answers = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(File::open(&path).unwrap());
+                }
+            });
+            let answers = (0..QUESTIONS).filter(|_| is_open_here_only(&file)).count();
+            is_over.store(true, Ordering::Relaxed);
+            answers
+        });
+        assert!(answers <= QUESTIONS);
+        assert!(is_open_here_only(&file));
+    }
 }

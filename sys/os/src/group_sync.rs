@@ -36,6 +36,8 @@ struct State {
     begun: u64,
     /// Number of the newest sync that ended.
     ended: u64,
+    /// Number of the newest sync of everything that ended well.
+    of_everything: u64,
     /// Threads that wait for a sync that has not begun.
     waiting: usize,
     /// Threads that sleep, whatever they wait for.
@@ -62,6 +64,17 @@ impl GroupSync {
         self.device
     }
 
+    /// The number of the next sync to begin; numbers rise.
+    pub fn next(&self) -> u64 {
+        self.state().begun + 1
+    }
+
+    /// The number of the newest shared sync that ended well: what was
+    /// written, created or renamed before it began is durable. 0 at first.
+    pub fn last_of_everything(&self) -> u64 {
+        self.state().of_everything
+    }
+
     /// Makes files durable, and everything else that was written before the
     /// call when others want something durable at the same time. `alone` does
     /// it for the caller's own files, when nobody else is about. An error
@@ -86,14 +99,16 @@ impl GroupSync {
         files
             .iter()
             .for_each(|file| crate::file::finish_writeback(file));
-        self.sync_together()?;
+        self.sync_everything()?;
         // What could not be written earlier is told of each file only.
         files
             .iter()
             .try_for_each(|file| crate::file::check_written(file))
     }
 
-    fn sync_together(&self) -> io::Result<()> {
+    /// Makes everything durable that was written before the call; several
+    /// calls at the same time share it.
+    pub fn sync_everything(&self) -> io::Result<()> {
         let mut state = self.state();
         // The sync that runs may have begun before our last write.
         let wanted = state.begun + 1;
@@ -107,6 +122,9 @@ impl GroupSync {
             drop(state);
             let result = (self.together)(&self.directory);
             state = self.state();
+            if result.is_ok() {
+                state.of_everything = number;
+            }
             if let Err(error) = &result {
                 let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
                 state.failures.insert(number, code);
@@ -195,6 +213,7 @@ mod tests {
         assert!(crowd(&group).iter().all(Result::is_ok));
         let state = group.state();
         assert_eq!((state.begun, state.ended, state.waiting), (2, 2, 0));
+        assert_eq!(state.of_everything, 2, "the first was alone");
     }
 
     #[test]
@@ -208,6 +227,7 @@ mod tests {
             code == Some(nix::libc::EIO)
         };
         assert!(told.len() == THREADS && told.iter().all(failed));
+        assert_eq!(group.last_of_everything(), 0);
         group.together = |_| Ok(());
         assert!(
             crowd(&group).iter().all(Result::is_ok),

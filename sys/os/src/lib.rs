@@ -4,6 +4,7 @@
 //! Each block here is a few lines long and says why its contract holds.
 
 pub mod account;
+pub mod beneath;
 pub mod child;
 pub mod clock;
 pub mod fd;

@@ -16,7 +16,7 @@ use crate::Layout;
 use crate::spare::{Finished, Spare, Spares};
 
 /// Mode of the text and of envelopes; readers are other users of the group.
-const FILE_MODE: u32 = 0o644;
+pub(crate) const FILE_MODE: u32 = 0o644;
 /// Mode of what only qmail-send and qmail-todo read.
 const PRIVATE_MODE: u32 = 0o600;
 
@@ -158,7 +158,7 @@ struct Former {
     /// Where the end is now.
     written: u64,
     /// Keeps it from being given to somebody else.
-    _spare: Spare,
+    spare: Spare,
 }
 
 impl Disk {
@@ -172,12 +172,23 @@ impl Disk {
 
     /// As [`Disk::new`], for programs whose threads write many messages to a
     /// queue at once: they share syncs of its file system, and write into
-    /// files of finished messages.
+    /// files of finished messages. A queue that is spread over several file
+    /// systems has neither.
     pub fn shared(queue: &Path) -> io::Result<Self> {
+        let group = Arc::new(GroupSync::on(queue)?);
+        let written = ["pid", "mess", "intd", "todo"].map(|name| queue.join(name));
+        for directory in written {
+            if std::fs::metadata(directory)?.dev() != group.device() {
+                return Ok(Self::new());
+            }
+        }
         Ok(Self {
-            group: Some(Arc::new(GroupSync::on(queue)?)),
             // Without them it is only slower.
-            spares: Spares::of(queue).ok().flatten().map(Arc::new),
+            spares: Spares::of(queue, Arc::clone(&group))
+                .ok()
+                .flatten()
+                .map(Arc::new),
+            group: Some(group),
             ..Self::new()
         })
     }
@@ -256,7 +267,7 @@ impl FileSystem for Disk {
                 former: Some(Former {
                     bytes: Cell::new(spare.bytes),
                     written: 0,
-                    _spare: spare,
+                    spare,
                 }),
             });
         }
@@ -296,11 +307,15 @@ impl FileSystem for Disk {
 
     fn link(&self, file: &DiskFile, name: &Path) -> io::Result<()> {
         file.cut()?;
-        match &file.first_name {
+        match (&file.first_name, &file.former) {
             // One step instead of a link now and an unlink later.
-            Some(first) if file.former.is_some() => os::file::rename_new(first, name),
-            Some(first) => std::fs::hard_link(first, name),
-            None => {
+            (Some(first), Some(former)) => {
+                os::file::rename_new(first, name)?;
+                former.spare.renamed();
+                Ok(())
+            }
+            (Some(first), None) => std::fs::hard_link(first, name),
+            (None, _) => {
                 let number = file.file.as_raw_fd();
                 let source = format!("/proc/self/fd/{number}");
                 let flags = AtFlags::AT_SYMLINK_FOLLOW;
@@ -317,7 +332,7 @@ impl FileSystem for Disk {
 
     fn drop_first_name(&self, file: &DiskFile) -> io::Result<()> {
         match &file.first_name {
-            // A link took it, or it stays a spare file.
+            // A link took it, or it is removed with the file.
             Some(_) if file.former.is_some() => Ok(()),
             Some(first) => std::fs::remove_file(first),
             None => Ok(()),

@@ -209,7 +209,9 @@ fn failures_are_whole_paragraphs_wherever_a_crash_cuts_them() {
 #[test]
 fn hosts_that_are_down_are_read_from_both_formats() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("tcpto");
+    let layout = Layout::with_split(directory.path(), 23, false);
+    std::fs::create_dir(directory.path().join("lock")).unwrap();
+    let path = layout.lock("tcpto");
     arbtest::arbtest(|u| {
         let size: usize = *u.choose(&[16, 32])?;
         let (mut table, mut expected) = (vec![0; 64 * size], Vec::new());
@@ -230,7 +232,7 @@ fn hosts_that_are_down_are_read_from_both_formats() {
             });
         }
         std::fs::write(&path, &table).unwrap();
-        assert_eq!(Tcpto::read(&path).unwrap().records, expected);
+        assert_eq!(Tcpto::read(&layout).unwrap().records, expected);
         Ok(())
     });
 }

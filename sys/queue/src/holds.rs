@@ -9,7 +9,8 @@
 
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+
+use os::beneath::{Access, Directory};
 
 use crate::Layout;
 
@@ -82,27 +83,28 @@ impl std::fmt::Display for HoldTarget {
     }
 }
 
-fn directory(layout: &Layout) -> PathBuf {
-    layout.root().join("hold")
+/// Below the queue's directory.
+const NAME: &str = "hold";
+
+fn directory(layout: &Layout) -> io::Result<Directory> {
+    layout.open()?.directory(NAME)
 }
 
 /// Reads all holds; a queue without the directory has none. Files that are
 /// no hold are passed over.
 pub fn holds(layout: &Layout) -> io::Result<Vec<Hold>> {
-    let entries = match std::fs::read_dir(directory(layout)) {
+    let directory = match directory(layout) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+        directory => directory?,
     };
     let mut holds = Vec::new();
-    for entry in entries.take(HOLDS_MAX) {
-        let entry = entry?;
-        let name = entry.file_name();
+    for name in directory.names("")?.iter().take(HOLDS_MAX) {
         // What was being written when somebody was killed is no hold.
         let name = name.to_str().filter(|name| !name.ends_with(".tmp"));
         let Some(Ok(target)) = name.map(HoldTarget::parse) else {
             continue;
         };
-        let file = match std::fs::File::open(entry.path()) {
+        let file = match directory.file(target.to_string(), Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file?,
         };
@@ -123,26 +125,28 @@ pub fn holds(layout: &Layout) -> io::Result<Vec<Hold>> {
 /// Holds something, durably; a hold that is there already keeps its time.
 /// The file belongs to the owner of the directory. Says whether it is new.
 pub fn put_hold(layout: &Layout, target: &HoldTarget, reason: &str) -> io::Result<bool> {
-    let directory = directory(layout);
-    let path = directory.join(target.to_string());
-    if path.exists() {
+    let directory = directory(layout)?;
+    let name = target.to_string();
+    if directory.find(&name)?.is_some() {
         return Ok(false);
     }
     let mut line = text::log::printable(reason.as_bytes(), REASON_BYTES_MAX - 1);
     line.push('\n');
-    os::file::replace(&path, line.as_bytes(), FILE_MODE)?;
-    let owner = os::account::Identity::owner_of(&directory)?;
-    if os::account::is_root() {
-        std::os::unix::fs::lchown(&path, Some(owner.uid), Some(owner.gid))?;
-    }
+    let owner = directory.entry("")?.owner();
+    let owner = os::account::is_root().then_some(owner);
+    directory.replace(&name, line.as_bytes(), FILE_MODE, owner)?;
     Ok(true)
 }
 
 /// Lets something go, durably; says whether it was held.
 pub fn release_hold(layout: &Layout, target: &HoldTarget) -> io::Result<bool> {
-    let directory = directory(layout);
-    match std::fs::remove_file(directory.join(target.to_string())) {
-        Ok(()) => os::file::sync_directory(&directory).map(|()| true),
+    let remove = || {
+        let directory = directory(layout)?;
+        directory.remove_file(target.to_string())?;
+        directory.sync("")
+    };
+    match remove() {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -224,5 +228,26 @@ mod tests {
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].target, HoldTarget::Message(7));
         assert_eq!(holds(&layout).unwrap(), kept);
+    }
+
+    #[test]
+    fn holds_are_put_nowhere_else() {
+        let (directory, layout) = queue();
+        let elsewhere = directory.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        let target = HoldTarget::parse("local").unwrap();
+        let path = layout.root().join("hold");
+        // A link in place of the hold: what it leads to is neither written
+        // nor taken for a hold.
+        std::os::unix::fs::symlink(elsewhere.join("new"), path.join("local.tmp")).unwrap();
+        assert!(put_hold(&layout, &target, "why").unwrap());
+        assert!(!elsewhere.join("new").exists());
+        std::fs::write(elsewhere.join("local"), "").unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let other = HoldTarget::parse("@example.org").unwrap();
+        assert!(put_hold(&layout, &other, "why").is_err());
+        assert!(release_hold(&layout, &target).is_err() && holds(&layout).is_err());
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1);
     }
 }

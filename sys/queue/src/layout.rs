@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use os::beneath::Directory;
+
 /// Split of queues we create.
 pub const SPLIT_DEFAULT: u64 = 23;
 
@@ -90,6 +92,17 @@ impl Layout {
     /// The queue's directory.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Opens the queue's directory, for those who are more than its users and
+    /// must not be led elsewhere by them.
+    pub fn open(&self) -> io::Result<Directory> {
+        Directory::open(&self.root)
+    }
+
+    /// A path in the queue as a name in [`Layout::open`].
+    pub fn name_of<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
     }
 
     /// How many subdirectories `mess` has.

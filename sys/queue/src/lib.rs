@@ -57,6 +57,7 @@ pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader};
 pub use sort::{Found, How, Room, Sorted, Trouble, sort};
 pub use space::{bytes_free_min, check_free};
+pub use spare::SparePool;
 pub use survey::{List, Stored, StoredRecipient, numbers, read_stored, stored_numbers};
 pub use tcpto::{DownHost, Tcpto};
 pub use writer::{Durability, EnvelopeHead, Queued, Recipients, Sync, Text, Writer};

@@ -1,10 +1,10 @@
 //! Talking to the qmail-send of a queue, and working on a queue that has none.
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use os::beneath::Access;
 use os::file::Lock;
 use run::LinkError;
 use wire::operator::{Answer, Question, VERSION, Waiting};
@@ -98,7 +98,10 @@ pub fn lock_out_senders(layout: &Layout) -> Result<Option<Lock>, OperatorError> 
         },
     };
     // Not created: a file of root's would keep qmail-send out.
-    let file = File::options().append(true).open(&path).map_err(unusable)?;
+    let file = layout
+        .open()
+        .and_then(|queue| queue.file(layout.name_of(&path), Access::Append))
+        .map_err(unusable)?;
     os::file::try_lock(file).map_err(unusable)
 }
 
@@ -114,9 +117,10 @@ pub fn remove_message(layout: &Layout, id: u64, _no_sender: &Lock) -> io::Result
         layout.todo(id),
         layout.mess(id),
     ];
+    let queue = layout.open()?;
     let mut found = false;
     for path in paths {
-        match std::fs::remove_file(&path) {
+        match queue.remove_file(layout.name_of(&path)) {
             Ok(()) => found = true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -148,5 +152,22 @@ mod tests {
         assert!(remove_message(&layout, 24, &lock).unwrap());
         assert!(!remove_message(&layout, 24, &lock).unwrap());
         assert!(!layout.mess(24).exists() && !layout.bounce(24).exists());
+    }
+
+    #[test]
+    fn nothing_is_removed_or_locked_elsewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("queue1");
+        crate::create(&root, None).unwrap();
+        let layout = Layout::detect(&root).unwrap();
+        let lock = lock_out_senders(&layout).unwrap().unwrap();
+        let victim = directory.path().join("24");
+        std::fs::write(&victim, "precious").unwrap();
+        std::fs::remove_dir(root.join("bounce")).unwrap();
+        std::os::unix::fs::symlink(directory.path(), root.join("bounce")).unwrap();
+        assert!(remove_message(&layout, 24, &lock).is_err() && victim.exists());
+        std::fs::remove_file(layout.lock("sendmutex")).unwrap();
+        std::os::unix::fs::symlink(&victim, layout.lock("sendmutex")).unwrap();
+        assert!(lock_out_senders(&layout).is_err());
     }
 }

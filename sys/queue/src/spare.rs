@@ -9,33 +9,50 @@
 //!
 //! What is in `spare` from another process, or from before a crash, is
 //! removed first: after a power cut a file could be there and still be a
-//! message. A file with a second name is never used, nor one that somebody
-//! still has open: a delivery that was given up, but goes on, must not read
-//! somebody else's mail.
+//! message. For the same reason a file is used only when its move is durable
+//! ([`SparePool`]), which costs nothing where syncs are shared; a process
+//! that is alone and shares none creates files.
+//! A file with a second name is never used, nor one that somebody still has
+//! open: a delivery that was given up, but goes on, must not read somebody
+//! else's mail. Once taken, a file becomes a message or is removed: one that
+//! a write failed on, or whose number has another message's name, does not
+//! fail the next message too.
 
-use std::collections::HashSet;
+mod finished;
+mod pool;
+
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use os::file::Lock;
+use os::group_sync::GroupSync;
 
-/// Larger files are removed: what is kept takes this times
-/// [`SPARES_MAX`] at most.
-const SPARE_BYTES_MAX: u64 = 64 * 1024;
-/// Files kept, about.
-const SPARES_MAX: usize = 512;
-/// Files moved there between two counts.
-const MOVES_PER_COUNT: usize = 64;
-/// How long an empty directory is not looked into.
-const EMPTY_PAUSE: Duration = Duration::from_millis(20);
+pub use finished::Finished;
+pub use pool::SparePool;
+
+use crate::files::FILE_MODE;
+
+/// Pause between two looks into the directory.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// With this many files at hand nobody looks for more.
+const ENOUGH: usize = 64;
 
 fn directory(queue: &Path) -> PathBuf {
     queue.join("spare")
+}
+
+/// An ordinary file of ours, with one name, that readers can read.
+fn may_be_written_again(metadata: &Metadata) -> bool {
+    metadata.is_file()
+        && metadata.nlink() == 1
+        && metadata.mode() & 0o7777 == FILE_MODE
+        && metadata.uid() == os::account::effective_uid()
 }
 
 /// The files of one queue that may be written again.
@@ -43,14 +60,13 @@ fn directory(queue: &Path) -> PathBuf {
 pub struct Spares {
     directory: PathBuf,
     known: Mutex<Known>,
+    syncs: Arc<GroupSync>,
     _lock: Lock,
 }
 
 #[derive(Debug)]
 struct Known {
-    names: Vec<OsString>,
-    /// Given to somebody who has not said that it is a message now.
-    taken: HashSet<OsString>,
+    pool: SparePool<OsString>,
     next_look: Instant,
 }
 
@@ -62,18 +78,24 @@ pub struct Spare {
     pub path: PathBuf,
     /// Bytes of its former life.
     pub bytes: u64,
+    is_renamed: AtomicBool,
     from: Arc<Spares>,
 }
 
 impl Spares {
     /// Takes charge of a queue's spare files; `None` when somebody else has.
-    pub fn of(queue: &Path) -> io::Result<Option<Self>> {
+    /// The queue is on the file system of `syncs`.
+    pub fn of(queue: &Path, syncs: Arc<GroupSync>) -> io::Result<Option<Self>> {
         let directory = directory(queue);
         match DirBuilder::new().mode(0o700).create(&directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let Some(lock) = os::file::try_lock(File::open(&directory)?)? else {
+        let file = File::open(&directory)?;
+        if file.metadata()?.dev() != syncs.device() {
+            return Ok(None);
+        }
+        let Some(lock) = os::file::try_lock(file)? else {
             return Ok(None);
         };
         for entry in std::fs::read_dir(&directory)? {
@@ -82,10 +104,10 @@ impl Spares {
         Ok(Some(Self {
             directory,
             known: Mutex::new(Known {
-                names: Vec::new(),
-                taken: HashSet::new(),
+                pool: SparePool::default(),
                 next_look: Instant::now(),
             }),
+            syncs,
             _lock: lock,
         }))
     }
@@ -94,53 +116,43 @@ impl Spares {
     pub fn take(self: &Arc<Self>) -> Option<(File, Spare)> {
         loop {
             let mut known = self.known();
-            if known.names.is_empty() {
-                self.look(&mut known);
-            }
-            let name = known.names.pop()?;
-            let path = self.directory.join(&name);
-            known.taken.insert(name);
+            self.look(&mut known);
+            let name = known.pool.take(self.syncs.last_of_everything())?;
             drop(known);
+            let path = self.directory.join(&name);
+            let spare = |bytes| Spare {
+                path: path.clone(),
+                bytes,
+                is_renamed: AtomicBool::new(false),
+                from: Arc::clone(self),
+            };
             let open = || {
                 let file = OpenOptions::new().write(true).open(&path)?;
                 Ok::<_, io::Error>((file.metadata()?, file))
             };
             let Ok((metadata, file)) = open() else {
-                self.give_back(&path);
+                drop(spare(0));
                 continue;
             };
-            let is_free = metadata.nlink() == 1 && metadata.is_file();
-            if is_free && os::file::is_open_here_only(&file) {
-                let spare = Spare {
-                    bytes: metadata.len(),
-                    path,
-                    from: Arc::clone(self),
-                };
+            let spare = spare(metadata.len());
+            if may_be_written_again(&metadata) && os::file::is_open_here_only(&file) {
                 return Some((file, spare));
             }
-            let _ = std::fs::remove_file(&path);
-            self.give_back(&path);
         }
     }
 
     fn look(&self, known: &mut Known) {
         let now = Instant::now();
-        if now < known.next_look {
+        let is_enough = ENOUGH <= known.pool.free() || known.pool.waits();
+        if is_enough || now < known.next_look {
             return;
         }
-        known.next_look = now + EMPTY_PAUSE;
+        known.next_look = now + LOOK_PAUSE;
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten();
-        let names = entries.flatten().map(|entry| entry.file_name());
-        let Known {
-            names: free, taken, ..
-        } = known;
-        free.extend(names.filter(|name| !taken.contains(name)));
-    }
-
-    fn give_back(&self, path: &Path) {
-        if let Some(name) = path.file_name() {
-            self.known().taken.remove(name);
-        }
+        let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        // Asked after the look: a sync that began before may have missed
+        // the moves.
+        known.pool.see(names, self.syncs.next());
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -148,54 +160,21 @@ impl Spares {
     }
 }
 
+impl Spare {
+    /// It has a name in the queue now, and none in `spare`.
+    pub fn renamed(&self) {
+        self.is_renamed.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Spare {
     fn drop(&mut self) {
-        self.from.give_back(&self.path);
-    }
-}
-
-/// Where qmail-clean puts finished files of one queue.
-#[derive(Debug)]
-pub struct Finished {
-    directory: PathBuf,
-    count: usize,
-    moves: usize,
-}
-
-impl Finished {
-    /// For a queue.
-    pub fn of(queue: &Path) -> Self {
-        Self {
-            directory: directory(queue),
-            count: 0,
-            moves: 0,
+        if !self.is_renamed.load(Ordering::Relaxed) {
+            let _ = std::fs::remove_file(&self.path);
         }
-    }
-
-    /// Takes a file out of the queue: it becomes a spare one or is removed.
-    pub fn take(&mut self, path: &Path) -> io::Result<()> {
-        let metadata = std::fs::symlink_metadata(path)?;
-        let is_useful =
-            metadata.is_file() && metadata.nlink() == 1 && metadata.len() <= SPARE_BYTES_MAX;
-        if is_useful && self.has_room() {
-            // The number cannot be the name of another file that is there:
-            // it is this file's alone as long as it exists.
-            let spare = self.directory.join(metadata.ino().to_string());
-            if std::fs::rename(path, spare).is_ok() {
-                self.count += 1;
-                return Ok(());
-            }
+        if let Some(name) = self.path.file_name() {
+            self.from.known().pool.give_back(&name.to_owned());
         }
-        std::fs::remove_file(path)
-    }
-
-    fn has_room(&mut self) -> bool {
-        if self.moves == 0 {
-            // Without the directory nobody wants them.
-            self.count = std::fs::read_dir(&self.directory).map_or(SPARES_MAX, Iterator::count);
-        }
-        self.moves = (self.moves + 1) % MOVES_PER_COUNT;
-        self.count < SPARES_MAX
     }
 }
 
@@ -203,29 +182,83 @@ impl Finished {
 mod tests {
     use super::*;
 
-    fn queue() -> tempfile::TempDir {
+    pub(super) fn queue() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("mess"), "a message").unwrap();
+        a_message(directory.path());
         directory
+    }
+
+    fn a_message(queue: &Path) {
+        use std::os::unix::fs::PermissionsExt;
+        let mess = queue.join("mess");
+        std::fs::write(&mess, "a message").unwrap();
+        let mode = std::fs::Permissions::from_mode(FILE_MODE);
+        std::fs::set_permissions(&mess, mode).unwrap();
+    }
+
+    pub(super) fn no_spares(queue: &Path) -> bool {
+        let mut entries = std::fs::read_dir(queue.join("spare")).unwrap();
+        entries.next().is_none()
+    }
+
+    fn spares(queue: &Path) -> Arc<Spares> {
+        let group = Arc::new(GroupSync::on(queue).unwrap());
+        Arc::new(Spares::of(queue, group).unwrap().unwrap())
+    }
+
+    /// Looks, makes durable, and takes.
+    fn take(spares: &Arc<Spares>) -> Option<(File, Spare)> {
+        spares.known().next_look = Instant::now();
+        spares.look(&mut spares.known());
+        spares.syncs.sync_everything().unwrap();
+        spares.take()
     }
 
     #[test]
     fn a_finished_file_is_written_again_by_one_only() {
         let queue = queue();
-        let spares = Arc::new(Spares::of(queue.path()).unwrap().unwrap());
-        assert!(Spares::of(queue.path()).unwrap().is_none(), "one at a time");
+        let spares = spares(queue.path());
+        let group = Arc::clone(&spares.syncs);
+        assert!(
+            Spares::of(queue.path(), group).unwrap().is_none(),
+            "one at a time"
+        );
         let mess = queue.path().join("mess");
         let number = std::fs::metadata(&mess).unwrap().ino();
         Finished::of(queue.path()).take(&mess).unwrap();
         assert!(!mess.exists());
-        let (file, spare) = spares.take().unwrap();
+        let (file, spare) = take(&spares).unwrap();
         assert_eq!(file.metadata().unwrap().ino(), number);
         assert_eq!(spare.bytes, 9);
-        std::thread::sleep(EMPTY_PAUSE);
-        assert!(spares.take().is_none(), "it is still being written");
+        assert!(take(&spares).is_none(), "it is still being written");
+        std::fs::rename(&spare.path, &mess).unwrap();
+        spare.renamed();
         drop((file, spare));
-        std::thread::sleep(EMPTY_PAUSE);
+        Finished::of(queue.path()).take(&mess).unwrap();
+        assert!(take(&spares).is_some());
+    }
+
+    #[test]
+    fn a_file_that_may_still_be_a_message_after_a_power_cut_is_not_used() {
+        let queue = queue();
+        let spares = spares(queue.path());
+        let mess = queue.path().join("mess");
+        spares.syncs.sync_everything().unwrap();
+        Finished::of(queue.path()).take(&mess).unwrap();
+        assert!(spares.take().is_none(), "that sync was before the move");
+        assert!(!no_spares(queue.path()));
+        spares.syncs.sync_everything().unwrap();
         assert!(spares.take().is_some());
+    }
+
+    #[test]
+    fn what_was_taken_and_not_used_is_removed() {
+        let queue = queue();
+        let spares = spares(queue.path());
+        let mess = queue.path().join("mess");
+        Finished::of(queue.path()).take(&mess).unwrap();
+        drop(take(&spares).unwrap());
+        assert!(no_spares(queue.path()));
     }
 
     #[test]
@@ -234,57 +267,43 @@ mod tests {
         let mess = queue.path().join("mess");
         std::fs::create_dir(queue.path().join("spare")).unwrap();
         std::fs::hard_link(&mess, queue.path().join("spare/1")).unwrap();
-        let spares = Arc::new(Spares::of(queue.path()).unwrap().unwrap());
+        let spares = spares(queue.path());
         assert!(!queue.path().join("spare/1").exists() && mess.exists());
         std::fs::hard_link(&mess, queue.path().join("spare/2")).unwrap();
-        assert!(spares.take().is_none());
+        assert!(take(&spares).is_none());
         // A second name keeps it from becoming a spare file, too.
         std::fs::hard_link(&mess, queue.path().join("other")).unwrap();
         Finished::of(queue.path()).take(&mess).unwrap();
-        assert!(!mess.exists() && spares.take().is_none());
+        assert!(!mess.exists() && take(&spares).is_none());
+    }
+
+    #[test]
+    fn what_readers_could_not_read_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let queue = queue();
+        let spares = spares(queue.path());
+        Finished::of(queue.path())
+            .take(&queue.path().join("mess"))
+            .unwrap();
+        let entry = std::fs::read_dir(queue.path().join("spare"))
+            .unwrap()
+            .next();
+        let path = entry.unwrap().unwrap().path();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(take(&spares).is_none());
+        std::os::unix::fs::symlink("/dev/null", path).unwrap();
+        assert!(take(&spares).is_none() && no_spares(queue.path()));
     }
 
     #[test]
     fn what_somebody_still_reads_is_not_written() {
         let queue = queue();
-        let spares = Arc::new(Spares::of(queue.path()).unwrap().unwrap());
+        let spares = spares(queue.path());
         let mess = queue.path().join("mess");
         let reader = File::open(&mess).unwrap();
         Finished::of(queue.path()).take(&mess).unwrap();
-        assert!(spares.take().is_none());
+        assert!(take(&spares).is_none());
         assert_eq!(std::io::read_to_string(reader).unwrap(), "a message");
-        assert_eq!(
-            std::fs::read_dir(queue.path().join("spare"))
-                .unwrap()
-                .count(),
-            0
-        );
-    }
-
-    #[test]
-    fn large_files_and_too_many_are_removed() {
-        let queue = queue();
-        let _spares = Spares::of(queue.path()).unwrap();
-        let mut finished = Finished::of(queue.path());
-        let large = queue.path().join("large");
-        std::fs::write(&large, vec![0; SPARE_BYTES_MAX as usize + 1]).unwrap();
-        finished.take(&large).unwrap();
-        for number in 0..SPARES_MAX + 10 {
-            let path = queue.path().join(format!("m{number}"));
-            std::fs::write(&path, "x").unwrap();
-            finished.take(&path).unwrap();
-            assert!(!path.exists());
-        }
-        let kept = std::fs::read_dir(queue.path().join("spare")).unwrap();
-        assert_eq!(kept.count(), SPARES_MAX);
-    }
-
-    #[test]
-    fn without_anybody_to_use_them_files_are_removed() {
-        let queue = queue();
-        let mess = queue.path().join("mess");
-        Finished::of(queue.path()).take(&mess).unwrap();
-        assert!(!mess.exists() && !queue.path().join("spare").exists());
-        assert!(Finished::of(queue.path()).take(&mess).is_err());
+        assert!(no_spares(queue.path()));
     }
 }

@@ -1,11 +1,16 @@
 //! The table of hosts that could not be reached lately, for tools
 //! (queue-and-delivery.md §7.9). qmail-remote keeps it.
 
-use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use os::beneath::Access;
+
+use crate::Layout;
+
+/// Where it is in the queue.
+const NAME: &str = "lock/tcpto";
 
 /// Records in the table.
 const RECORDS: usize = 64;
@@ -44,8 +49,8 @@ fn record_bytes(length: u64) -> io::Result<usize> {
 
 impl Tcpto {
     /// Reads it under its lock.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        let file = os::file::lock(File::open(path)?)?;
+    pub fn read(layout: &Layout) -> io::Result<Self> {
+        let file = os::file::lock(layout.open()?.file(NAME, Access::Read)?)?;
         let size = record_bytes(file.metadata()?.len())?;
         let mut bytes = vec![0; size * RECORDS];
         file.read_exact_at(&mut bytes, 0)?;
@@ -56,8 +61,13 @@ impl Tcpto {
     }
 
     /// Forgets all failures, under its lock, in one write.
-    pub fn clear(path: &Path) -> io::Result<()> {
-        let file = os::file::lock(File::options().write(true).open(path)?)?;
+    pub fn clear(layout: &Layout) -> io::Result<()> {
+        let file = layout.open()?.file(NAME, Access::Write)?;
+        if 1 < file.metadata()?.nlink() {
+            let text = "it has another name elsewhere: it may be somebody else's file";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        let file = os::file::lock(file)?;
         let size = record_bytes(file.metadata()?.len())?;
         file.write_all_at(&vec![0; size * RECORDS], 0)
     }
@@ -84,7 +94,9 @@ mod tests {
     #[test]
     fn both_formats_are_read_and_cleared() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("tcpto");
+        let layout = Layout::with_split(directory.path(), 23, false);
+        std::fs::create_dir(directory.path().join("lock")).unwrap();
+        let path = layout.lock("tcpto");
         let mut classic = vec![0; 1024];
         classic[16..20].copy_from_slice(&[192, 0, 2, 1]);
         classic[20] = 3;
@@ -95,15 +107,41 @@ mod tests {
         ours[31] = 1;
         for (bytes, ip, count, time) in [(classic, "192.0.2.1", 3, 1000), (ours, "::1", 1, 0)] {
             std::fs::write(&path, &bytes).unwrap();
-            let found = Tcpto::read(&path).unwrap();
+            let found = Tcpto::read(&layout).unwrap();
             let ip = ip.parse().unwrap();
             assert_eq!(found.records, [DownHost { ip, count, time }]);
             assert_eq!(found.has_families, bytes.len() == 2048);
-            Tcpto::clear(&path).unwrap();
-            assert_eq!(Tcpto::read(&path).unwrap().records, []);
+            Tcpto::clear(&layout).unwrap();
+            assert_eq!(Tcpto::read(&layout).unwrap().records, []);
             assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes.len() as u64);
         }
         std::fs::write(&path, "short").unwrap();
-        assert!(Tcpto::read(&path).is_err() && Tcpto::clear(&path).is_err());
+        assert!(Tcpto::read(&layout).is_err() && Tcpto::clear(&layout).is_err());
+    }
+
+    #[test]
+    fn a_table_that_is_somebody_elses_file_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::with_split(directory.path().join("queue1"), 23, false);
+        std::fs::create_dir_all(layout.root().join("lock")).unwrap();
+        let victim = directory.path().join("victim");
+        std::fs::write(&victim, [7; 2048]).unwrap();
+        let path = layout.lock("tcpto");
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(Tcpto::clear(&layout).is_err() && Tcpto::read(&layout).is_err());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::hard_link(&victim, &path).unwrap();
+        assert!(Tcpto::clear(&layout).is_err());
+        std::fs::remove_file(&path).unwrap();
+        os::file::make_fifo(&path, 0o600).unwrap();
+        assert!(Tcpto::clear(&layout).is_err() && Tcpto::read(&layout).is_err());
+        std::fs::remove_dir_all(layout.root().join("lock")).unwrap();
+        std::fs::create_dir(directory.path().join("lock")).unwrap();
+        std::fs::rename(&victim, directory.path().join("lock/tcpto")).unwrap();
+        let elsewhere = directory.path().join("lock");
+        std::os::unix::fs::symlink(&elsewhere, layout.root().join("lock")).unwrap();
+        assert!(Tcpto::clear(&layout).is_err());
+        let kept = std::fs::read(elsewhere.join("tcpto")).unwrap();
+        assert_eq!(kept, [7; 2048]);
     }
 }

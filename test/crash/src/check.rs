@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::Engine;
-use crate::model::{Effect, Model, Tree};
+use crate::log::Journal;
+use crate::model::{Effect, Tree};
 use crate::scenario::{Message, Scenario};
 
 /// Something that is known outside the machine, whatever its disk forgets.
@@ -62,14 +62,11 @@ pub fn check(
     disk: &Tree,
     known: &[Fact],
     now: i64,
-    reuses_numbers: bool,
+    journal: Journal,
     refused: Refused,
 ) -> Result<Recovered, Broken> {
-    let mut model = Model::new(disk.clone(), now, reuses_numbers);
-    if scenario.has_names {
-        model = model.with_names();
-    }
-    let mut engine = Engine::start(&model, scenario.tells_singles);
+    let model = scenario.model(disk.clone(), now, journal);
+    let mut engine = scenario.start(&model);
     let came_to_rest = engine.run();
     let mut facts: Vec<_> = known.iter().map(|fact| (0, fact.clone())).collect();
     facts.extend(engine.facts().iter().cloned());
@@ -91,7 +88,7 @@ pub fn check(
     }
     engine.sweep();
     // What belongs to a text that was swept is removed at the next start.
-    let mut engine = Engine::start(&model, scenario.tells_singles);
+    let mut engine = scenario.start(&model);
     if !engine.run() {
         return Err(Broken("the queue never comes to rest again".to_owned()));
     }
@@ -249,7 +246,7 @@ pub fn empty(tree: &Tree) -> Result<(), Broken> {
     let left: Vec<_> = tree
         .names
         .keys()
-        .filter(|name| name.starts_with("/queue/"))
+        .filter(|name| name.starts_with("/queue/") && !name.starts_with("/queue/spare/"))
         .collect();
     match left.is_empty() {
         true => Ok(()),

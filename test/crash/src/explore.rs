@@ -6,9 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use nix::libc::{EIO, ENOSPC};
 
 use crate::check::{Fact, Refused, check, delivered_and_whole, empty};
-use crate::engine::Engine;
 use crate::log::{Choices, Journal, Log};
-use crate::model::{Effect, Fault, Model, Tree};
+use crate::model::{Effect, Fault, Tree};
 use crate::scenario::Scenario;
 
 /// When scenarios begin, Unix time.
@@ -60,8 +59,8 @@ impl Numbers {
 /// # Panics
 /// When a promise is broken; the message says by which disk.
 pub fn crashes(scenario: &Scenario, journal: Journal, ways_max: usize, seed: u64) -> Report {
-    let model = model(scenario, journal);
-    let mut engine = Engine::start(&model, scenario.tells_singles);
+    let model = scenario.model(Tree::default(), BIRTH, journal);
+    let mut engine = scenario.start(&model);
     assert!(scenario.play(&mut engine), "{}: stuck", scenario.name);
     let mut explorer = Explorer {
         scenario,
@@ -89,8 +88,8 @@ pub fn crashes(scenario: &Scenario, journal: Journal, ways_max: usize, seed: u64
 /// # Panics
 /// When a promise is broken.
 pub fn faults(scenario: &Scenario, journal: Journal, crashes_each: usize, seed: u64) -> Report {
-    let healthy = model(scenario, journal);
-    scenario.play(&mut Engine::start(&healthy, scenario.tells_singles));
+    let healthy = scenario.model(Tree::default(), BIRTH, journal);
+    scenario.play(&mut scenario.start(&healthy));
     let mut explorer = Explorer {
         scenario,
         journal,
@@ -115,14 +114,6 @@ pub fn faults(scenario: &Scenario, journal: Journal, crashes_each: usize, seed: 
         }
     }
     explorer.report
-}
-
-fn model(scenario: &Scenario, journal: Journal) -> Model {
-    let model = Model::new(Tree::default(), BIRTH, journal == Journal::Names);
-    match scenario.has_names {
-        true => model.with_names(),
-        false => model,
-    }
 }
 
 struct Explorer<'a> {
@@ -204,8 +195,7 @@ impl Explorer<'_> {
         if !self.is_new(disk, known) {
             return;
         }
-        let reuses = self.journal == Journal::Names;
-        let recovered = match check(self.scenario, disk, known, now, reuses, self.refused) {
+        let recovered = match check(self.scenario, disk, known, now, self.journal, self.refused) {
             Ok(recovered) => recovered,
             Err(broken) => self.fail(disk, known, moment, &broken.0),
         };
@@ -224,7 +214,14 @@ impl Explorer<'_> {
         if self.is_new(&disk, &known) {
             self.report.again += 1;
             let now = recovered.times[again - 1];
-            if let Err(broken) = check(self.scenario, &disk, &known, now, reuses, self.refused) {
+            if let Err(broken) = check(
+                self.scenario,
+                &disk,
+                &known,
+                now,
+                self.journal,
+                self.refused,
+            ) {
                 self.fail(&disk, &known, moment, &broken.0);
             }
         }
@@ -232,6 +229,10 @@ impl Explorer<'_> {
 
     fn is_new(&mut self, disk: &Tree, known: &[Fact]) -> bool {
         let mut hasher = DefaultHasher::new();
+        // What is spare is removed before anything else happens.
+        let (mut disk, is_spare) = (disk.clone(), |name: &str| name.starts_with("/queue/spare/"));
+        disk.names.retain(|name, _| !is_spare(name));
+        disk.forget_unnamed();
         (disk, known).hash(&mut hasher);
         let is_new = self.seen.insert(hasher.finish());
         self.report.states += usize::from(is_new);
@@ -240,8 +241,9 @@ impl Explorer<'_> {
 
     fn with_fault(&mut self, fault: Fault, crashes: usize) {
         let scenario = self.scenario;
-        let model = model(scenario, self.journal).with_fault(Some(fault));
-        let mut engine = Engine::start(&model, scenario.tells_singles);
+        let model = scenario.model(Tree::default(), BIRTH, self.journal);
+        let model = model.with_fault(Some(fault));
+        let mut engine = scenario.start(&model);
         let came_to_rest = scenario.play(&mut engine);
         let facts = engine.facts().to_vec();
         let all = known(&facts, usize::MAX);
@@ -261,10 +263,10 @@ impl Explorer<'_> {
         }
         let model = model.with_fault(None);
         engine.sweep();
-        let mut engine = Engine::start(&model, scenario.tells_singles);
+        let mut engine = scenario.start(&model);
         engine.run();
         engine.sweep();
-        Engine::start(&model, scenario.tells_singles).run();
+        scenario.start(&model).run();
         if let Err(broken) = empty(&model.tree()) {
             self.fail(&model.tree(), &all, effects.len(), &what(&broken.0));
         }

@@ -25,10 +25,13 @@ pub struct Log {
     durable: Tree,
     /// Changes of names since they were synced, in their order. A change
     /// whose sync failed is never durable by a later sync.
-    names: Vec<Change<(Rc<str>, Option<FileId>)>>,
+    names: Vec<Change<Names>>,
     /// Changes of content, likewise.
     contents: BTreeMap<FileId, Vec<Change<Piece>>>,
 }
+
+/// Names that change together, and what they mean then.
+type Names = Vec<(Rc<str>, Option<FileId>)>;
 
 #[derive(Clone, Debug)]
 struct Change<T> {
@@ -55,6 +58,8 @@ pub enum Kept {
     Size,
     /// Half of what was added.
     Half,
+    /// All of it, but half of the first write, into what was there before.
+    Torn,
     /// Of several writes, the one of this number is missing.
     AllBut(usize),
     /// Of several writes, only the one of this number.
@@ -66,7 +71,7 @@ pub enum Kept {
 pub struct Choices {
     /// Changes of one name, in their order; how many were kept. With
     /// [`Journal::Names`] there is one entry for all names.
-    names: Vec<Vec<(Rc<str>, Option<FileId>)>>,
+    names: Vec<Vec<Names>>,
     /// Files, and what can have become of them.
     files: Vec<(FileId, Vec<Kept>)>,
 }
@@ -94,10 +99,18 @@ impl Log {
             } => self.change(*file, Piece::Bytes(*offset, bytes.clone())),
             Effect::Time(file, time) => self.change(*file, Piece::Time(*time)),
             Effect::Cut(file, length) => self.change(*file, Piece::Cut(*length)),
-            Effect::Name(name, file) => self.names.push(Change {
-                what: (name.clone(), *file),
-                is_doomed: false,
-            }),
+            Effect::Name(name, file) => self.change_names(vec![(name.clone(), *file)]),
+            Effect::Rename(from, to, file) => {
+                let (old, new) = ((from.clone(), None), (to.clone(), Some(*file)));
+                match self.journal {
+                    Journal::Names => self.change_names(vec![old, new]),
+                    // Even this may be torn.
+                    Journal::None => {
+                        self.change_names(vec![old]);
+                        self.change_names(vec![new]);
+                    }
+                }
+            }
             Effect::SyncFile(file, is_done) => {
                 self.sync_content(*file, *is_done);
                 if self.journal == Journal::Names {
@@ -121,6 +134,13 @@ impl Log {
                 self.sync_names(|_| true, *is_done);
             }
         }
+    }
+
+    fn change_names(&mut self, what: Names) {
+        self.names.push(Change {
+            what,
+            is_doomed: false,
+        });
     }
 
     fn change(&mut self, file: FileId, what: Piece) {
@@ -152,7 +172,7 @@ impl Log {
     fn sync_names(&mut self, covers: impl Fn(&str) -> bool, is_done: bool) {
         let (covered, mut left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.names)
             .into_iter()
-            .partition(|change| covers(&change.what.0));
+            .partition(|change| covers(&change.what[0].0));
         if !is_done && self.journal == Journal::Names {
             // A journal that could not be written is written later, or never
             // again; it does not forget.
@@ -169,14 +189,14 @@ impl Log {
             return;
         }
         for (at, change) in covered.iter().enumerate() {
-            let name = &change.what.0;
+            let name = &change.what[0].0;
             // What was changed again later, and that is durable, is so too.
             let is_overtaken = || {
                 let later = &covered[at + 1..];
-                later.iter().any(|c| c.what.0 == *name && !c.is_doomed)
+                later.iter().any(|c| c.what[0].0 == *name && !c.is_doomed)
             };
             if !change.is_doomed {
-                apply_name(&mut self.durable, &change.what);
+                apply_names(&mut self.durable, &change.what);
             } else if !is_overtaken() {
                 left.push(change.clone());
             }
@@ -190,13 +210,14 @@ impl Log {
         let mut names: BTreeMap<Rc<str>, Vec<_>> = BTreeMap::new();
         for change in changes {
             let group = match self.journal {
-                Journal::None => change.0.clone(),
+                Journal::None => change[0].0.clone(),
                 Journal::Names => "".into(),
             };
             names.entry(group).or_default().push(change);
         }
         let named = self.durable.names.values().copied();
-        let named = named.chain(self.names.iter().filter_map(|change| change.what.1));
+        let changed = self.names.iter().flat_map(|change| &change.what);
+        let named = named.chain(changed.filter_map(|(_, file)| *file));
         let named: Vec<FileId> = named.collect();
         let files = self.contents.iter();
         Choices {
@@ -214,6 +235,10 @@ impl Log {
         if changes.iter().any(|change| length < change.what.end()) {
             outcomes.extend([Kept::Size, Kept::Half]);
         }
+        let overwrites = |change: &Change<Piece>| matches!(&change.what, Piece::Bytes(offset, _) if *offset < length);
+        if changes.first().is_some_and(overwrites) {
+            outcomes.push(Kept::Torn);
+        }
         if 1 < changes.len() {
             outcomes.extend((0..changes.len()).map(Kept::AllBut));
         }
@@ -230,7 +255,7 @@ impl Log {
         for (changes, kept) in choices.names.iter().zip(names) {
             changes[..*kept]
                 .iter()
-                .for_each(|change| apply_name(&mut disk, change));
+                .for_each(|change| apply_names(&mut disk, change));
         }
         for ((file, outcomes), outcome) in choices.files.iter().zip(files) {
             self.apply(&mut disk, *file, outcomes[*outcome]);
@@ -247,6 +272,12 @@ impl Log {
             let is_kept = match kept {
                 Kept::Nothing => false,
                 Kept::All | Kept::Size | Kept::Half => true,
+                Kept::Torn => {
+                    if at == 0 {
+                        change.what.half().apply(content);
+                    }
+                    at != 0
+                }
                 Kept::AllBut(missing) => at != missing,
                 Kept::Only(one) => at == one,
             };
@@ -289,6 +320,13 @@ impl Piece {
         }
     }
 
+    fn half(&self) -> Self {
+        match self {
+            Self::Bytes(offset, bytes) => Self::Bytes(*offset, bytes[..bytes.len() / 2].into()),
+            other => other.clone(),
+        }
+    }
+
     /// Leaves nothing of the other one.
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
@@ -315,6 +353,8 @@ impl Piece {
     }
 }
 
-fn apply_name(disk: &mut Tree, (name, file): &(Rc<str>, Option<FileId>)) {
-    disk.apply(&Effect::Name(name.clone(), *file), 0);
+fn apply_names(disk: &mut Tree, names: &Names) {
+    for (name, file) in names {
+        disk.apply(&Effect::Name(name.clone(), *file), 0);
+    }
 }

@@ -1,69 +1,22 @@
 //! A file system in memory that writes down what happens to it.
 
+mod files;
+mod maildir;
+mod spares;
+mod tree;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use maildir::deliver::Place;
-use nix::libc::{EEXIST, EIO, ENOENT};
-use queue::{FileSystem, Status};
+use nix::libc::{EEXIST, ENOENT};
 
-/// Everything is on one file system.
-const DEVICE: u64 = 1;
+pub use files::{ModelFile, ModelInput};
+pub use maildir::ModelMaildir;
+pub use tree::{Content, Effect, FileId, Tree};
 
-/// Identifies a file for ever, unlike its inode number.
-pub type FileId = u64;
-
-/// A file.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Content {
-    /// Its inode number.
-    pub number: u64,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// When it was changed.
-    pub mtime: i64,
-}
-
-/// What a file system holds. Directories are there when they are needed.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Tree {
-    /// Names, whole paths.
-    pub names: BTreeMap<Rc<str>, FileId>,
-    /// Files, with and without a name.
-    pub files: BTreeMap<FileId, Rc<Content>>,
-}
-
-/// Something that happened. What has no number in a sync is not durable.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Bytes into a file.
-    Write {
-        /// Which.
-        file: FileId,
-        /// Where.
-        offset: usize,
-        /// What.
-        bytes: Rc<[u8]>,
-    },
-    /// The time of a file.
-    Time(FileId, i64),
-    /// A file cut off.
-    Cut(FileId, usize),
-    /// A new file, of this number.
-    New(FileId, u64, i64),
-    /// A name now means this file, or nothing.
-    Name(Rc<str>, Option<FileId>),
-    /// Content became durable, or could not.
-    SyncFile(FileId, bool),
-    /// The names of a directory became durable, or could not.
-    SyncDirectory(Rc<str>, bool),
-    /// Everything became durable, or could not.
-    SyncEverything(bool),
-}
+use spares::Spares;
 
 /// An error to come.
 #[derive(Clone, Copy, Debug)]
@@ -95,22 +48,8 @@ struct State {
     is_triggered: bool,
     /// Files have names from the start.
     has_names: bool,
-}
-
-/// A file being written.
-#[derive(Debug)]
-pub struct ModelFile {
-    model: Model,
-    file: FileId,
-    offset: usize,
-    first_name: Option<Rc<str>>,
-}
-
-/// A file being read, as it was when it was opened.
-#[derive(Clone, Debug)]
-pub struct ModelInput {
-    content: Rc<Content>,
-    offset: usize,
+    /// Syncs that threads share, and files that are written again.
+    spares: Option<Spares>,
 }
 
 fn error(code: i32) -> io::Error {
@@ -141,6 +80,7 @@ impl Model {
             now,
             is_triggered: true,
             has_names: false,
+            spares: None,
         })))
     }
 
@@ -246,12 +186,7 @@ impl Model {
             state.happens(Effect::Name(name.clone(), Some(file)));
         }
         drop(state);
-        Ok(ModelFile {
-            model: self.clone(),
-            file,
-            offset: 0,
-            first_name: name,
-        })
+        Ok(ModelFile::new(self, file, name))
     }
 
     fn find(&self, name: &Path) -> io::Result<FileId> {
@@ -317,264 +252,5 @@ impl State {
         self.tree.apply(&effect, self.now);
         self.effects.push(effect);
         self.times.push(self.now);
-    }
-}
-
-impl Tree {
-    /// Does what an effect does, now.
-    pub fn apply(&mut self, effect: &Effect, now: i64) {
-        match effect {
-            Effect::New(file, number, mtime) => {
-                let content = Content {
-                    number: *number,
-                    bytes: Vec::new(),
-                    mtime: *mtime,
-                };
-                self.files.insert(*file, Rc::new(content));
-            }
-            Effect::Write {
-                file,
-                offset,
-                bytes,
-            } => {
-                let content = self.file(*file);
-                let end = offset + bytes.len();
-                if content.bytes.len() < end {
-                    content.bytes.resize(end, 0);
-                }
-                content.bytes[*offset..end].copy_from_slice(bytes);
-                content.mtime = now;
-            }
-            Effect::Time(file, time) => self.file(*file).mtime = *time,
-            Effect::Cut(file, length) => self.file(*file).bytes.truncate(*length),
-            Effect::Name(name, Some(file)) => {
-                self.names.insert(name.clone(), *file);
-            }
-            Effect::Name(name, None) => {
-                self.names.remove(name);
-            }
-            Effect::SyncFile(..) | Effect::SyncDirectory(..) | Effect::SyncEverything(_) => {}
-        }
-    }
-
-    /// A file, to be changed.
-    pub fn file(&mut self, file: FileId) -> &mut Content {
-        Rc::make_mut(self.files.get_mut(&file).expect("files are never removed"))
-    }
-
-    /// Forgets files without a name.
-    pub fn forget_unnamed(&mut self) {
-        let mut used: Vec<FileId> = self.names.values().copied().collect();
-        used.sort_unstable();
-        self.files
-            .retain(|file, _| used.binary_search(file).is_ok());
-    }
-}
-
-impl ModelFile {
-    /// Unlike the operations of the queue this cannot fail.
-    fn end(&self) -> usize {
-        self.model.content(self.file).bytes.len()
-    }
-}
-
-impl Write for ModelFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.model.write_at(self.file, self.offset, bytes)?;
-        self.offset += written;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for ModelInput {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.read_at(buffer, self.offset as u64)?;
-        self.offset += length;
-        Ok(length)
-    }
-}
-
-impl FileExt for ModelInput {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let from = usize::try_from(offset).map_err(io::Error::other)?;
-        let rest = self.content.bytes.get(from..).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        Ok(length)
-    }
-
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        Err(error(EIO))
-    }
-}
-
-impl FileSystem for Model {
-    type File = ModelFile;
-    type Input = ModelInput;
-
-    fn create(&self, name: &Path) -> io::Result<ModelFile> {
-        let has_names = self.0.borrow().has_names;
-        self.make(has_names.then_some(name))
-    }
-
-    fn inode(&self, file: &ModelFile) -> io::Result<u64> {
-        self.operation()?;
-        Ok(self.content(file.file).number)
-    }
-
-    fn link(&self, file: &ModelFile, name: &Path) -> io::Result<()> {
-        self.name(key(name), file.file)
-    }
-
-    fn drop_first_name(&self, file: &ModelFile) -> io::Result<()> {
-        match &file.first_name {
-            Some(name) => self.forget(name.clone()),
-            None => Ok(()),
-        }
-    }
-
-    fn unlink(&self, name: &Path) -> io::Result<()> {
-        self.forget(key(name))
-    }
-
-    fn sync_file(&self, file: &ModelFile) -> io::Result<()> {
-        self.sync(|is_done| Effect::SyncFile(file.file, is_done))
-    }
-
-    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        let directory = key(directory);
-        self.sync(|is_done| Effect::SyncDirectory(directory.clone(), is_done))
-    }
-
-    fn pull_trigger(&self, _: &Path) {
-        self.0.borrow_mut().is_triggered = true;
-    }
-
-    fn create_named(&self, name: &Path) -> io::Result<ModelFile> {
-        self.make(Some(name))
-    }
-
-    fn append(&self, name: &Path) -> io::Result<ModelFile> {
-        let file = match self.find(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.make(Some(name));
-            }
-            found => found?,
-        };
-        let mut file = ModelFile {
-            model: self.clone(),
-            file,
-            offset: 0,
-            first_name: None,
-        };
-        file.offset = file.end();
-        Ok(file)
-    }
-
-    fn truncate(&self, file: &ModelFile, bytes: u64) -> io::Result<()> {
-        self.operation()?;
-        let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
-        self.0.borrow_mut().happens(Effect::Cut(file.file, bytes));
-        Ok(())
-    }
-
-    fn overwrite(&self, name: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = self.find(name)?;
-        let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        self.write_at(file, offset, bytes).map(drop)
-    }
-
-    fn set_mtime(&self, file: &ModelFile, time: i64) -> io::Result<()> {
-        self.operation()?;
-        self.0.borrow_mut().happens(Effect::Time(file.file, time));
-        Ok(())
-    }
-
-    fn open(&self, name: &Path) -> io::Result<ModelInput> {
-        let file = self.find(name)?;
-        Ok(ModelInput {
-            content: self.content(file),
-            offset: 0,
-        })
-    }
-
-    fn status_of(&self, input: &ModelInput) -> io::Result<Status> {
-        self.operation()?;
-        Ok(Status {
-            bytes: input.content.bytes.len() as u64,
-            mtime: input.content.mtime,
-        })
-    }
-
-    fn status(&self, name: &Path) -> io::Result<Status> {
-        let content = self.content(self.find(name)?);
-        Ok(Status {
-            bytes: content.bytes.len() as u64,
-            mtime: content.mtime,
-        })
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<u64>> {
-        self.operation()?;
-        let names = self.names_in(&key(directory));
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
-    }
-
-    fn sync_everything(&self) -> io::Result<()> {
-        self.sync(Effect::SyncEverything)
-    }
-}
-
-/// A maildir on the model.
-#[derive(Clone, Debug)]
-pub struct ModelMaildir {
-    /// Where.
-    pub model: Model,
-    /// Its path.
-    pub path: String,
-}
-
-impl ModelMaildir {
-    fn name(&self, directory: &str, name: &str) -> Rc<str> {
-        format!("{}/{directory}/{name}", self.path).into()
-    }
-}
-
-impl Place for ModelMaildir {
-    type File = ModelFile;
-
-    fn create(&self, name: &str) -> io::Result<ModelFile> {
-        let has_names = self.model.0.borrow().has_names;
-        let name = self.name("tmp", name);
-        self.model.make(has_names.then_some(Path::new(&*name)))
-    }
-
-    fn identity(&self, file: &ModelFile) -> io::Result<(u64, u64)> {
-        Ok((self.model.inode(file)?, DEVICE))
-    }
-
-    fn sync_file(&self, file: &ModelFile) -> io::Result<()> {
-        self.model.sync_file(file)
-    }
-
-    fn link(&self, file: &ModelFile, _: &str, name: &str) -> io::Result<()> {
-        self.model.name(self.name("new", name), file.file)
-    }
-
-    fn sync_new(&self, _: &ModelFile) -> io::Result<()> {
-        let new = format!("{}/new", self.path);
-        self.model.sync_directory(Path::new(&new))
-    }
-
-    fn unlink_new(&self, name: &str) -> io::Result<()> {
-        self.model.forget(self.name("new", name))
-    }
-
-    fn unlink_tmp(&self, file: &ModelFile, _: &str) -> io::Result<()> {
-        self.model.drop_first_name(file)
     }
 }

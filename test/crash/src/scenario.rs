@@ -1,6 +1,8 @@
 //! What happens before the power goes.
 
-use crate::Engine;
+use crate::log::Journal;
+use crate::model::Tree;
+use crate::{Engine, Model};
 
 /// A message of a scenario.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +43,30 @@ pub struct Scenario {
     pub tells_singles: bool,
     /// The file system cannot make files without a name.
     pub has_names: bool,
+    /// Threads share syncs, and finished files are written again.
+    pub reuses_files: bool,
 }
 
 impl Scenario {
+    /// The file system it happens on.
+    pub fn model(&self, disk: Tree, now: i64, journal: Journal) -> Model {
+        // As ext4 and XFS do it.
+        let reuses_numbers = journal == Journal::Names;
+        let model = Model::new(disk, now, reuses_numbers);
+        match self.has_names {
+            true => model.with_names(),
+            false => model,
+        }
+    }
+
+    /// The system starts on it.
+    pub fn start(&self, model: &Model) -> Engine {
+        if self.reuses_files {
+            model.open_spares();
+        }
+        Engine::start(model, self.tells_singles)
+    }
+
     /// Lets it happen; says whether the queue came to rest.
     pub fn play(&self, engine: &mut Engine) -> bool {
         let take = |engine: &mut Engine, message: &Message| {
@@ -88,6 +111,7 @@ const fn message(
 const ONE: &str = "Subject: one\n\nThe first text.\n-- end of one\n";
 const TWO: &str = "Subject: two\n\nAnother text, somewhat longer.\n-- end of two\n";
 const THREE: &str = "Subject: three\n\nThe third.\n-- end of three\n";
+const FOUR: &str = "Subject: four\n\nNo. 4, a text of the usual length.\n-- end of four\n";
 
 const fn scenario(name: &'static str, messages: &'static [Message]) -> Scenario {
     Scenario {
@@ -96,6 +120,7 @@ const fn scenario(name: &'static str, messages: &'static [Message]) -> Scenario 
         course: Course::OneByOne,
         tells_singles: true,
         has_names: false,
+        reuses_files: false,
     }
 }
 
@@ -183,6 +208,43 @@ pub const SCENARIOS: &[Scenario] = &[
             &[
                 message("sam@h", &["eve@h"], ONE),
                 message("sam@h", &["ann@h"], TWO),
+            ],
+        )
+    },
+    Scenario {
+        reuses_files: true,
+        ..scenario(
+            "files written again",
+            &[
+                message("sam@h", &["ann@h"], TWO),
+                message("sam@h", &["bob@h"], ONE),
+                message("sam@h", &["cat@h"], THREE),
+                message("sam@h", &["dan@h"], FOUR),
+            ],
+        )
+    },
+    Scenario {
+        reuses_files: true,
+        has_names: true,
+        ..scenario(
+            "files written again for several recipients",
+            &[
+                message("sam@h", &["ann@h", "rob@r"], THREE),
+                message("sam@h", &["bob@h"], TWO),
+                message("sam@h", &["cat@h", "bad@h"], ONE),
+            ],
+        )
+    },
+    Scenario {
+        reuses_files: true,
+        course: Course::FirstGivenUp,
+        ..scenario(
+            "files written again after one was given up",
+            &[
+                message("sam@h", &["eve@h"], TWO),
+                message("sam@h", &["ann@h"], ONE),
+                message("sam@h", &["slow@h"], THREE),
+                message("sam@h", &["bob@h"], FOUR),
             ],
         )
     },

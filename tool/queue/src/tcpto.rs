@@ -31,9 +31,7 @@ pub fn tcpto(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     let is_json = crate::options::is_json(&arguments, TCPTO_USAGE)?;
     let now = os::clock::unix_seconds();
     let layouts = queues::all(home)?;
-    let read = |layout: &Layout| {
-        Tcpto::read(&layout.lock("tcpto")).map_err(|error| fatal("read", layout, &error))
-    };
+    let read = |layout: &Layout| Tcpto::read(layout).map_err(|error| fatal("read", layout, &error));
     if is_json {
         let mut all = Vec::new();
         for layout in &layouts {
@@ -72,8 +70,12 @@ pub fn tcpok(home: &Home, arguments: Vec<String>) -> Result<(), Exit> {
     if !arguments.is_empty() {
         return Err(run::usage::misused(TCPOK_USAGE));
     }
-    for layout in queues::all(home)? {
-        Tcpto::clear(&layout.lock("tcpto")).map_err(|error| fatal("clear", &layout, &error))?;
+    let layouts = queues::all(home)?;
+    // Root works here in directories of others.
+    let roots: Vec<_> = layouts.iter().map(|l| l.root().to_owned()).collect();
+    run::sandboxes::close(run::sandboxes::queued(&roots), "qmail-tcpok");
+    for layout in layouts {
+        Tcpto::clear(&layout).map_err(|error| fatal("clear", &layout, &error))?;
     }
     Ok(())
 }

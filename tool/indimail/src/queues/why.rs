@@ -97,7 +97,7 @@ pub fn run(messages: &Messages) -> Outcome {
             holds: queue::holds(layout)?,
             held_by_control: held_by_control(&house)?,
             lifetime: lifetimes(&house)?,
-            tcpto: Tcpto::read(&layout.lock("tcpto")).ok(),
+            tcpto: Tcpto::read(layout).ok(),
         };
         let answers = last_answers(&house, &stored);
         let told = facts.told(&stored, &standing, &answers);

@@ -1,14 +1,13 @@
 //! The names of messages' files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use run::Exit;
 
-use super::tree::entries;
 use super::{Fix, Kind, trouble};
 
 /// Where a message has files beside its text.
@@ -72,11 +71,10 @@ impl Fix {
     /// other layouts.
     fn scan(&mut self, directory: &str) -> Result<Files, Exit> {
         let mut files = Files::default();
-        for path in entries(&self.root.join(directory))? {
-            let metadata = fs::symlink_metadata(&path);
-            match metadata.map_err(|error| trouble("stat", &path, &error))? {
+        for path in self.entries(Path::new(directory))? {
+            match self.metadata(&path)? {
                 found if found.is_dir() => {
-                    for path in entries(&path)? {
+                    for path in self.entries(&path)? {
                         self.sort_in(directory, path, &mut files);
                     }
                 }
@@ -85,6 +83,12 @@ impl Fix {
             }
         }
         Ok(files)
+    }
+
+    fn metadata(&self, name: &Path) -> Result<Metadata, Exit> {
+        let found = self.queue.entry(name);
+        let found = found.map_err(|error| trouble("stat", &self.shown(name), &error))?;
+        Ok(found.metadata().clone())
     }
 
     fn sort_in(&mut self, directory: &str, path: PathBuf, files: &mut Files) {
@@ -102,7 +106,7 @@ impl Fix {
             // Holds of domains and channels.
             _ if directory == "hold" => {}
             _ => {
-                let text = format!("{} is no file of a queue", path.display());
+                let text = format!("{} is no file of a queue", self.shown(&path).display());
                 if directory == "mess" || directory == "todo" {
                     self.warn(&text);
                 }
@@ -127,9 +131,7 @@ impl Fix {
             let place = self.place("mess", name);
             paths.sort_by_key(|path| *path != place);
             for path in paths {
-                let inode = fs::symlink_metadata(&path)
-                    .map_err(|error| trouble("stat", &path, &error))?
-                    .ino();
+                let inode = self.metadata(&path)?.ino();
                 texts.push(Text { path, name, inode });
             }
         }
@@ -152,9 +154,10 @@ impl Fix {
             for path in paths {
                 if is_new {
                     self.step(&path, &suffixed(&place))?;
-                } else if path != place && place.exists() {
-                    let place = place.display();
-                    self.warn(&format!("{} and {place} are both there", path.display()));
+                } else if path != place && self.queue.entry(&place).is_ok() {
+                    let (path, place) = (self.shown(&path), self.shown(&place));
+                    let (path, place) = (path.display(), place.display());
+                    self.warn(&format!("{path} and {place} are both there"));
                 } else if path != place {
                     self.step(&path, &place)?;
                 }
@@ -171,8 +174,10 @@ impl Fix {
     }
 
     fn step(&mut self, from: &Path, to: &Path) -> Result<(), Exit> {
-        let what = format!("rename {} to {}", from.display(), to.display());
-        self.change(Kind::Names, &what, || {
+        let (shown_from, shown_to) = (self.shown(from), self.shown(to));
+        let (shown_from, shown_to) = (shown_from.display(), shown_to.display());
+        let what = format!("rename {shown_from} to {shown_to}");
+        self.change(Kind::Names, &what, |queue| {
             #[cfg(test)]
             STOP_AFTER.with(|steps| match steps.get() {
                 Some(0) => Err(io::Error::other("stopped")),
@@ -182,7 +187,7 @@ impl Fix {
                 }
                 None => Ok(()),
             })?;
-            fs::rename(from, to)
+            queue.rename(from, to)
         })
     }
 
@@ -195,10 +200,13 @@ impl Fix {
                     continue;
                 }
                 for path in paths {
-                    let what = format!("remove {}, which has no text", path.display());
-                    self.change(Kind::Strays, &what, || match fs::remove_file(&path) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                        _ => Ok(()),
+                    let shown = self.shown(&path);
+                    let what = format!("remove {}, which has no text", shown.display());
+                    self.change(Kind::Strays, &what, |queue| {
+                        match queue.remove_file(&path) {
+                            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                            _ => Ok(()),
+                        }
                     })?;
                 }
             }

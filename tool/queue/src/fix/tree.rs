@@ -1,11 +1,12 @@
 //! Directories, owners, modes and the lock directory.
 
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use os::account::Identity;
+use os::beneath::{Directory, Entry};
 use run::Exit;
 
 use super::{Fix, Kind, trouble};
@@ -35,23 +36,33 @@ const DIRECTORIES: [(&str, Owner, u32, u32); 10] = [
 /// Those that are made only when they are asked for.
 const TRASH: (&str, Owner, u32) = ("trash", Owner::Queue, 0o700);
 const RATELIMIT: (&str, Owner, u32) = ("ratelimit", Owner::Send, 0o750);
+/// Directories between which files have two names for a moment, which a crash
+/// may make last.
+const LINKED: [&str; 4] = ["pid", "mess", "intd", "todo"];
 
 /// How many subdirectories 0, 1, 2, ... a directory has; `None` for none.
-pub fn subdirectories(path: &Path) -> Option<u64> {
+pub fn subdirectories(queue: &Directory, name: &str) -> Option<u64> {
     let count = (0..)
-        .take_while(|n: &u64| path.join(n.to_string()).is_dir())
+        .take_while(|n: &u64| is_directory(queue, &format!("{name}/{n}")))
         .count();
     (count != 0).then_some(count as u64)
 }
 
+/// Says whether a name is that of a directory.
+pub fn is_directory(queue: &Directory, name: impl AsRef<Path>) -> bool {
+    queue
+        .entry(name)
+        .is_ok_and(|found| found.metadata().is_dir())
+}
+
 impl Fix {
     pub(super) fn tree(&mut self) -> Result<(), Exit> {
-        self.directory(PathBuf::new(), Owner::Queue, 0o750)?;
+        self.directory(Path::new(""), Owner::Queue, 0o750)?;
         for (name, owner, mode, _) in DIRECTORIES {
-            self.directory(name.into(), owner, mode)?;
+            self.directory(Path::new(name), owner, mode)?;
             if self.is_split(name) {
                 for n in 0..self.split {
-                    self.directory(Path::new(name).join(n.to_string()), owner, mode)?;
+                    self.directory(&Path::new(name).join(n.to_string()), owner, mode)?;
                 }
             }
         }
@@ -59,8 +70,8 @@ impl Fix {
             (TRASH, self.wishes.trash),
             (RATELIMIT, self.wishes.ratelimit),
         ] {
-            if wish || self.root.join(name).exists() {
-                self.directory(name.into(), owner, mode)?;
+            if wish || self.find(Path::new(name))?.is_some() {
+                self.directory(Path::new(name), owner, mode)?;
             }
         }
         self.locks()?;
@@ -74,25 +85,30 @@ impl Fix {
         Ok(())
     }
 
-    fn directory(&mut self, name: PathBuf, owner: Owner, mode: u32) -> Result<(), Exit> {
-        let path = self.root.join(&name);
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => {
-                self.warn(&format!("{} is no directory", path.display()));
+    pub(super) fn directory(&mut self, name: &Path, owner: Owner, mode: u32) -> Result<(), Exit> {
+        let shown = self.shown(name);
+        match self.find(name)? {
+            Some(found) if found.metadata().is_dir() => {}
+            Some(_) => {
+                self.warn(&format!("{} is no directory", shown.display()));
                 return Ok(());
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let what = format!("make directory {}", path.display());
-                self.change(Kind::Directories, &what, || {
-                    fs::create_dir(&path)?;
-                    fs::set_permissions(&path, Permissions::from_mode(mode))
+            None => {
+                let what = format!("make directory {}", shown.display());
+                self.change(Kind::Directories, &what, |queue| {
+                    queue.make_directory(name, mode)
                 })?;
             }
-            Err(error) => return Err(trouble("stat", &path, &error)),
         }
-        self.own(&path, owner)?;
-        self.mode(&path, mode)
+        self.settle(name, owner, mode)
+    }
+
+    /// What has a name; a name below what is no directory is that of nothing.
+    fn find(&self, name: &Path) -> Result<Option<Entry>, Exit> {
+        match self.queue.find(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            found => found.map_err(|error| trouble("stat", &self.shown(name), &error)),
+        }
     }
 
     fn identity(&self, owner: Owner) -> Option<Identity> {
@@ -107,146 +123,214 @@ impl Fix {
         Some(Identity { uid, gid })
     }
 
-    fn own(&mut self, path: &Path, owner: Owner) -> Result<(), Exit> {
-        let (Some(wanted), Ok(found)) = (self.identity(owner), fs::symlink_metadata(path)) else {
+    /// Owner and mode of what has a name.
+    fn settle(&mut self, name: &Path, owner: Owner, mode: u32) -> Result<(), Exit> {
+        let Some(found) = self.find(name)? else {
             return Ok(());
         };
-        let Identity { uid, gid } = wanted;
-        if (found.uid(), found.gid()) == (uid, gid) {
+        let shown = self.shown(name);
+        let wanted = self
+            .identity(owner)
+            .filter(|wanted| *wanted != found.owner());
+        if wanted.is_none() && found.mode() == mode {
             return Ok(());
         }
-        let what = format!("give {} to {uid}:{gid}", path.display());
-        self.change(Kind::Owners, &what, || lchown(path, Some(uid), Some(gid)))
+        let found = self.with_known_names(found)?;
+        if found.metadata().is_symlink() || found.is_shared() {
+            self.warn(&format!(
+                "{} has another name elsewhere or leads there: it may be somebody else's file",
+                shown.display()
+            ));
+            return Ok(());
+        }
+        if let Some(wanted) = wanted {
+            let what = format!("give {} to {}:{}", shown.display(), wanted.uid, wanted.gid);
+            self.change(Kind::Owners, &what, |_| found.give(wanted))?;
+        }
+        if found.mode() == mode {
+            return Ok(());
+        }
+        let what = format!("set the mode of {} to {mode:04o}", shown.display());
+        self.change(Kind::Modes, &what, |_| found.set_mode(mode))
     }
 
-    fn mode(&mut self, path: &Path, mode: u32) -> Result<(), Exit> {
-        let Ok(found) = fs::symlink_metadata(path) else {
-            return Ok(());
-        };
-        if found.mode() & 0o7777 == mode {
-            return Ok(());
+    /// A crash leaves files with two names in the queue; those are known.
+    fn with_known_names(&mut self, found: Entry) -> Result<Entry, Exit> {
+        if !found.is_shared() {
+            return Ok(found);
         }
-        let what = format!("set the mode of {} to {mode:04o}", path.display());
-        self.change(Kind::Modes, &what, || {
-            fs::set_permissions(path, Permissions::from_mode(mode))
-        })
+        if self.names.is_none() {
+            self.names = Some(self.count_names()?);
+        }
+        let key = (found.metadata().dev(), found.metadata().ino());
+        let known = self.names.as_ref().and_then(|names| names.get(&key));
+        let known = known.copied().unwrap_or(1);
+        Ok(found.with_names(known))
+    }
+
+    fn count_names(&self) -> Result<BTreeMap<(u64, u64), u64>, Exit> {
+        let mut names = BTreeMap::new();
+        for directory in LINKED {
+            let mut open = vec![PathBuf::from(directory)];
+            while let Some(directory) = open.pop() {
+                for name in self.entries(&directory)? {
+                    let Some(found) = self.find(&name)? else {
+                        continue;
+                    };
+                    let metadata = found.metadata();
+                    if metadata.is_dir() && name.components().count() == 2 {
+                        open.push(name);
+                    } else if metadata.is_file() && found.is_shared() {
+                        *names.entry((metadata.dev(), metadata.ino())).or_insert(0) += 1;
+                    }
+                }
+            }
+        }
+        Ok(names)
     }
 
     fn locks(&mut self) -> Result<(), Exit> {
-        let lock = self.root.join("lock");
-        let mutex = lock.join("sendmutex");
-        if !mutex.exists() {
-            let what = format!("make {}", mutex.display());
-            self.change(Kind::Locks, &what, || fs::write(&mutex, b""))?;
+        let mutex = Path::new("lock/sendmutex");
+        if self.find(mutex)?.is_none() {
+            let what = format!("make {}", self.shown(mutex).display());
+            self.change(Kind::Locks, &what, |queue| {
+                queue.create(mutex, 0o600).map(drop)
+            })?;
         }
-        self.own(&mutex, Owner::Send)?;
-        self.mode(&mutex, 0o600)?;
+        self.file(mutex, Owner::Send, 0o600)?;
+        self.trigger()?;
+        self.tcpto()
+    }
 
-        let trigger = lock.join("trigger");
-        match fs::symlink_metadata(&trigger) {
-            Ok(found) if found.file_type().is_fifo() => {}
-            Ok(found) if found.is_dir() => {
-                self.warn(&format!("{} is a directory, not a FIFO", trigger.display()));
+    fn trigger(&mut self) -> Result<(), Exit> {
+        let trigger = Path::new("lock/trigger");
+        match self.find(trigger)? {
+            Some(found) if found.metadata().file_type().is_fifo() => {}
+            Some(found) if found.metadata().is_dir() => {
+                let shown = self.shown(trigger);
+                self.warn(&format!("{} is a directory, not a FIFO", shown.display()));
+                return Ok(());
             }
             found => {
                 // A plain file takes what wakes qmail-todo, and nothing wakes.
-                let what = format!("make FIFO {}", trigger.display());
-                self.change(Kind::Locks, &what, || {
-                    if found.is_ok() {
-                        fs::remove_file(&trigger)?;
+                let what = format!("make FIFO {}", self.shown(trigger).display());
+                self.change(Kind::Locks, &what, |queue| {
+                    if found.is_some() {
+                        queue.remove_file(trigger)?;
                     }
-                    os::file::make_fifo(&trigger, 0o622)
+                    queue.make_fifo(trigger, 0o622)
                 })?;
             }
         }
-        self.own(&trigger, Owner::Send)?;
-        self.mode(&trigger, 0o622)?;
+        match self.find(trigger)? {
+            Some(found) if found.metadata().file_type().is_fifo() => {
+                self.settle(trigger, Owner::Send, 0o622)
+            }
+            _ => Ok(()),
+        }
+    }
 
-        let tcpto = lock.join("tcpto");
-        let found = fs::metadata(&tcpto).map(|metadata| metadata.len());
-        let is_good = match (&found, self.wishes.tcpto_bytes) {
-            (Ok(length), Some(wanted)) => *length == wanted as u64,
-            (Ok(length), None) => matches!(length, 1024 | 2048),
-            (Err(_), _) => false,
+    fn tcpto(&mut self) -> Result<(), Exit> {
+        let tcpto = Path::new("lock/tcpto");
+        let found = self.find(tcpto)?;
+        let length = match &found {
+            Some(found) if !found.metadata().is_file() => {
+                let shown = self.shown(tcpto);
+                self.warn(&format!("{} is no file", shown.display()));
+                return Ok(());
+            }
+            found => found.as_ref().map(|found| found.metadata().len()),
+        };
+        let is_good = match (length, self.wishes.tcpto_bytes) {
+            (Some(length), Some(wanted)) => length == wanted as u64,
+            (Some(length), None) => matches!(length, 1024 | 2048),
+            (None, _) => false,
         };
         if !is_good {
-            // It is only advice, so an empty one is as good as any.
+            // It is only advice, so an empty one is as good as any. A new
+            // file: the old one may have names elsewhere.
             let bytes = self.wishes.tcpto_bytes.unwrap_or(queue::TCPTO_BYTES);
-            let what = format!("make {} of {bytes} bytes", tcpto.display());
-            self.change(Kind::Locks, &what, || fs::write(&tcpto, vec![0; bytes]))?;
+            let what = format!("make {} of {bytes} bytes", self.shown(tcpto).display());
+            self.change(Kind::Locks, &what, |queue| {
+                if length.is_some() {
+                    queue.remove_file(tcpto)?;
+                }
+                queue.create(tcpto, 0o644)?.write_all(&vec![0; bytes])
+            })?;
         }
-        self.own(&tcpto, Owner::Remote)?;
-        self.mode(&tcpto, 0o644)
+        self.file(tcpto, Owner::Remote, 0o644)
     }
 
     fn leftovers(&mut self) -> Result<(), Exit> {
-        let pid = self.root.join("pid");
-        for path in entries(&pid)? {
+        for name in self.entries(Path::new("pid"))? {
             self.warn(&format!(
                 "{} is left from a queue writer; qmail-clean removes it when it is old",
-                path.display()
+                self.shown(&name).display()
             ));
         }
         Ok(())
     }
 
     /// Owners and modes of files.
-    fn files(&mut self, name: &str, owner: Owner, mode: u32) -> Result<(), Exit> {
-        for path in entries(&self.root.join(name))? {
-            let Ok(found) = fs::symlink_metadata(&path) else {
+    fn files(&mut self, directory: &str, owner: Owner, mode: u32) -> Result<(), Exit> {
+        for name in self.entries(Path::new(directory))? {
+            let Some(found) = self.find(&name)? else {
                 continue;
             };
-            if found.is_dir() {
-                for path in entries(&path)? {
-                    self.file(&path, owner, mode)?;
+            if found.metadata().is_dir() {
+                for name in self.entries(&name)? {
+                    self.file(&name, owner, mode)?;
                 }
-            } else if !found.file_type().is_socket() {
-                self.file(&path, owner, mode)?;
+            } else if !found.metadata().file_type().is_socket() {
+                self.file(&name, owner, mode)?;
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, owner: Owner, mode: u32) -> Result<(), Exit> {
-        let found = fs::symlink_metadata(path).map_err(|error| trouble("stat", path, &error))?;
-        if !found.is_file() {
-            self.warn(&format!("{} is no file", path.display()));
-            return Ok(());
+    pub(super) fn file(&mut self, name: &Path, owner: Owner, mode: u32) -> Result<(), Exit> {
+        match self.find(name)? {
+            Some(found) if !found.metadata().is_file() => {
+                let shown = self.shown(name);
+                self.warn(&format!("{} is no file", shown.display()));
+                Ok(())
+            }
+            Some(_) => self.settle(name, owner, mode),
+            None => Ok(()),
         }
-        self.own(path, owner)?;
-        self.mode(path, mode)
     }
 
     /// Removes subdirectories that the split does not have, once empty.
     pub(super) fn superfluous(&mut self) -> Result<(), Exit> {
-        for (name, ..) in DIRECTORIES {
-            let base = self.root.join(name);
-            let first = if self.is_split(name) { self.split } else { 0 };
-            for path in entries(&base)? {
-                let number = path
+        for (directory, ..) in DIRECTORIES {
+            let first = if self.is_split(directory) {
+                self.split
+            } else {
+                0
+            };
+            for name in self.entries(Path::new(directory))? {
+                let number = name
                     .file_name()
                     .and_then(|n| n.to_str()?.parse::<u64>().ok());
-                let is_directory = path.symlink_metadata().is_ok_and(|m| m.is_dir());
-                if is_directory && number.is_some_and(|number| first <= number) {
-                    let what = format!("remove directory {}", path.display());
-                    self.change(Kind::Directories, &what, || fs::remove_dir(&path))?;
+                if number.is_some_and(|number| first <= number) && is_directory(&self.queue, &name)
+                {
+                    let what = format!("remove directory {}", self.shown(&name).display());
+                    self.change(Kind::Directories, &what, |queue| {
+                        queue.remove_directory(&name)
+                    })?;
                 }
             }
         }
         Ok(())
     }
-}
 
-/// What is in a directory, in order; nothing when it does not exist.
-pub fn entries(path: &Path) -> Result<Vec<PathBuf>, Exit> {
-    let found = match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        found => found.map_err(|error| trouble("read", path, &error))?,
-    };
-    let mut paths = Vec::new();
-    for entry in found {
-        paths.push(entry.map_err(|error| trouble("read", path, &error))?.path());
+    /// What is in a directory, in order; nothing when there is none.
+    pub(super) fn entries(&self, directory: &Path) -> Result<Vec<PathBuf>, Exit> {
+        if !is_directory(&self.queue, directory) {
+            return Ok(Vec::new());
+        }
+        let names = self.queue.names(directory);
+        let names = names.map_err(|error| trouble("read", &self.shown(directory), &error))?;
+        Ok(names.iter().map(|name| directory.join(name)).collect())
     }
-    paths.sort();
-    Ok(paths)
 }

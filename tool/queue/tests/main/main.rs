@@ -1,0 +1,3 @@
+//! The programs as an operator runs them: root above all.
+
+mod hostile;
