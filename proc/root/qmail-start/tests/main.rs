@@ -6,3 +6,4 @@ mod decisions;
 mod deliveries;
 mod depth;
 mod installation;
+mod queues;
