@@ -12,6 +12,7 @@ pub mod queue;
 pub mod receiving;
 pub mod reference;
 pub mod remote;
+pub mod secret;
 pub mod sending;
 pub mod site;
 pub mod supervision;

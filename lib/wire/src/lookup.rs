@@ -27,6 +27,7 @@ pub enum Request {
     /// Does this mailbox exist, and may it take mail? (USER)
     Recipient {
         /// `user@domain`.
+        #[serde(with = "serde_bytes")]
         address: Vec<u8>,
     },
     /// Which mechanisms can any user log in with? Decides what is offered.
@@ -36,8 +37,10 @@ pub enum Request {
         /// For what.
         service: Service,
         /// As the client wrote it; without a domain the default one is added.
+        #[serde(with = "serde_bytes")]
         user: Vec<u8>,
         /// As the client wrote it.
+        #[serde(with = "serde_bytes")]
         password: Vec<u8>,
         /// Address of the client, for the log and `lastauth`.
         remote_ip: String,
@@ -47,10 +50,13 @@ pub enum Request {
         /// For what.
         service: Service,
         /// User name of the response.
+        #[serde(with = "serde_bytes")]
         user: Vec<u8>,
         /// The challenge we sent, angle brackets included.
+        #[serde(with = "serde_bytes")]
         challenge: Vec<u8>,
         /// Lower-case hexadecimal digest.
+        #[serde(with = "serde_bytes")]
         digest: Vec<u8>,
         /// Address of the client.
         remote_ip: String,
@@ -59,6 +65,7 @@ pub enum Request {
     /// parameters. Unknown users get stable false ones.
     ScramParameters {
         /// User name of the first message.
+        #[serde(with = "serde_bytes")]
         user: Vec<u8>,
     },
     /// Second half of SCRAM-SHA-256.
@@ -66,10 +73,13 @@ pub enum Request {
         /// For what.
         service: Service,
         /// User name of the first message.
+        #[serde(with = "serde_bytes")]
         user: Vec<u8>,
         /// The AuthMessage of RFC 5802 §3.
+        #[serde(with = "serde_bytes")]
         auth_message: Vec<u8>,
         /// ClientProof, 32 bytes.
+        #[serde(with = "serde_bytes")]
         proof: Vec<u8>,
         /// Address of the client.
         remote_ip: String,
@@ -93,6 +103,7 @@ pub enum Reply {
     /// To `ScramParameters`.
     ScramParameters {
         /// Raw salt.
+        #[serde(with = "serde_bytes")]
         salt: Vec<u8>,
         /// Iteration count.
         iterations: u32,
@@ -142,5 +153,6 @@ pub struct Account {
     /// May send to foreign domains.
     pub may_relay: bool,
     /// ServerSignature of SCRAM, else empty.
+    #[serde(with = "serde_bytes")]
     pub server_signature: Vec<u8>,
 }

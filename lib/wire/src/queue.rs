@@ -29,21 +29,23 @@ pub enum Request {
     },
     /// Bytes of the message, lines ending in LF, the client's own `Received`
     /// line first.
-    Data(Vec<u8>),
+    Data(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The message is complete; its envelope.
     Commit {
         /// Envelope sender, empty for notifications.
+        #[serde(with = "serde_bytes")]
         sender: Vec<u8>,
         /// Envelope recipients.
         recipients: Vec<Vec<u8>>,
         /// Header lines for the `e` record (QQEH), each ending in LF.
+        #[serde(with = "serde_bytes")]
         extra_headers: Vec<u8>,
     },
     /// Forget the message that began.
     Abort,
     /// What the sender wants to be told of the message that began: the lines
     /// of [`crate::dsn`].
-    Dsn(Vec<u8>),
+    Dsn(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// From the queue writer, after `Commit` (or early, when it cannot go on: the

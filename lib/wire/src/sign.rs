@@ -26,6 +26,7 @@ pub enum Request {
         /// TLS SignatureScheme number (RFC 8446 §4.2.3).
         scheme: u16,
         /// What is signed.
+        #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
 }
@@ -43,7 +44,7 @@ pub enum Reply {
         algorithm: u8,
     },
     /// Answer to `Sign`.
-    Signature(Vec<u8>),
+    Signature(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Why not.
     Refused(String),
 }

@@ -24,6 +24,7 @@ type Answers<T> = Mutex<HashMap<(String, String), (Instant, T)>>;
 pub struct Recent {
     users: Answers<User>,
     aliases: Answers<Vec<String>>,
+    domains: Answers<String>,
 }
 
 /// The database and the table of domains.
@@ -82,8 +83,10 @@ impl Users for DirectoryUsers {
     }
 
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {
-        let real = self.directory.real_domain(&self.domains, domain);
-        real.map_err(error)
+        remembered(&self.recent.domains, "", domain, || {
+            let real = self.directory.real_domain(&self.domains, domain);
+            real.map_err(error)
+        })
     }
 
     fn set_over_quota(&self, user: &User, usage: Option<u64>) -> Result<(), UsersError> {

@@ -7,6 +7,7 @@
 //! through [`Handshakes`], so that neither a full house, nor a slow lookup, nor
 //! a signer that hangs makes other sessions wait.
 
+mod certificates;
 mod handshake;
 mod house;
 mod lookup;
@@ -16,6 +17,7 @@ mod pipe;
 mod places;
 mod visit;
 
+pub use certificates::Certificates;
 pub use handshake::Handshakes;
 pub use house::{Full, Guest, House};
 pub use lookup::{Inlookup, Lookup, Secrets};

@@ -292,6 +292,12 @@ impl Directory {
     }
 }
 
+impl From<Directory> for OwnedFd {
+    fn from(directory: Directory) -> Self {
+        directory.fd
+    }
+}
+
 impl Entry {
     /// Accepts so many names of the file: those the caller knows.
     pub fn with_names(mut self, names_max: u64) -> Self {
@@ -355,6 +361,19 @@ impl Entry {
         }
         Ok(())
     }
+}
+
+/// Opens a regular file to be read, in a directory of somebody else's: a link
+/// is not followed, and nobody waits at a FIFO.
+pub fn read(path: &Path) -> io::Result<File> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let parent = match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    };
+    Directory::open(parent)?.file(name, Access::Read)
 }
 
 /// Opens without reading or writing: whatever it is, nothing happens to it.
@@ -440,6 +459,7 @@ mod tests {
         assert!(directory.file("trigger", Access::Read).is_err());
         assert!(directory.file("trigger", Access::Write).is_err());
         assert_eq!(directory.entry("trigger").unwrap().mode(), 0o622);
+        assert!(read(&directory.path().join("trigger")).is_err());
     }
 
     #[test]

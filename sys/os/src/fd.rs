@@ -76,6 +76,18 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
+/// Says whether this is a pipe that was read to its end and that nobody can
+/// write to any more.
+pub fn is_finished_pipe(fd: impl AsFd) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut found = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    let is_pipe = nix::sys::stat::fstat(fd.as_fd())
+        .is_ok_and(|stat| stat.st_mode & nix::libc::S_IFMT == nix::libc::S_IFIFO);
+    is_pipe
+        && poll(&mut found, PollTimeout::ZERO).is_ok()
+        && found[0].revents() == Some(PollFlags::POLLHUP)
+}
+
 /// Takes over descriptors a program was started with and moves them above 2,
 /// closed on exec; `None` for those that are not open. Descriptors 0 to 2 are
 /// `/dev/null` afterwards, so that a stray message on stderr cannot end up in
@@ -94,4 +106,24 @@ pub fn take_over(numbers: &[RawFd]) -> io::Result<Vec<Option<OwnedFd>>> {
 /// Sends everything written to stderr to a descriptor from now on.
 pub fn redirect_stderr(to: impl AsFd) -> io::Result<()> {
     Ok(nix::unistd::dup2_stderr(to)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_finished_when_it_is_read_and_nobody_writes() {
+        let (read, write) = pipe().unwrap();
+        let (mut read, mut write) = (File::from(read), File::from(write));
+        assert!(!is_finished_pipe(&read));
+        write.write_all(b"x").unwrap();
+        drop(write);
+        assert!(!is_finished_pipe(&read));
+        read.read_exact(&mut [0]).unwrap();
+        assert!(is_finished_pipe(&read));
+        assert!(!is_finished_pipe(File::open("/dev/null").unwrap()));
+    }
 }

@@ -52,18 +52,6 @@ pub fn start_writeback(file: &File) {
     let _ = sync_range(file, nix::libc::SYNC_FILE_RANGE_WRITE);
 }
 
-/// Waits until what [`start_writeback`] started is written. Only a hint too:
-/// neither the file's size nor its place on the disk need be durable then.
-pub fn finish_writeback(file: &File) {
-    use nix::libc::{
-        SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
-    };
-    let _ = sync_range(
-        file,
-        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER,
-    );
-}
-
 /// Fails when the kernel could not write some of a file's content since the
 /// file was opened. After [`crate::group_sync::GroupSync::sync`] this makes
 /// sure of the file itself, and costs no further sync.

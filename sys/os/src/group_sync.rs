@@ -25,7 +25,11 @@ pub struct GroupSync {
     together: fn(&File) -> io::Result<()>,
     device: u64,
     state: Mutex<State>,
-    ended: Condvar,
+    /// The thread that begins the next shared sync sleeps here.
+    turn: Condvar,
+    /// Threads that wait for the end of a sync that another one does: those
+    /// of even and of odd numbers apart, so that nobody wakes for nothing.
+    ended: [Condvar; 2],
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +44,10 @@ struct State {
     of_everything: u64,
     /// Threads that wait for a sync that has not begun.
     waiting: usize,
-    /// Threads that sleep, whatever they wait for.
-    asleep: usize,
+    /// One of them will begin it.
+    has_leader: bool,
+    /// Threads that sleep until the sync ends that is running, or the next.
+    asleep: [usize; 2],
     /// The error numbers of shared syncs that failed.
     failures: BTreeMap<u64, i32>,
 }
@@ -55,7 +61,8 @@ impl GroupSync {
             directory,
             together: crate::file::sync_file_system,
             state: Mutex::default(),
-            ended: Condvar::new(),
+            turn: Condvar::new(),
+            ended: Default::default(),
         })
     }
 
@@ -87,18 +94,15 @@ impl GroupSync {
                 let number = begin(&mut state);
                 drop(state);
                 let result = alone();
-                self.end(&mut self.state(), number);
+                self.end(self.state(), number);
                 return result;
             }
         }
-        // Content that is on the disk before the shared sync is not written
-        // while everybody waits for it.
+        // Content that is on its way to the disk before the shared sync does
+        // not make everybody wait for it.
         files
             .iter()
             .for_each(|file| crate::file::start_writeback(file));
-        files
-            .iter()
-            .for_each(|file| crate::file::finish_writeback(file));
         self.sync_everything()?;
         // What could not be written earlier is told of each file only.
         files
@@ -113,53 +117,64 @@ impl GroupSync {
         // The sync that runs may have begun before our last write.
         let wanted = state.begun + 1;
         state.waiting += 1;
-        while state.begun < wanted && state.running {
-            state = self.sleep(state);
+        if state.has_leader {
+            return self.follow(state, wanted);
         }
-        state.waiting -= 1;
-        if state.begun < wanted {
-            let number = begin(&mut state);
-            drop(state);
-            let result = (self.together)(&self.directory);
-            state = self.state();
-            if result.is_ok() {
-                state.of_everything = number;
-            }
-            if let Err(error) = &result {
+        state.has_leader = true;
+        while state.running {
+            state = self
+                .turn
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.has_leader = false;
+        let number = begin(&mut state);
+        drop(state);
+        let result = (self.together)(&self.directory);
+        state = self.state();
+        match &result {
+            Ok(()) => state.of_everything = number,
+            Err(error) => {
                 let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
                 state.failures.insert(number, code);
                 if FAILURES_MAX < state.failures.len() {
                     state.failures.pop_first();
                 }
             }
-            self.end(&mut state, number);
-            return result;
         }
+        self.end(state, number);
+        result
+    }
+
+    /// Waits until another thread has done the wanted sync.
+    fn follow(&self, mut state: MutexGuard<'_, State>, wanted: u64) -> io::Result<()> {
+        let side = (wanted % 2) as usize;
+        state.asleep[side] += 1;
         while state.ended < wanted {
-            state = self.sleep(state);
+            state = self.ended[side]
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
+        state.asleep[side] -= 1;
         match state.failures.get(&wanted) {
             Some(code) => Err(io::Error::from_raw_os_error(*code)),
             None => Ok(()),
         }
     }
 
-    fn end(&self, state: &mut State, number: u64) {
+    fn end(&self, mut state: MutexGuard<'_, State>, number: u64) {
         state.running = false;
         state.ended = number;
-        if 0 < state.asleep {
-            self.ended.notify_all();
+        let side = (number % 2) as usize;
+        let (has_followers, has_leader) = (0 < state.asleep[side], state.has_leader);
+        // Nobody wakes to find the state locked.
+        drop(state);
+        if has_leader {
+            self.turn.notify_one();
         }
-    }
-
-    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        state.asleep += 1;
-        let mut state = self
-            .ended
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.asleep -= 1;
-        state
+        if has_followers {
+            self.ended[side].notify_all();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,6 +185,7 @@ impl GroupSync {
 
 fn begin(state: &mut State) -> u64 {
     state.running = true;
+    state.waiting = 0;
     state.begun += 1;
     state.begun
 }

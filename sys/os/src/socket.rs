@@ -2,13 +2,15 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, getsockopt, recvmsg, sendmsg, sockopt,
 };
+
+use crate::beneath::Directory;
 
 /// The process on the other side of a connected Unix socket, as the kernel
 /// saw it when it connected.
@@ -43,26 +45,38 @@ pub fn peer_ip(number: std::os::fd::RawFd) -> Option<std::net::IpAddr> {
 
 /// Listens on a path with exactly this mode; a stale socket is replaced.
 pub fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    remove_stale(path)?;
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    Ok(listener)
+    bound(path, mode, |path| UnixListener::bind(path))
 }
 
 /// Receives datagrams on a path with exactly this mode.
 pub fn listen_datagrams(path: &Path, mode: u32) -> io::Result<UnixDatagram> {
-    remove_stale(path)?;
-    let socket = UnixDatagram::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    let socket = bound(path, mode, |path| UnixDatagram::bind(path))?;
     nix::sys::socket::setsockopt(&socket, sockopt::PassCred, &true)?;
     Ok(socket)
 }
 
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// Root does this in directories of the service's user, who may put a link in
+/// the socket's place meanwhile.
+fn bound<S>(path: &Path, mode: u32, bind: impl FnOnce(&Path) -> io::Result<S>) -> io::Result<S> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let parent = match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    };
+    let directory = Directory::open(parent)?;
+    match directory.remove_file(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    let socket = bind(path)?;
+    let found = directory.entry(name)?;
+    if !found.metadata().file_type().is_socket() {
+        return Err(io::Error::other("something else took the socket's place"));
+    }
+    found.set_mode(mode)?;
+    Ok(socket)
 }
 
 /// Receives one datagram and the user that sent it.
@@ -142,4 +156,34 @@ pub fn receive_with_fds(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usi
         }
     }
     Ok((message.bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_replaces_a_link_and_leaves_what_it_leads_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&victim, private).unwrap();
+        let path = directory.path().join("socket");
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let mode = |path: &Path| path.symlink_metadata().unwrap().permissions().mode();
+        let _listener = listen(&path, 0o666).unwrap();
+        assert_eq!(mode(&path) & 0o7777, 0o666);
+        // What takes its place the moment it is bound keeps its mode.
+        let swapped = bound(&path, 0o666, |path| {
+            std::os::unix::fs::symlink(&victim, path)
+        });
+        assert!(swapped.is_err());
+        let swapped = bound(&path, 0o666, |path| std::fs::hard_link(&victim, path));
+        assert!(swapped.is_err());
+        assert_eq!(mode(&victim) & 0o7777, 0o600);
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
 }

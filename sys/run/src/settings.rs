@@ -1,8 +1,10 @@
 //! The values of settings: variable, else control file, else default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use settings::{Kind, Setting, site};
 use text::control;
@@ -26,7 +28,21 @@ pub struct SettingError {
 pub struct Settings {
     control: PathBuf,
     variables: BTreeMap<String, Vec<u8>>,
+    memory: Option<Arc<Memory>>,
 }
+
+/// Control files that were read a moment ago.
+#[derive(Debug)]
+struct Memory {
+    fresh: Duration,
+    files: Mutex<HashMap<PathBuf, Remembered>>,
+}
+
+/// When a file was read, and its content when it was there.
+type Remembered = (Instant, Option<Vec<u8>>);
+
+/// Most files remembered; beyond that all are forgotten.
+const FILES_MAX: usize = 1000;
 
 impl Settings {
     /// The environment of this process in front of the control files.
@@ -38,6 +54,7 @@ impl Settings {
         Self {
             control: home.control().to_owned(),
             variables,
+            memory: None,
         }
     }
 
@@ -46,7 +63,18 @@ impl Settings {
         Self {
             control: home.control().to_owned(),
             variables: BTreeMap::new(),
+            memory: None,
         }
+    }
+
+    /// These settings for a program that asks for the same control files many
+    /// times a second: what was read, or was not there, holds this long.
+    pub fn remembering(mut self, fresh: Duration) -> Self {
+        self.memory = Some(Arc::new(Memory {
+            fresh,
+            files: Mutex::default(),
+        }));
+        self
     }
 
     /// These settings with further variables in front; an entry without a
@@ -78,10 +106,9 @@ impl Settings {
         } else {
             self.control.join(name)
         };
-        match std::fs::read(&path) {
-            Ok(content) => Ok(Some(content)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(SettingError { path, source }),
+        match &self.memory {
+            Some(memory) => memory.read(path),
+            None => read(&path),
         }
     }
 
@@ -157,6 +184,36 @@ impl Settings {
     }
 }
 
+impl Memory {
+    fn read(&self, path: PathBuf) -> Result<Option<Vec<u8>>, SettingError> {
+        let lock = || self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, content)) = lock().get(&path)
+            && when.elapsed() < self.fresh
+        {
+            return Ok(content.clone());
+        }
+        // An error is not remembered: what is mended holds at once.
+        let content = read(&path)?;
+        let mut files = lock();
+        if FILES_MAX <= files.len() {
+            files.clear();
+        }
+        files.insert(path, (Instant::now(), content.clone()));
+        Ok(content)
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, SettingError> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SettingError {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +237,21 @@ mod tests {
         assert_eq!(settings.integer(&LIMIT).unwrap(), 20);
         let settings = settings.overlaid([("LIMIT", Some(&b"30"[..]))]);
         assert_eq!(settings.integer(&LIMIT).unwrap(), 30);
+    }
+
+    #[test]
+    fn what_is_remembered_holds_for_its_time_only() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("control")).unwrap();
+        let settings = Settings::of_files(&Home::at(directory.path()));
+        let forgetful = settings.clone().remembering(Duration::ZERO);
+        let remembering = settings.remembering(Duration::from_secs(3600));
+        for settings in [&forgetful, &remembering] {
+            assert_eq!(settings.integer(&LIMIT).unwrap(), 10);
+        }
+        std::fs::write(directory.path().join("control/limit"), "20\n").unwrap();
+        assert_eq!(forgetful.integer(&LIMIT).unwrap(), 20);
+        assert_eq!(remembering.integer(&LIMIT).unwrap(), 10);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod injection;
 mod killed;
 mod notices;
 mod ordinary_user;
+mod planted;
 mod queue_tools;
 mod sending;
 mod starved;

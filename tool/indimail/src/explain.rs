@@ -98,8 +98,22 @@ fn now(home: &Home, setting: &Setting) -> Result<Value, SettingError> {
         Kind::Native if setting.file.ends_with(".cdb") => exists.then(|| "a table".to_owned()),
         Kind::Native => settings.file(setting.file)?.map(lossy),
     };
-    let value = value.unwrap_or_else(|| "not set".to_owned());
+    let value = match value {
+        Some(value) if is_text(setting) => shown(setting.name(), value.as_bytes()),
+        Some(value) => value,
+        None => "not set".to_owned(),
+    };
     Ok(Value { value, from })
+}
+
+/// Switches and numbers hide nothing.
+fn is_text(setting: &Setting) -> bool {
+    !matches!(setting.kind, Kind::Integer | Kind::Presence)
+}
+
+/// Without what is secret.
+fn shown(name: &str, value: &[u8]) -> String {
+    String::from_utf8_lossy(&settings::secret::shown(name, value)).into_owned()
 }
 
 /// The variable as services find it.
@@ -116,7 +130,7 @@ fn of_services(home: &Home, variable: &str) -> Vec<Value> {
         let content = std::fs::read(path).unwrap_or_default();
         let line = content.split(|&b| b == b'\n').next().unwrap_or_default();
         Value {
-            value: String::from_utf8_lossy(line).trim_end().to_owned(),
+            value: shown(variable, line).trim_end().to_owned(),
             from: path.display().to_string(),
         }
     };
@@ -184,5 +198,23 @@ mod tests {
         let found = now(&home, &settings::remote::HELOHOST).unwrap();
         assert_eq!(found.value, "mx.example.org");
         assert!(found.from.ends_with("control/me"));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path());
+        let variables = home.service().join("qmail-send.25/variables");
+        std::fs::create_dir_all(home.control()).unwrap();
+        std::fs::create_dir_all(&variables).unwrap();
+        let route = "a.example:relay:587 joe PRECIOUS\n";
+        std::fs::write(home.control().join("smtproutes"), route).unwrap();
+        std::fs::write(variables.join("SMTPROUTE"), route).unwrap();
+        for setting in [&settings::remote::SMTPROUTES, &settings::remote::SMTPROUTE] {
+            let found = explain(&home, setting).unwrap();
+            let told = text(&found) + &serde_json::to_string(&found).unwrap();
+            assert!(!told.contains("PRECIOUS"), "{told}");
+            assert!(told.contains("a.example:relay:587 joe"), "{told}");
+        }
     }
 }

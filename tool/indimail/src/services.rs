@@ -6,6 +6,8 @@ use std::net::{Ipv6Addr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use os::beneath::Directory;
+
 use crate::install::{InstallError, accounts, file_error};
 use crate::site::{Mode, Site};
 use crate::status::SUPERVISION_LOG;
@@ -241,7 +243,8 @@ fn logger(site: &Site, directory: &Path, name: &str) -> Result<(), InstallError>
         fs::create_dir_all(path).map_err(file_error("create directory", path))?;
     }
     let owner = accounts::identity(site.mode, "qmaill", "nofiles")?;
-    std::os::unix::fs::chown(&log, Some(owner.uid), Some(owner.gid))
+    Directory::open(&log)
+        .and_then(|log| log.entry("")?.give(owner))
         .map_err(file_error("give away", &log))?;
     let as_user = match site.mode {
         Mode::Separated => "setuidgid qmaill ",

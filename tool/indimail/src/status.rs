@@ -298,7 +298,7 @@ fn shown(problems: Vec<Problem>) -> Vec<String> {
 /// The end of a log, whole lines only.
 fn tail(path: &Path) -> std::io::Result<String> {
     use std::io::{Read, Seek, SeekFrom};
-    let mut file = fs::File::open(path)?;
+    let mut file = os::beneath::read(path)?;
     let length = file.metadata()?.len();
     let start = length.saturating_sub(LOG_BYTES_MAX);
     file.seek(SeekFrom::Start(start))?;

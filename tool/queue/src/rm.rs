@@ -244,7 +244,7 @@ fn lock(layout: &Layout) -> Result<Lock, Exit> {
 fn trash(path: &Path) -> Result<Rc<Directory>, Exit> {
     use std::os::unix::fs::DirBuilderExt;
     let open = || match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Directory::open(path),
     };
     open().map(Rc::new).map_err(|error| cannot(path, &error))

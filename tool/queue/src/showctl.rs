@@ -11,7 +11,7 @@ use os::account::{Account, group};
 use queue::{Layout, Queues};
 use run::spawner::DELIVERIES_MAX;
 use run::{Exit, Home, Settings};
-use settings::{Kind, Setting};
+use settings::{Kind, Setting, secret};
 use text::control;
 
 use crate::options::Options;
@@ -85,8 +85,6 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Names of files whose content is nobody's business.
-const SECRET_MARKS: [&str; 6] = ["pass", "secret", "key", "auth", "token", "mysql"];
 /// Files that are tables or made by programs, not settings.
 const KNOWN_OTHERS: [&str; 2] = ["morercpthosts", "morercpthosts.cdb"];
 
@@ -161,11 +159,11 @@ fn explain(setting: &Setting, settings: &Settings) -> Result<String, Exit> {
     let fatal = |error: run::SettingError| Exit::new(run::TEMPORARY, error.to_string());
     let content = settings.file(setting.file).map_err(fatal)?;
     let sentence = SENTENCES.iter().find(|(file, ..)| *file == setting.file);
-    let is_secret = is_secret(setting.file);
+    let is_secret = secret::is_secret(setting.file);
     let mark = if content.is_none() { "(Default.) " } else { "" };
     let say = |value: &[u8]| match sentence {
-        Some((_, words, _)) => words.replace("{}", &printable(value)),
-        None => printable(value),
+        Some((_, words, _)) => words.replace("{}", &shown(setting.file, value)),
+        None => shown(setting.file, value),
     };
     if is_secret {
         let state = if content.is_some() {
@@ -207,9 +205,9 @@ fn explain(setting: &Setting, settings: &Settings) -> Result<String, Exit> {
     })
 }
 
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_MARKS.iter().any(|mark| name.contains(mark))
+/// Without what is secret.
+fn shown(name: &str, value: &[u8]) -> String {
+    printable(&secret::shown(name, value))
 }
 
 fn printable(value: &[u8]) -> String {

@@ -9,6 +9,7 @@ mod environment;
 mod exec;
 mod holders;
 mod limits;
+mod splogger;
 mod stamp;
 mod status;
 mod title;
@@ -23,7 +24,7 @@ use run::Exit;
 type Tool = fn(&[OsString]) -> Result<u8, Exit>;
 
 /// Name, usage, meaning, function.
-const TOOLS: [(&str, &str, &str, Tool); 14] = [
+const TOOLS: [(&str, &str, &str, Tool); 15] = [
     (
         "svc",
         "-udoxpchaitkq12Ur DIRECTORY...",
@@ -89,6 +90,12 @@ const TOOLS: [(&str, &str, &str, Tool); 14] = [
         "WORDS... .....",
         "shows input in the process list",
         title::readproctitle,
+    ),
+    (
+        "splogger",
+        "[TAG [FACILITY]]",
+        "hands lines to syslog",
+        splogger::splogger,
     ),
     ("tai64n", "", "stamps each line", stamp::tai64n),
     (

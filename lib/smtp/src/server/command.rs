@@ -57,7 +57,7 @@ impl<'a> Command<'a> {
             b"NOOP" => Self::Noop,
             b"VRFY" => Self::Vrfy,
             b"HELP" => Self::Help,
-            b"QUIT" => Self::Quit,
+            b"QUIT" => alone(Self::Quit),
             b"STARTTLS" => Self::StartTls(argument),
             b"AUTH" => Self::auth(argument),
             b"EXPN" | b"SEND" | b"SOML" | b"SAML" | b"TURN" | b"ETRN" | b"ATRN" => {
@@ -98,7 +98,9 @@ mod tests {
         assert_eq!(Command::parse(b"MAIL <a@b>"), Command::NoKeyword);
         assert_eq!(Command::parse(b"RCPT FROM:<a@b>"), Command::NoKeyword);
         assert_eq!(Command::parse(b"RSET x"), Command::NoArgument);
-        assert_eq!(Command::parse(b"QUIT"), Command::Quit);
+        assert_eq!(Command::parse(b"quit "), Command::Quit);
+        // RFC 5321 §4.1.1.10 has no argument.
+        assert_eq!(Command::parse(b"QUIT x"), Command::NoArgument);
         assert_eq!(Command::parse(b""), Command::Unknown);
         assert_eq!(
             Command::parse(b"AUTH plain AGE="),

@@ -70,14 +70,22 @@ impl Session {
     /// are no commands.
     pub(super) fn bdat(&mut self, argument: &[u8], now: &Moment) {
         let mut words = argument.split(|&b| b == b' ').filter(|w| !w.is_empty());
-        let size = words.next().and_then(number);
+        let written = words.next().unwrap_or_default();
+        let is_number = !written.is_empty() && written.iter().all(u8::is_ascii_digit);
         let last = words.next();
         let malformed = last.is_some_and(|word| !word.eq_ignore_ascii_case(b"LAST"));
-        let (Some(size), false, None) = (size, malformed, words.next()) else {
-            // Nobody knows where the octets end and the commands go on.
-            self.leave(Reply::ChunkSyntax);
-            return;
+        let size = match number(written) {
+            Some(size) => size,
+            // As RFC 5321 §4.2.2 has it, nothing has happened: without a size
+            // there are no octets.
+            None if !is_number => return self.mistake(Reply::ChunkSyntax),
+            // More than anybody counts: where commands go on is not known.
+            None => return self.leave(Reply::ChunkSyntax),
         };
+        if malformed || words.next().is_some() {
+            self.errors += 1;
+            return self.skip_to(size, Reply::ChunkSyntax);
+        }
         let chunk = Chunk {
             size,
             left: size,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use imap::{Answer, Config, End as SessionEnd, Security, Session};
 use listen::{End, Guest, TlsMode};
+use tls::rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -45,6 +46,8 @@ enum Event {
 
 struct Connection<'a> {
     server: &'a Server,
+    /// What TLS can begin with.
+    certificate: Option<Arc<ServerConfig>>,
     stream: Stream,
     /// Shared with the blocking thread that works for us; the two take turns.
     seat: Arc<Mutex<Seat>>,
@@ -65,9 +68,12 @@ pub async fn serve(server: &Server, guest: Guest) {
     let record = Record::begin(peer);
     let _ = stream.set_nodelay(true);
     let mut stream = Stream::Plain(stream);
+    let certificate = server.certificates.of_session(server.mode).await;
     if server.mode == TlsMode::Implicit {
-        let Some(config) = &server.tls else { return };
-        stream = match stream.into_tls(&server.handshakes, config.clone()).await {
+        let Some(config) = certificate.clone() else {
+            return record.end(End::Disconnected);
+        };
+        stream = match stream.into_tls(&server.handshakes, config).await {
             Ok(stream) => stream,
             Err(error) => {
                 record.trouble(&format!("TLS handshake failed: {error}"));
@@ -79,8 +85,8 @@ pub async fn serve(server: &Server, guest: Guest) {
     let config = Config {
         security: match server.mode {
             TlsMode::Implicit => Security::Tls,
-            TlsMode::Starttls => Security::StartTls,
-            TlsMode::None => Security::None,
+            TlsMode::Starttls if certificate.is_some() => Security::StartTls,
+            TlsMode::Starttls | TlsMode::None => Security::None,
         },
         plaintext_passwords: peer.ip().is_loopback(),
         cram_md5: secrets.cram_md5,
@@ -91,6 +97,7 @@ pub async fn serve(server: &Server, guest: Guest) {
     let now = Instant::now();
     let mut connection = Connection {
         server,
+        certificate,
         stream,
         seat: Arc::new(Mutex::new(seat)),
         watch: None,
@@ -231,7 +238,7 @@ impl Connection<'_> {
     }
 
     async fn start_tls(&mut self) -> bool {
-        let Some(config) = self.server.tls.clone() else {
+        let Some(config) = self.certificate.take() else {
             return false;
         };
         let stream = std::mem::replace(&mut self.stream, Stream::Closed);

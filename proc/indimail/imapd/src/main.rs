@@ -28,7 +28,6 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use listen::TlsMode;
 use run::{Exit, Home, sandboxes};
 
 use options::Options;
@@ -53,25 +52,18 @@ fn main() -> ExitCode {
 fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
     let listeners = listen::open("imapd", &options.network).map_err(temporary)?;
     os::account::set_umask(0o077);
-    let tls = match options.network.tls {
-        TlsMode::None => None,
-        TlsMode::Implicit | TlsMode::Starttls => {
-            let config = tls::server_config(&home.socket("signer"), &options.certificate);
-            Some(config.map_err(temporary)?)
-        }
-    };
     sandboxes::close(sandboxes::mailboxes(home), "imapd");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
         .map_err(temporary)?;
-    let outcome = runtime
-        .block_on(async {
-            let server = server::Server::new(home, tls, options)?;
-            server.serve(listeners).await
-        })
-        .map_err(temporary);
+    let outcome = runtime.block_on(async {
+        let server = server::Server::new(home, options).map_err(temporary)?;
+        let asked = server.certificates.ask_first(server.mode).await;
+        asked.map_err(|text| Exit::new(run::TEMPORARY, text))?;
+        server.serve(listeners).await.map_err(temporary)
+    });
     runtime.shutdown_timeout(GRACE);
     outcome
 }

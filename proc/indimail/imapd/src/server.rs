@@ -5,9 +5,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use listen::{Full, Guest, Handshakes, House, Inlookup, Places, TlsMode};
+use listen::{Certificates, Full, Guest, Handshakes, House, Inlookup, Places, TlsMode};
 use run::Home;
-use tls::rustls::ServerConfig;
 use tokio::sync::watch;
 
 use crate::connection;
@@ -33,7 +32,7 @@ const TOO_MANY: &[u8] = b"* BYE [LIMIT] too many connections, try later\r\n";
 /// What all sessions share.
 pub struct Server {
     pub inlookup: Inlookup,
-    pub tls: Option<Arc<ServerConfig>>,
+    pub certificates: Arc<Certificates>,
     pub handshakes: Handshakes,
     pub mode: TlsMode,
     pub message_bytes_max: u64,
@@ -42,10 +41,14 @@ pub struct Server {
 
 impl Server {
     /// Makes a server without connections. Call it inside the runtime.
-    pub fn new(home: &Home, tls: Option<Arc<ServerConfig>>, options: &Options) -> io::Result<Self> {
+    pub fn new(home: &Home, options: &Options) -> io::Result<Self> {
         Ok(Self {
             inlookup: Inlookup::new(home.socket("inlookup")),
-            tls,
+            certificates: Arc::new(Certificates::new(
+                "imapd",
+                home.socket("signer"),
+                options.certificate.clone(),
+            )),
             handshakes: Handshakes::start(HANDSHAKE_TIMEOUT)?,
             mode: options.network.tls,
             message_bytes_max: options.message_bytes_max,

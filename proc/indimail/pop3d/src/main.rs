@@ -23,9 +23,10 @@ mod session;
 mod unique;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use listen::{Handshakes, Inlookup, TlsMode};
+use listen::{Certificates, Handshakes, Inlookup};
 use run::{Exit, Home, sandboxes};
 
 use options::Options;
@@ -53,17 +54,14 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
     let pass = !settings
         .is_set(&settings::mailbox::DISABLE_PASS)
         .map_err(temporary)?;
-    let tls = match options.network.tls {
-        TlsMode::None => None,
-        TlsMode::Implicit | TlsMode::Starttls => {
-            let config = tls::server_config(&home.socket("signer"), &options.certificate);
-            Some(config.map_err(temporary)?)
-        }
-    };
     sandboxes::close(sandboxes::mailboxes(home), "pop3d");
     let server = server::Server {
         inlookup: Inlookup::new(home.socket("inlookup")),
-        tls,
+        certificates: Arc::new(Certificates::new(
+            "pop3d",
+            home.socket("signer"),
+            options.certificate.clone(),
+        )),
         handshakes: Handshakes::start(HANDSHAKE_TIMEOUT).map_err(temporary)?,
         mode: options.network.tls,
         pass,
@@ -72,7 +70,11 @@ fn serve(options: &Options, home: &Home) -> Result<(), Exit> {
         .enable_all()
         .build()
         .map_err(temporary)?;
-    let outcome = runtime.block_on(server.serve(listeners)).map_err(temporary);
+    let outcome = runtime.block_on(async {
+        let asked = server.certificates.ask_first(server.mode).await;
+        asked.map_err(|text| Exit::new(run::TEMPORARY, text))?;
+        server.serve(listeners).await.map_err(temporary)
+    });
     runtime.shutdown_timeout(GRACE);
     outcome
 }

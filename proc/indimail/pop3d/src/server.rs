@@ -5,8 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use listen::{Full, Guest, Handshakes, House, Inlookup, Places, TlsMode};
-use tls::rustls::ServerConfig;
+use listen::{Certificates, Full, Guest, Handshakes, House, Inlookup, Places, TlsMode};
 use tokio::sync::watch;
 
 use crate::session;
@@ -23,7 +22,7 @@ const TOO_MANY: &[u8] = b"-ERR [SYS/TEMP] too many connections, try later\r\n";
 /// What all sessions share.
 pub struct Server {
     pub inlookup: Inlookup,
-    pub tls: Option<Arc<ServerConfig>>,
+    pub certificates: Arc<Certificates>,
     pub handshakes: Handshakes,
     pub mode: TlsMode,
     pub pass: bool,

@@ -60,11 +60,12 @@ pub async fn serve(server: &Server, guest: Guest) {
     let record = Record::begin(peer);
     let mut seed = [0; 32];
     os::clock::fill_random(&mut seed);
+    let certificate = server.certificates.of_session(server.mode).await;
     let offer = Offer {
         encryption: match server.mode {
             TlsMode::Implicit => Encryption::Active,
-            TlsMode::Starttls => Encryption::Offered,
-            TlsMode::None => Encryption::None,
+            TlsMode::Starttls if certificate.is_some() => Encryption::Offered,
+            TlsMode::Starttls | TlsMode::None => Encryption::None,
         },
         plaintext: ip.is_loopback(),
         pass: server.pass,
@@ -82,25 +83,23 @@ pub async fn serve(server: &Server, guest: Guest) {
         TlsMode::Implicit => Pause::Secure,
         TlsMode::Starttls | TlsMode::None => driver.converse(&mut stream).await,
     };
-    let end = match (pause, &server.tls) {
+    let end = match (pause, certificate) {
         (Pause::End(end), _) => end,
         (Pause::Secure, None) => End::Disconnected,
-        (Pause::Secure, Some(config)) => {
-            match server.handshakes.accept(config.clone(), stream).await {
-                Ok(mut stream) => {
-                    if server.mode == TlsMode::Starttls {
-                        driver.session.secured();
-                        driver.record.visit.upgraded = true;
-                    }
-                    match driver.converse(&mut stream).await {
-                        Pause::End(end) => end,
-                        Pause::Secure => End::Disconnected,
-                    }
+        (Pause::Secure, Some(config)) => match server.handshakes.accept(config, stream).await {
+            Ok(mut stream) => {
+                if server.mode == TlsMode::Starttls {
+                    driver.session.secured();
+                    driver.record.visit.upgraded = true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Timeout,
-                Err(_) => End::Disconnected,
+                match driver.converse(&mut stream).await {
+                    Pause::End(end) => end,
+                    Pause::Secure => End::Disconnected,
+                }
             }
-        }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Timeout,
+            Err(_) => End::Disconnected,
+        },
     };
     driver.record.end(end);
 }

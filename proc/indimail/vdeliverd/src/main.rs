@@ -35,14 +35,16 @@ const USAGE: &str = "usage: vdeliverd [--user NAME] [--threads N] [--mail DIRECT
 
 Delivers to virtual users for qmail-lspawn, which it hears on ROOT/run/deliver.
   --user NAME       become this user when started as root (indimail)
-  --threads N       deliveries at the same time (64)
+  --threads N       deliveries at the same time (100)
   --mail DIRECTORY  further directory with homes of users, beside ROOT/mail
 
 Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 /// Deliveries at once unless `--threads` says otherwise.
-const THREADS: usize = 64;
+const THREADS: usize = 100;
 /// Most that `--threads` may say.
 const THREADS_MAX: usize = 1024;
+/// How long what a control file says holds without another look.
+const CONTROLS_FRESH: Duration = Duration::from_secs(1);
 /// How long deliveries may go on after SIGTERM.
 const LAST_SECONDS: Duration = Duration::from_secs(8);
 /// Argument of the companion.
@@ -141,6 +143,7 @@ impl Serve {
         ])
         .map_err(|error| trouble(&error))?;
         let mut site = Site::open(NAME, home).map_err(|error| trouble(&error))?;
+        site.settings = site.settings.remembering(CONTROLS_FRESH);
         site.virtual_users = VirtualUsers::InProcess;
         // Without it every delivery syncs for itself.
         site.group = GroupSync::on(&site.home.mail()).ok();

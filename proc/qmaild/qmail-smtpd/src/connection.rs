@@ -1,17 +1,19 @@
 //! One session and the world around it: does what the session says.
 
+use std::mem::MaybeUninit;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use listen::{Handshakes, Inlookup, Lookup, Pipes, Secrets, TlsMode};
+use listen::{Certificates, Handshakes, Inlookup, Lookup, Pipes, Secrets, TlsMode};
 use policy::envrules::Change;
 use policy::relay;
 use run::{Home, Settings};
 use sasl::Mechanism;
 use settings::receiving;
 use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use wire::lookup::{Request, Service as LookupService};
 
@@ -22,7 +24,7 @@ use crate::mailboxes::{self, Whose};
 use crate::policies::{Policies, Policy};
 use crate::program::Program;
 use crate::queue::{Message, Queue};
-use crate::transport::{Certificates, Transport, secure};
+use crate::transport::{Transport, secure};
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 16 * 1024;
@@ -48,7 +50,7 @@ pub struct Service {
     pub settings: Settings,
     pub journal: Journal,
     pub tls: TlsMode,
-    pub certificates: Certificates,
+    pub certificates: Arc<Certificates>,
     /// In the directories of control files and rules.
     pub changes: Changes,
     pub rules: std::path::PathBuf,
@@ -89,7 +91,11 @@ impl Service {
         Ok(Self {
             changes: Changes::of(&[home.control(), of_rules]),
             journal: Journal::new(&home),
-            certificates: Certificates::new(&home, key),
+            certificates: Arc::new(Certificates::new(
+                crate::PROGRAM,
+                home.socket("signer"),
+                key,
+            )),
             inlookup: Inlookup::new(home.socket("inlookup")),
             writers: Arc::new(Pipes::new(home.socket("queue"), wire::queue::VERSION)),
             handshakes: Handshakes::start(HANDSHAKE_MAX)?,
@@ -108,16 +114,8 @@ impl Service {
     /// Asks for the certificate before the first client does, so that the log
     /// tells at the start when there is none. A port that speaks nothing but
     /// TLS is of no use then.
-    pub async fn ask_for_certificate(self: &Arc<Self>) -> Result<(), String> {
-        match self.tls {
-            TlsMode::None => Ok(()),
-            TlsMode::Implicit => self.certificates.try_config().await.map(drop),
-            TlsMode::Starttls => {
-                let service = Arc::clone(self);
-                tokio::spawn(async move { service.certificates.config().await.is_some() });
-                Ok(())
-            }
-        }
+    pub async fn ask_for_certificate(&self) -> Result<(), String> {
+        self.certificates.ask_first(self.tls).await
     }
 
     /// Serves one client until the end of its session.
@@ -365,7 +363,6 @@ impl Connection<'_> {
 
     /// Waits for the client, the clock or the end of the service.
     async fn read(&mut self) -> Result<(), Over> {
-        let mut buffer = [0; READ_BYTES_MAX];
         let room = self.session.room().min(READ_BYTES_MAX);
         let receiving = self.session.is_receiving();
         let mut stop = self.service.stop.subscribe();
@@ -378,9 +375,23 @@ impl Connection<'_> {
             true => self.policy.timeout,
             false => self.policy.timeout.min(left),
         };
+        let Self {
+            session, transport, ..
+        } = self;
+        // The buffer is there while something is read: a connection that
+        // waits has none.
+        let read = std::future::poll_fn(|context| {
+            let mut bytes = [MaybeUninit::uninit(); READ_BYTES_MAX];
+            let mut buffer = ReadBuf::uninit(&mut bytes[..room]);
+            let ready = Pin::new(&mut **transport).poll_read(context, &mut buffer);
+            ready.map_ok(|()| {
+                session.receive(buffer.filled());
+                !buffer.filled().is_empty()
+            })
+        });
         tokio::select! {
-            read = self.transport.read(&mut buffer[..room]) => match read {
-                Ok(length) if 0 < length => self.session.receive(&buffer[..length]),
+            read = read => match read {
+                Ok(true) => {}
                 // The client left; what it had begun is forgotten.
                 _ => return Err(Over),
             },

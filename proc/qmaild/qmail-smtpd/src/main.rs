@@ -30,6 +30,7 @@ mod queue;
 mod transport;
 mod ucspi;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -66,7 +67,11 @@ fn start(arguments: Arguments) -> Result<u8, Exit> {
     };
     listen::raise_descriptor_limit();
     close_sandbox(&home, &settings);
+    // Half of the processors, for queue and deliveries want theirs; fewer
+    // threads also wake each other less.
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.div_ceil(2))
         .enable_all()
         .build()
         .map_err(|error| temporary(format!("cannot start: {error}")))?;

@@ -46,8 +46,14 @@ pub fn append_lines(lines: &mut String, datagram: &[u8]) -> bool {
 }
 
 fn append_line(lines: &mut String, event: &[u8]) -> Option<()> {
-    let event: Event = serde_json::from_slice(event).ok()?;
-    let json = serde_json::to_string(&event).ok()?;
+    let parsed: Event = serde_json::from_slice(event).ok()?;
+    // Our programs send what is printed; anything else is made so.
+    if event.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        lines.push_str(std::str::from_utf8(event).ok()?);
+        lines.push('\n');
+        return Some(());
+    }
+    let json = serde_json::to_string(&parsed).ok()?;
     for character in json.chars() {
         if matches!(character, ' '..='~') {
             lines.push(character);

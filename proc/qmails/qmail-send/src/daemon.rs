@@ -159,6 +159,7 @@ impl Daemon {
             self.events.flush();
             self.act_on_the_record(now, &mut log);
             self.end_todo();
+            self.pipes.write_all();
             if self.may_exit() {
                 break;
             }

@@ -18,6 +18,8 @@ pub struct Pipe {
     write: File,
     read: File,
     output: Vec<u8>,
+    /// The other side takes nothing at the moment.
+    is_full: bool,
     input: Vec<u8>,
     /// What it is called in the log.
     pub name: &'static str,
@@ -50,6 +52,7 @@ pub fn take() -> io::Result<(File, Pipes)> {
             write: next()?,
             read: next()?,
             output: Vec::new(),
+            is_full: false,
             input: Vec::new(),
             name,
             is_open: true,
@@ -74,6 +77,17 @@ impl Pipes {
     pub fn all_mut(&mut self) -> [&mut Pipe; 4] {
         let [local, remote] = &mut self.spawn;
         [local, remote, &mut self.clean, &mut self.todo]
+    }
+
+    /// Writes what the turn collected. qmail-clean comes last, and waits for
+    /// qmail-todo: when a number is free to be given away, qmail-todo knows.
+    pub fn write_all(&mut self) {
+        for pipe in self.spawn.iter_mut().chain([&mut self.todo]) {
+            pipe.write_on();
+        }
+        if self.todo.output.is_empty() {
+            self.clean.write_on();
+        }
     }
 
     /// Reads how many deliveries each spawner runs at once; afterwards no
@@ -103,30 +117,33 @@ impl Pipe {
         self.is_open.then_some(&self.read)
     }
 
-    /// Where to wait for room, while something is to be written.
+    /// Where to wait for room, while there is none.
     pub fn writer(&self) -> Option<&File> {
-        (self.is_open && !self.output.is_empty()).then_some(&self.write)
+        (self.is_open && self.is_full).then_some(&self.write)
     }
 
-    /// Something waits to be written.
+    /// The other side is behind.
     pub fn is_congested(&self) -> bool {
-        !self.output.is_empty()
+        self.is_full
     }
 
-    /// Writes as much as the other side takes now and keeps the rest.
+    /// Collects bytes for the other side; [`Pipes::write_all`] writes them.
     pub fn send(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
-        self.write_on();
     }
 
-    /// Writes on with what was kept.
-    pub fn write_on(&mut self) {
+    /// Writes as much of what was collected as the other side takes now.
+    fn write_on(&mut self) {
+        self.is_full = false;
         while self.is_open && !self.output.is_empty() {
             match self.write.write(&self.output) {
                 Ok(length) => {
                     self.output.drain(..length);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_full = true;
+                    return;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => self.is_open = false,
             }

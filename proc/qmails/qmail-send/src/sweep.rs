@@ -55,7 +55,9 @@ impl Sweep {
             };
             let touched = metadata.mtime().max(metadata.ctime());
             let is_old = touched + ossified_seconds < now;
-            if is_old && !layout.info(id).exists() && !layout.todo(id).exists() {
+            // A disk that cannot tell has not said that there is nothing.
+            let is_missing = |path: PathBuf| matches!(path.try_exists(), Ok(false));
+            if is_old && is_missing(layout.info(id)) && is_missing(layout.todo(id)) {
                 abandoned.push(id);
             }
         }
@@ -86,11 +88,13 @@ mod tests {
         let root = directory.path().join("queue1");
         queue::create(&root, None).unwrap();
         let layout = Layout::detect(&root).unwrap();
-        for id in [1, 2, 3] {
+        for id in [1, 2, 3, 4] {
             std::fs::write(layout.mess(id), b"").unwrap();
         }
         std::fs::write(layout.info(1), b"F\0").unwrap();
         std::fs::write(layout.todo(2), b"F\0").unwrap();
+        // Nobody can tell what this is.
+        std::os::unix::fs::symlink("4", layout.info(4)).unwrap();
         let now = os::clock::unix_seconds();
         let mut sweep = Sweep::default();
         let mut swept = sweep.turn(&layout, 100, now);

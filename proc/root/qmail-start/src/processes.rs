@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use os::account::{Account, AccountError, Identity, group};
+use os::beneath::Directory;
 use os::child::{Setup, prepare};
 use queue::Queues;
 use run::{Exit, Home, Settings};
@@ -144,7 +145,7 @@ impl Starter {
         // Shared by all who change `todo`, and locked by qmail-todo: the next
         // one does not begin before the last of these has ended, even when
         // they outlive a killed qmail-send.
-        let todo_lock: OwnedFd = std::fs::File::open(self.queue.join("todo"))?.into();
+        let todo_lock: OwnedFd = Directory::open(&self.queue)?.directory("todo")?.into();
         for theirs in [clean.theirs, todo_clean.theirs] {
             let clean = self.program("qmail-clean", &self.queue);
             let mut descriptors = standard(theirs);

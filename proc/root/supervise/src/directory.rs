@@ -79,6 +79,11 @@ impl Directory {
         &self.name
     }
 
+    /// Is it that of a logger, whose input is a pipe of svscan's?
+    pub fn is_logger(&self) -> bool {
+        Path::new(&self.name).file_name() == Some("log".as_ref())
+    }
+
     /// Was there a `down` file?
     pub fn starts_down(&self) -> bool {
         self.starts_down

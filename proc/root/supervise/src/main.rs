@@ -10,6 +10,8 @@
 //!
 //! Differs from the original: a `shutdown` program that hangs is given up
 //! after 30 seconds, and TERM to supervise itself stops the service and ends.
+//! A logger whose service and svscan are gone has read everything when it
+//! ends, and nobody can ever write again: its supervise ends too.
 //!
 //! Exit 0 when it was told to exit, 100 for a wrong call, 111 when the
 //! directory cannot be used or another supervise has it.
@@ -77,6 +79,9 @@ fn supervise(
         }
         while let Some((pid, _)) = os::child::collect() {
             service.ended(pid, directory);
+            if directory.is_logger() && os::fd::is_finished_pipe(std::io::stdin()) {
+                service.obey(b'x', directory);
+            }
         }
         for letter in directory.read_letters() {
             service.obey(letter, directory);

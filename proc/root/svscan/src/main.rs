@@ -7,6 +7,10 @@
 //! ours, so neither loses lines when the other is restarted. With a
 //! `.svscan/log` our own messages, and those of the supervises, go there.
 //!
+//! What a killed svscan leaves goes on. The next one takes the place of its
+//! logger, and that of every supervise that ends; the supervise of a logger
+//! ends by itself when nobody is left to write to it.
+//!
 //! `SCANINTERVAL`: seconds between scans, 5 when it is not set; with 0 only
 //! HUP makes a scan. HUP always does.
 //!
@@ -14,6 +18,7 @@
 //! everything, and exits 0; what does not stop in time is killed. (The
 //! original dies and leaves everything running.)
 
+mod orphan;
 mod scan;
 mod service;
 mod stop;

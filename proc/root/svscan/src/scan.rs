@@ -1,11 +1,16 @@
 //! Which services there are.
 
 use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use os::child::Setup;
+
 use crate::PROGRAM;
+use crate::orphan;
 use crate::service::{Half, Identity, Service};
 use crate::warn;
 
@@ -20,6 +25,10 @@ pub struct Services {
     supervise: PathBuf,
     services: Vec<Service>,
     own_log: Option<Service>,
+    /// Where our own messages went at first. The supervise of our own logger
+    /// says what it has to say there: with its own pipe as its output it would
+    /// never see the pipe's end.
+    first_output: Option<[OwnedFd; 2]>,
 }
 
 impl Services {
@@ -29,6 +38,7 @@ impl Services {
             supervise,
             services: Vec::new(),
             own_log: None,
+            first_output: None,
         }
     }
 
@@ -37,6 +47,13 @@ impl Services {
         if !Path::new(OWN).join("log").is_dir() {
             return;
         }
+        // One that outlived a killed svscan has the lock and the log.
+        orphan::end(&Path::new(OWN).join("log"));
+        let output = || {
+            let output = io::stdout().as_fd().try_clone_to_owned()?;
+            Ok::<_, io::Error>([output, io::stderr().as_fd().try_clone_to_owned()?])
+        };
+        self.first_output = output().ok();
         let mut own = Service::new(
             OWN.into(),
             Identity {
@@ -44,7 +61,7 @@ impl Services {
                 inode: 0,
             },
         );
-        let started = own.start_log(&self.supervise).and_then(|()| {
+        let started = self.start_own(&mut own).and_then(|()| {
             if let Some(input) = own.log_input() {
                 nix::unistd::dup2_stdout(input)?;
                 nix::unistd::dup2_stderr(input)?;
@@ -87,11 +104,23 @@ impl Services {
                 warn(&format!("unable to start supervise for {name}: {error}"));
             }
         }
-        if let Some(own) = self.own_log.as_mut().filter(|own| own.is_gone())
-            && let Err(error) = own.start_log(&self.supervise)
-        {
-            warn(&format!("unable to start {OWN}/log: {error}"));
+        if let Some(mut own) = self.own_log.take() {
+            if own.is_gone()
+                && let Err(error) = self.start_own(&mut own)
+            {
+                warn(&format!("unable to start {OWN}/log: {error}"));
+            }
+            self.own_log = Some(own);
         }
+    }
+
+    fn start_own(&self, own: &mut Service) -> io::Result<()> {
+        let mut setup = Setup::default();
+        if let Some([output, errors]) = &self.first_output {
+            setup.descriptors.push((1, output.try_clone()?));
+            setup.descriptors.push((2, errors.try_clone()?));
+        }
+        own.start_log(&self.supervise, setup)
     }
 
     /// Does any service lack its supervise?

@@ -80,19 +80,18 @@ impl Service {
             self.main = spawn(command, setup)?;
         }
         if has_log && self.log == 0 {
-            self.start_log(supervise)?;
+            self.start_log(supervise, Setup::default())?;
         }
         Ok(())
     }
 
     /// Starts the logger half alone.
-    pub fn start_log(&mut self, supervise: &Path) -> io::Result<()> {
+    pub fn start_log(&mut self, supervise: &Path, mut setup: Setup) -> io::Result<()> {
         let pipe = match self.pipe.take() {
             Some(pipe) => pipe,
             None => Pipe::new()?,
         };
         let pipe = self.pipe.insert(pipe);
-        let mut setup = Setup::default();
         setup.descriptors.push((0, pipe.read.try_clone()?));
         let mut command = Command::new(supervise);
         command.arg("log").current_dir(&self.name);

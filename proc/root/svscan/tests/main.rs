@@ -213,3 +213,41 @@ fn a_renamed_service_stays_the_same_and_a_removed_one_is_forgotten() {
     assert_eq!(scanned.svok(".y"), Some(100));
     scanned.term();
 }
+
+#[test]
+fn after_a_kill_the_next_one_takes_over_and_nothing_stays_behind() {
+    let mut scanned = Scanned::start("1", |root| {
+        service(&root.join("x"), "echo started; exec sleep 1000");
+        logger(&root.join("x/log"));
+        logger(&root.join(".svscan/log"));
+    });
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    let (own, log) = (
+        scanned.path(".svscan/log/main/current"),
+        scanned.path("x/log/main/current"),
+    );
+    wait_until(|| read(own.clone()).contains("Starting svscan"));
+    wait_until(|| read(log.clone()) == "started\n");
+    scanned.child.kill().unwrap();
+    scanned.child.wait().unwrap();
+    let before = scanned.svstat("x");
+    assert!(before.contains(": up (pid "), "{before}");
+    scanned.child = Command::new(env!("CARGO_BIN_EXE_svscan"))
+        .arg(scanned.directory.path())
+        .env("SCANINTERVAL", "1")
+        .spawn()
+        .unwrap();
+    wait_until(|| read(own.clone()).matches("Starting svscan").count() == 2);
+    let pid = |text: &str| text.split_once("pid ").map(|(_, pid)| pid.to_owned());
+    let word = |text: &str| pid(text).and_then(|rest| rest.split(')').next().map(str::to_owned));
+    assert_eq!(word(&scanned.svstat("x")), word(&before), "it goes on");
+    // Its supervise ends, then that of its logger, and new ones come.
+    scanned.svc("-dx", "x");
+    wait_until(|| read(log.clone()) == "started\nstarted\n");
+    assert_ne!(word(&scanned.svstat("x")), word(&before));
+    let directory = scanned.term();
+    for name in ["x", "x/log", ".svscan/log"] {
+        let code = svc_tool("svok", &[], &directory.path().join(name)).0;
+        assert_eq!(code, Some(100), "{name}");
+    }
+}

@@ -135,7 +135,8 @@ fn read_file(path: &Path) -> Step<Option<(Vec<u8>, u32)>> {
     if INSTRUCTIONS_BYTES_MAX < metadata.len() {
         return Err(fail(io::ErrorKind::FileTooLarge.into()));
     }
-    let mut text = Vec::new();
+    // One byte more, so that the end is seen with the last read.
+    let mut text = Vec::with_capacity(metadata.len() as usize + 1);
     file.take(INSTRUCTIONS_BYTES_MAX)
         .read_to_end(&mut text)
         .map_err(fail)?;

@@ -31,14 +31,14 @@ pub(super) fn maildir(user: &User, folder: Option<&[u8]>) -> Step<PathBuf> {
     }
     let inbox = user.dir.join("Maildir");
     let fail = |error| io_trouble("create mailbox", &error);
-    if !is_complete(&inbox, INBOX_MARK) {
+    if !is_there(&inbox.join(INBOX_MARK)) {
         create_home(user, &inbox).map_err(fail)?;
     }
     let Some(folder) = folder else {
         return Ok(inbox);
     };
     let path = inbox.join(OsStr::from_bytes(&folder_name(folder)?));
-    if !is_complete(&path, FOLDER_MARK) {
+    if !is_there(&path.join(FOLDER_MARK)) {
         create_maildir(&path)
             .and_then(|()| os::file::sync_directory(&inbox))
             .and_then(|()| write_once(&path.join(FOLDER_MARK), b""))
@@ -47,10 +47,8 @@ pub(super) fn maildir(user: &User, folder: Option<&[u8]>) -> Step<PathBuf> {
     Ok(path)
 }
 
-fn is_complete(maildir: &Path, mark: &str) -> bool {
-    [mark, "new", "tmp"]
-        .iter()
-        .all(|name| maildir.join(name).symlink_metadata().is_ok())
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// A folder's directory: a dot in front, never a way out of the mailbox.

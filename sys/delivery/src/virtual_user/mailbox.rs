@@ -1,13 +1,15 @@
 //! Writing a message to a virtual user's maildir, within its limits
 //! (virtual-domains.md §7.5 to §7.8).
 
+use std::io::ErrorKind;
 use std::path::Path;
 
+use maildir::deliver::Error;
 use maildir::quota::{self, Quota, Usage};
 use settings::local;
 
 use super::duplicates::Copy;
-use super::{Job, daily, duplicates, io_trouble, shown, shown_path, warning};
+use super::{Job, daily, duplicates, home, io_trouble, shown, shown_path, warning};
 use crate::outcome::{Outcome, Step};
 use crate::program;
 use crate::users::User;
@@ -35,14 +37,22 @@ impl Job<'_> {
         if matches!(copy, Copy::Seen) {
             return Ok(Outcome::success());
         }
-        let done = maildir::deliver::deliver(
-            maildir,
-            &self.site.host,
-            &prefix,
-            self.message,
-            self.site.group.as_ref(),
-        )
-        .map_err(|error| crate::outcome::maildir_outcome(&error))?;
+        let deliver = || {
+            let Self { site, message, .. } = *self;
+            let group = site.group.as_ref();
+            maildir::deliver::deliver(maildir, &site.host, &prefix, message, group)
+        };
+        let is_own = user.is_some_and(|user| maildir.starts_with(&user.dir));
+        let result = match deliver() {
+            // Somebody took a part of the mailbox away.
+            Err(Error::Enter { source, .. }) if is_own && source.kind() == ErrorKind::NotFound => {
+                home::create_maildir(maildir)
+                    .map_err(|error| io_trouble("create mailbox", &error))?;
+                deliver()
+            }
+            result => result,
+        };
+        let done = result.map_err(|error| crate::outcome::maildir_outcome(&error))?;
         let change = Usage {
             bytes: i64::try_from(done.bytes).unwrap_or(i64::MAX),
             messages: 1,

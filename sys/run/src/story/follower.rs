@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use wire::trace::{EVENT_BYTES_MAX, Event};
 
@@ -85,9 +85,9 @@ impl Follower {
     }
 }
 
-fn open(path: &PathBuf) -> Result<File, StoryError> {
-    File::open(path).map_err(|source| StoryError::Unreadable {
-        path: path.clone(),
+fn open(path: &Path) -> Result<File, StoryError> {
+    os::beneath::read(path).map_err(|source| StoryError::Unreadable {
+        path: path.to_owned(),
         source,
     })
 }

@@ -84,7 +84,7 @@ pub(super) fn visit(home: &Home, take: &mut dyn FnMut(Event)) -> Result<(), Stor
         source,
     })?;
     for path in files {
-        match File::open(&path) {
+        match os::beneath::read(&path) {
             Ok(file) => {
                 visit_file(file, take).map_err(|source| StoryError::Unreadable { path, source })?
             }

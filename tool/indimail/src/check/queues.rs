@@ -79,6 +79,7 @@ fn queue(path: &Path, mode: Mode, findings: &mut Findings) {
             ),
         ),
     }
+    spare(path, mode, findings);
     for (name, user) in OWNERS {
         let path = path.join(name);
         let (Mode::Separated, Ok(metadata), Ok(owner)) = (
@@ -95,6 +96,52 @@ fn queue(path: &Path, mode: Mode, findings: &mut Findings) {
                 format!("chown {user}:qmail {}", path.display()),
             );
         }
+    }
+}
+
+/// What is in `spare` becomes messages: qmail-queued must own it, and nobody
+/// may have put anything there.
+fn spare(queue: &Path, mode: Mode, findings: &mut Findings) {
+    let path = queue.join("spare");
+    let Ok(found) = fs::symlink_metadata(&path) else {
+        return;
+    };
+    let mend = || {
+        let queue = queue.display();
+        format!("svc -d qmail-send.25 and qmail-queued, queue-fix {queue}, svc -u both")
+    };
+    if !found.is_dir() {
+        return findings.add(
+            path.display(),
+            "is no directory",
+            format!("remove {0}", path.display()),
+        );
+    }
+    if found.mode() & 0o7777 != 0o700 {
+        let text = format!("has mode {:04o}, not 0700", found.mode() & 0o7777);
+        findings.add(path.display(), text, mend());
+    }
+    let owner = accounts::identity(mode, "qmailq", "qmail").map(|owner| owner.uid);
+    let owner = owner.unwrap_or(found.uid());
+    if found.uid() != owner {
+        let text = format!("belongs to uid {}, not qmailq", found.uid());
+        findings.add(path.display(), text, mend());
+    }
+    let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+    let foreign = entries.filter(|entry| {
+        // One that went away meanwhile has become a message.
+        let found = fs::symlink_metadata(entry.path());
+        found.is_ok_and(|found| {
+            let is_named = entry.file_name() == found.ino().to_string().as_str();
+            !(found.is_file() && found.nlink() == 1 && is_named && found.uid() == owner)
+        })
+    });
+    let mut foreign: Vec<_> = foreign.map(|entry| entry.file_name()).collect();
+    foreign.sort();
+    if let Some(first) = foreign.first() {
+        let (count, first) = (foreign.len(), path.join(first));
+        let text = format!("is not qmail-queued's ({count} such); it could become a message");
+        findings.add(first.display(), text, mend());
     }
 }
 
@@ -148,5 +195,38 @@ fn disk(place: &Path, findings: &mut Findings) {
             format!("has only {} inodes free", free.inodes),
             "remove small files on that file system; what waits goes on by itself",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_foreign_in_spare_is_found_and_what_is_not_is_not() {
+        let queue = tempfile::tempdir().unwrap();
+        let spare_files = queue.path().join("spare");
+        let findings = || {
+            let mut findings = Findings::default();
+            spare(queue.path(), Mode::SingleUser, &mut findings);
+            findings.findings.len()
+        };
+        assert_eq!(findings(), 0, "there need not be one");
+        fs::create_dir(&spare_files).unwrap();
+        let mode = |mode| fs::set_permissions(&spare_files, fs::Permissions::from_mode(mode));
+        mode(0o700).unwrap();
+        let new = spare_files.join("new");
+        fs::write(&new, "x").unwrap();
+        assert_eq!(findings(), 1);
+        let number = new.metadata().unwrap().ino().to_string();
+        fs::rename(&new, spare_files.join(&number)).unwrap();
+        assert_eq!(findings(), 0);
+        mode(0o755).unwrap();
+        assert_eq!(findings(), 1);
+        mode(0o700).unwrap();
+        fs::hard_link(spare_files.join(&number), queue.path().join("other")).unwrap();
+        assert_eq!(findings(), 1);
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use os::account::Identity;
+use os::beneath::Directory;
 
 use super::{InstallError, accounts, file_error, programs};
 use crate::site::{Mode, Site};
@@ -24,7 +24,7 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         ("doublebounceto", format!("postmaster@{domain}\n")),
         // The delivery worker needs no process for each, and most of a
         // delivery is waiting for the disk: the guide's 10 would be too few.
-        ("concurrencylocal", "40\n".to_owned()),
+        ("concurrencylocal", "100\n".to_owned()),
         // Bytes; 0 would be unlimited.
         ("databytes", "52428800\n".to_owned()),
     ];
@@ -75,20 +75,20 @@ fn assign(site: &Site) -> Result<(), InstallError> {
 /// name; those of the virtual domain are in the database.
 fn aliases(site: &Site) -> Result<(), InstallError> {
     let owner = accounts::identity(site.mode, "alias", "qmail")?;
+    let owner = (site.mode == Mode::Separated).then_some(owner);
+    let alias = site.home.alias();
+    let place = Directory::open(&alias).map_err(file_error("open", &alias))?;
+    let content = format!("&postmaster@{}\n", site.domain);
     for name in ["root", "postmaster", "mailer-daemon", "abuse"] {
-        let path = site.home.alias().join(format!(".qmail-{name}"));
-        write_new(&path, &format!("&postmaster@{}\n", site.domain), 0o644)?;
-        give(&path, owner, site.mode)?;
+        let name = format!(".qmail-{name}");
+        // A link of the alias user's is theirs to have, and not followed.
+        let write = || match place.find(&name)? {
+            Some(_) => Ok(()),
+            None => place.replace(&name, content.as_bytes(), 0o644, owner),
+        };
+        write().map_err(file_error("write", alias.join(&name)))?;
     }
     Ok(())
-}
-
-fn give(path: &Path, owner: Identity, mode: Mode) -> Result<(), InstallError> {
-    if mode == Mode::SingleUser {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
-        .map_err(file_error("give away", path))
 }
 
 /// Writes a file that is not there yet.

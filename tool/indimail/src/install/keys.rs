@@ -1,16 +1,22 @@
 //! The certificate of the TLS ports and the DKIM key of the domain. Only the
 //! signer's user can read them.
 
-use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use os::beneath::{Access, Directory};
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
 use rsa::{RsaPrivateKey, RsaPublicKey};
 
 use super::{InstallError, accounts, file_error};
 use crate::site::{Mode, Site};
+
+/// The certificate with its key.
+const CERTIFICATE: &str = "servercert.pem";
+/// Longest key that is read.
+const KEY_BYTES_MAX: u64 = 64 * 1024;
 
 /// The DKIM selector of the keys made here.
 pub const SELECTOR: &str = "indimail";
@@ -33,13 +39,25 @@ pub fn create(site: &Site) -> Result<PublicKeys, InstallError> {
 
 /// Where the DKIM key of a domain is.
 pub fn dkim_path(certs: &Path, domain: &str) -> PathBuf {
-    certs.join(format!("dkim.{domain}.{SELECTOR}.pem"))
+    certs.join(dkim_name(domain))
+}
+
+fn dkim_name(domain: &str) -> String {
+    format!("dkim.{domain}.{SELECTOR}.pem")
+}
+
+/// The directory of the keys is their owner's, who could put a link there.
+fn open(site: &Site) -> Result<Directory, InstallError> {
+    let certs = site.home.certs();
+    Directory::open(&certs).map_err(file_error("open", certs))
 }
 
 fn certificate(site: &Site) -> Result<(), InstallError> {
-    let path = site.home.certs().join("servercert.pem");
-    if path.exists() {
-        return give(site, &path);
+    let certs = open(site)?;
+    let found = certs.find(CERTIFICATE);
+    let path = certs.path().join(CERTIFICATE);
+    if found.map_err(file_error("find", path))?.is_some() {
+        return give(site, &certs, CERTIFICATE);
     }
     let names = [
         site.hostname.to_string(),
@@ -47,15 +65,16 @@ fn certificate(site: &Site) -> Result<(), InstallError> {
         "localhost".to_owned(),
     ];
     let pem = tls::self_signed(&names).map_err(|error| InstallError::Keys(error.to_string()))?;
-    secret(site, &path, pem.as_bytes())
+    secret(site, &certs, CERTIFICATE, pem.as_bytes())
 }
 
 fn dkim(site: &Site) -> Result<String, InstallError> {
     let keys = |error: &dyn std::fmt::Display| InstallError::Keys(error.to_string());
+    let (certs, name) = (open(site)?, dkim_name(site.domain.as_str()));
     let path = dkim_path(&site.home.certs(), site.domain.as_str());
-    let key = match fs::read_to_string(&path) {
+    let key = match read(&certs, &name) {
         Ok(pem) => {
-            give(site, &path)?;
+            give(site, &certs, &name)?;
             RsaPrivateKey::from_pkcs8_pem(&pem).map_err(|error| {
                 let path = path.display();
                 keys(&format_args!("{path} is no PKCS#8 RSA key in PEM: {error}"))
@@ -67,7 +86,7 @@ fn dkim(site: &Site) -> Result<String, InstallError> {
             let pem = key
                 .to_pkcs8_pem(LineEnding::LF)
                 .map_err(|error| keys(&error))?;
-            secret(site, &path, pem.as_bytes())?;
+            secret(site, &certs, &name, pem.as_bytes())?;
             key
         }
         Err(error) => return Err(file_error("read", &path)(error)),
@@ -78,19 +97,37 @@ fn dkim(site: &Site) -> Result<String, InstallError> {
     Ok(STANDARD.encode(public.as_bytes()))
 }
 
-/// Writes a file that only the signer's user may read.
-fn secret(site: &Site, path: &Path, content: &[u8]) -> Result<(), InstallError> {
-    os::file::replace(path, content, 0o600).map_err(file_error("write", path))?;
-    give(site, path)
+fn read(certs: &Directory, name: &str) -> io::Result<String> {
+    let file = certs.file(name, Access::Read)?;
+    io::read_to_string(file.take(KEY_BYTES_MAX))
 }
 
-/// Gives a file to the signer's user; again, because an interrupted
-/// quickstart may have made it and not given it away.
-fn give(site: &Site, path: &Path) -> Result<(), InstallError> {
-    if site.mode == Mode::SingleUser {
-        return Ok(());
-    }
-    let owner = accounts::identity(site.mode, "qcerts", "qcerts")?;
-    std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
-        .map_err(file_error("give away", path))
+/// Writes a file that only the signer's user may read.
+fn secret(site: &Site, certs: &Directory, name: &str, content: &[u8]) -> Result<(), InstallError> {
+    let owner = match site.mode {
+        Mode::SingleUser => None,
+        Mode::Separated => Some(accounts::identity(site.mode, "qcerts", "qcerts")?),
+    };
+    certs
+        .replace(name, content, 0o600, owner)
+        .map_err(file_error("write", certs.path().join(name)))
+}
+
+/// Gives a file to the signer's user; again, because an administrator may
+/// have put it there and not given it away.
+fn give(site: &Site, certs: &Directory, name: &str) -> Result<(), InstallError> {
+    let given = match site.mode {
+        Mode::SingleUser => Ok(()),
+        Mode::Separated => {
+            let owner = accounts::identity(site.mode, "qcerts", "qcerts")?;
+            certs
+                .entry(name)
+                .and_then(|found| match found.metadata().is_symlink() {
+                    // An administrator's; the signer says when it cannot read it.
+                    true => Ok(()),
+                    false => found.give(owner),
+                })
+        }
+    };
+    given.map_err(file_error("give away", certs.path().join(name)))
 }

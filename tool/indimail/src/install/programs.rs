@@ -2,9 +2,11 @@
 //! each callable by every name the guide gives it.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use os::beneath::Directory;
 
 use super::{InstallError, accounts, file_error, tree};
 use crate::site::Site;
@@ -53,6 +55,7 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "pgrphack",
             "fghack",
             "readproctitle",
+            "splogger",
             "tai64n",
             "tai64nlocal",
             "tai64nunix",
@@ -227,10 +230,13 @@ fn set_uid(site: &Site) -> Result<(), InstallError> {
         crate::site::Mode::Separated => 0o4711,
         crate::site::Mode::SingleUser => 0o755,
     };
-    // Changing the owner takes the set-uid bit away, so the mode comes last.
-    chown(&path, Some(owner.uid), Some(owner.gid)).map_err(file_error("give away", &path))?;
-    fs::set_permissions(&path, Permissions::from_mode(mode))
-        .map_err(file_error("set permissions of", &path))
+    let settle = || {
+        let found = Directory::open(&site.home.bin())?.entry("qmail-queue")?;
+        // Changing the owner takes the set-uid bit away, so the mode comes last.
+        found.give(owner)?;
+        found.set_mode(mode)
+    };
+    settle().map_err(file_error("give away", &path))
 }
 
 /// Runs a program to its end; what it printed becomes the error when it

@@ -2,9 +2,10 @@
 //! (operations.md §7.2; tighter where the guide gives the network daemons
 //! more than they need).
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::fs;
 use std::path::Path;
+
+use os::beneath::Directory as Open;
 
 use super::{InstallError, accounts, file_error};
 use crate::site::Site;
@@ -67,10 +68,12 @@ pub fn create(site: &Site) -> Result<(), InstallError> {
         let path = site.home.root().join(entry.path);
         fs::create_dir_all(&path).map_err(file_error("create directory", &path))?;
         let owner = accounts::identity(site.mode, entry.user, entry.group)?;
-        chown(&path, Some(owner.uid), Some(owner.gid))
-            .map_err(file_error("give away directory", &path))?;
-        fs::set_permissions(&path, Permissions::from_mode(entry.mode))
-            .map_err(file_error("set permissions of", &path))?;
+        let settle = || {
+            let found = Open::open(&path)?.entry("")?;
+            found.give(owner)?;
+            found.set_mode(entry.mode)
+        };
+        settle().map_err(file_error("give away directory", &path))?;
     }
     link(&site.home.root().join("sbin"), Path::new("bin"))
 }

@@ -88,7 +88,7 @@ impl Log {
                 let Some(path) = self.files.pop_front() else {
                     return Ok(());
                 };
-                match File::open(&path) {
+                match os::beneath::read(&path) {
                     Ok(file) => self.input = Some(BufReader::with_capacity(1 << 16, file)),
                     // multilog may just have removed or renamed it.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -11,6 +11,7 @@ use wire::operator::{Answer, MESSAGES_MAX, Question};
 use wire::trace::Kind;
 
 use super::list::fits;
+use super::progress::Progress;
 use super::{House, NOT_RUNNING, Place, print_json};
 use crate::Outcome;
 
@@ -177,7 +178,10 @@ fn chosen<'a>(
     }
     if chosen.all || chosen.from.is_some() || chosen.to.is_some() {
         for (layout, ids) in &mut by_queue {
-            for id in queue::stored_numbers(layout)? {
+            let numbers = queue::stored_numbers(layout)?;
+            let mut progress = Progress::new("reading", numbers.len());
+            for id in numbers {
+                progress.step();
                 if let Ok(Some(stored)) = queue::read_stored(layout, id)
                     && fits(&stored, chosen.from.as_deref(), chosen.to.as_deref())
                 {
@@ -203,7 +207,9 @@ pub fn retry(wanted: &Chosen) -> Outcome {
             continue;
         };
         let all: Vec<u64> = ids.iter().copied().collect();
+        let mut progress = Progress::new("retrying", all.len());
         for some in all.chunks(MESSAGES_MAX) {
+            some.iter().for_each(|_| progress.step());
             // A message may be between qmail-send and qmail-todo.
             ask_until(&mut operator, &Question::Retry(some.to_vec()), |answer| {
                 *answer != Answer::Retried(some.len() as u64)
@@ -250,8 +256,11 @@ pub fn delete(wanted: &Chosen) -> Outcome {
     let house = House::open(wanted.place.root.as_deref())?;
     let (mut done, mut is_good) = (Vec::new(), true);
     for (layout, ids) in chosen(&house, wanted)? {
+        let mut way = Way::find(layout)?;
+        let mut progress = Progress::new("deleting", ids.len());
         for id in ids {
-            let result = delete_one(&house, layout, id)?;
+            progress.step();
+            let result = delete_one(&house, layout, &mut way, id)?;
             is_good &= result.is_gone();
             done.push(Done {
                 queue: layout.name(),
@@ -289,32 +298,52 @@ impl Deleted {
     }
 }
 
+/// How messages of a queue are removed.
+enum Way {
+    /// qmail-send does it.
+    Ask(Operator),
+    /// None runs, and none can start.
+    Alone(os::file::Lock),
+}
+
+impl Way {
+    fn find(layout: &Layout) -> Result<Self, Box<dyn std::error::Error>> {
+        if let Some(operator) = Operator::connect(layout)? {
+            return Ok(Self::Ask(operator));
+        }
+        let lock = queue::lock_out_senders(layout)?.ok_or_else(|| {
+            let root = layout.root().display();
+            format!(
+                "a qmail-send that cannot be asked runs on {root}; stop it, or restart it so that \
+                 it makes hold/socket"
+            )
+        })?;
+        Ok(Self::Alone(lock))
+    }
+}
+
 fn delete_one(
     house: &House,
     layout: &Layout,
+    way: &mut Way,
     id: u64,
 ) -> Result<Deleted, Box<dyn std::error::Error>> {
-    if let Some(mut operator) = Operator::connect(layout)? {
-        let answer = ask_until(&mut operator, &Question::Delete(id), |answer| {
-            *answer == Answer::Busy || (*answer == Answer::Unknown && exists(layout, id))
-        })?;
-        return Ok(match answer {
-            Answer::Deleted => Deleted::Yes,
-            Answer::Busy => Deleted::Busy,
-            _ if exists(layout, id) => Deleted::Unsorted,
-            _ => Deleted::Gone,
-        });
-    }
-    let Some(lock) = queue::lock_out_senders(layout)? else {
-        let root = layout.root().display();
-        return Err(format!(
-            "a qmail-send that cannot be asked runs on {root}; stop it, or restart it so that it \
-             makes hold/socket"
-        )
-        .into());
+    let lock = match way {
+        Way::Ask(operator) => {
+            let answer = ask_until(operator, &Question::Delete(id), |answer| {
+                *answer == Answer::Busy || (*answer == Answer::Unknown && exists(layout, id))
+            })?;
+            return Ok(match answer {
+                Answer::Deleted => Deleted::Yes,
+                Answer::Busy => Deleted::Busy,
+                _ if exists(layout, id) => Deleted::Unsorted,
+                _ => Deleted::Gone,
+            });
+        }
+        Way::Alone(lock) => lock,
     };
     let trace = queue::read_stored(layout, id)?.and_then(|stored| stored.trace);
-    if !queue::remove_message(layout, id, &lock)? {
+    if !queue::remove_message(layout, id, lock)? {
         return Ok(Deleted::Gone);
     }
     if let Some(trace) = trace {

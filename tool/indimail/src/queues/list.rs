@@ -8,6 +8,7 @@ use queue::{HoldTarget, Layout, List, Operator, Stored};
 use serde::Serialize;
 
 use super::paint::{Tone, duration, moment, tone};
+use super::progress::Progress;
 use super::{House, Messages, NOT_RUNNING, Place, print_json};
 use crate::Outcome;
 
@@ -79,7 +80,14 @@ pub fn list(arguments: &Arguments) -> Outcome {
                 );
             }
         }
-        for id in queue::stored_numbers(layout)? {
+        let numbers = queue::stored_numbers(layout)?;
+        let mut progress = arguments
+            .place
+            .json
+            .then(|| Progress::new("reading", numbers.len()));
+        for id in numbers {
+            // Lines of text show by themselves how far it is.
+            progress.iter_mut().for_each(Progress::step);
             let stored = match queue::read_stored(layout, id) {
                 Ok(Some(stored)) => stored,
                 Ok(None) => continue,

@@ -8,6 +8,7 @@
 mod act;
 mod list;
 mod paint;
+mod progress;
 mod rule;
 mod why;
 

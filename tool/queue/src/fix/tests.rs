@@ -52,7 +52,9 @@ fn copied(split: u64) -> (tempfile::TempDir, PathBuf, Vec<u64>) {
         std::fs::write(&path, name).unwrap();
         inodes.push(path.metadata().unwrap().ino());
     }
-    let wrong = [inodes[1], inodes[0], inodes[2] + 1];
+    // A number that none of them has.
+    let other = inodes.iter().max().unwrap() + 1;
+    let wrong = [inodes[1], inodes[0], other];
     for (name, number) in ["a", "b", "c"].iter().zip(wrong) {
         let subdirectory = (number % split).to_string();
         let to = |kind: &str| root.join(kind).join(&subdirectory).join(number.to_string());

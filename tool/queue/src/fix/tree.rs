@@ -43,7 +43,7 @@ const LINKED: [&str; 4] = ["pid", "mess", "intd", "todo"];
 /// How many subdirectories 0, 1, 2, ... a directory has; `None` for none.
 pub fn subdirectories(queue: &Directory, name: &str) -> Option<u64> {
     let count = (0..)
-        .take_while(|n: &u64| is_directory(queue, &format!("{name}/{n}")))
+        .take_while(|n: &u64| is_directory(queue, format!("{name}/{n}")))
         .count();
     (count != 0).then_some(count as u64)
 }

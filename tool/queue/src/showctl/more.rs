@@ -6,13 +6,11 @@ use std::path::Path;
 
 use run::{Exit, Home, Settings};
 use serde_json::json;
+use settings::secret;
 use settings::sending::{CONCURRENCYLOCAL, CONCURRENCYREMOTE};
 
-use super::{is_secret, printable};
+use super::printable;
 use crate::{output, queues as found};
-
-/// What stands for a value that is nobody's business.
-const HIDDEN: &str = "set; not shown";
 
 /// One line for each queue.
 pub fn queues(home: &Home) -> Result<String, Exit> {
@@ -60,10 +58,8 @@ pub fn concurrency(home: &Home) -> Result<String, Exit> {
 }
 
 fn shown(name: &str, value: &[u8]) -> String {
-    match is_secret(name) {
-        true => HIDDEN.to_owned(),
-        false => printable(value.split(|&b| b == b'\n').next().unwrap_or_default()),
-    }
+    let line = value.split(|&b| b == b'\n').next().unwrap_or_default();
+    super::shown(name, line)
 }
 
 /// Variables of this process that a program would heed.
@@ -124,12 +120,9 @@ pub fn json(home: &Home) -> Result<(), Exit> {
         let content = settings
             .file(setting.file)
             .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))?;
-        let value = content
-            .as_ref()
-            .map(|content| match is_secret(setting.file) {
-                true => HIDDEN.to_owned(),
-                false => String::from_utf8_lossy(content).into_owned(),
-            });
+        let value = content.as_ref().map(|content| {
+            String::from_utf8_lossy(&secret::shown(setting.file, content)).into_owned()
+        });
         all.push(json!({
             "file": setting.file,
             "value": value,

@@ -274,3 +274,32 @@ fn qmail_tcpok_clears_no_other_file() {
     let table = std::fs::read(lair.root.join("lock/tcpto")).unwrap();
     assert_eq!(table, [0; 2048]);
 }
+
+#[test]
+fn directories_swapped_meanwhile_lead_nowhere() {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let lair = Lair::new();
+    let (real, link) = (lair.root.join("info/1"), lair.root.join("link"));
+    symlink(&lair.victim, &link).unwrap();
+    let before = lair.facts();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let exchange = RenameFlags::RENAME_EXCHANGE;
+                renameat2(AT_FDCWD, &real, AT_FDCWD, &link, exchange).unwrap();
+            }
+        });
+        let root = lair.root.to_str().unwrap();
+        for round in 0..10 {
+            let fix = lair.run("queue-fix", &["-m", root]);
+            let age = lair.run("qmail-rm", &["-X", "0"]);
+            if lair.facts() != before || round == 9 {
+                is_over.store(true, Ordering::Relaxed);
+                assert_eq!(lair.facts(), before, "{fix:?} {age:?}");
+                break;
+            }
+        }
+    });
+}

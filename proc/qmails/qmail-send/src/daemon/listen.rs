@@ -86,7 +86,6 @@ impl Daemon {
                 Ready::Signals => self.take_signals(log),
                 Ready::Pipe(at) => {
                     if let Some(pipe) = self.pipes.all_mut().into_iter().nth(*at) {
-                        pipe.write_on();
                         pipe.read_on();
                     }
                 }
