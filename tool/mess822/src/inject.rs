@@ -13,14 +13,14 @@ use std::os::unix::ffi::OsStringExt;
 
 use inject::{Queued, Refused, Submission, Way};
 use message::{HEADER_LINES_BYTES_MAX, HeaderLines, Line, SyntaxError};
-use policy::addresses::{AddressList, Mode};
+use policy::Mode;
 use run::{Exit, Home, PERMANENT, Settings, Tracer};
 use settings::Setting;
 use settings::injecting::{DOMAINQUEUE, FROMRULES};
 use settings::queue::QQEH;
 // The limits of the SMTP server hold here too.
 use settings::receiving::{DATABYTES, MAXRECIPIENTS, QREGEX};
-use text::envrules::{self, Change};
+use text::envrules::Change;
 use wire::trace::{Kind as EventKind, TraceId};
 
 pub use compose::{Composed, Composer, Given};
@@ -323,15 +323,11 @@ fn rules(
     lines: &[Vec<u8>],
     address: &[u8],
 ) -> Result<Vec<Change>, Error> {
-    let lines = lines.iter().map(Vec::as_slice);
-    let found = match settings.integer(&QREGEX)? {
-        0 => envrules::changes(lines, address),
-        _ => envrules::changes_by(lines, address, |pattern, address| {
-            let one = vec![pattern.to_vec()];
-            let list = AddressList::new(one, Vec::new(), None, Mode::Regex).ok()?;
-            Some(list.matching(address).is_some())
-        }),
+    let mode = match settings.integer(&QREGEX)? {
+        0 => Mode::Wildcard,
+        _ => Mode::Regex,
     };
+    let found = policy::envrules::changes_for_programs(lines, address, mode);
     found.map_err(|bad| Error::Rule {
         file: setting.file,
         line: bad.line,

@@ -21,11 +21,12 @@ use wire::queue::{Reply, Request, VERSION};
 use wire::trace::TraceId;
 
 use crate::bounce::Body;
+use crate::child::Child;
 use crate::daemon::Pending;
 
 /// Bytes handed over at once.
 const PIECE_BYTES: usize = 32 * 1024;
-/// A queue writer that says nothing for this long is given up.
+/// Whoever has not done with a bounce after this long is given up.
 pub const TIMEOUT_SECONDS: i64 = 300;
 /// Most bytes of the bounce's text given to BOUNCEPROCESSOR as an argument.
 pub const TEXT_BYTES_MAX: usize = 4096;
@@ -48,7 +49,7 @@ pub struct Injection {
 }
 
 enum Way {
-    Processor(u32),
+    Processor(Child),
     Writer(Writer),
     Program(Program),
 }
@@ -61,7 +62,7 @@ struct Writer {
 }
 
 struct Program {
-    pid: u32,
+    child: Child,
     message: Option<File>,
     envelope: Option<File>,
     feed: Feed,
@@ -104,9 +105,8 @@ impl Injection {
     ) -> io::Result<Self> {
         let mut command = words(home, program, variables);
         command.args(arguments);
-        os::child::prepare(&mut command, Setup::default());
-        let pid = command.spawn()?.id();
-        Ok(Self::new(id, notice, Way::Processor(pid), now))
+        let child = Child::start(command, Setup::default())?;
+        Ok(Self::new(id, notice, Way::Processor(child), now))
     }
 
     /// Hands the bounce to the persistent queue writer.
@@ -168,11 +168,11 @@ impl Injection {
         let errors = io::stderr().as_fd().try_clone_to_owned()?;
         let mut command = program.command(trace, b"", Some(message_read), envelope_read, errors);
         command.env_remove("SPAMFILTER").env_remove("FILTERARGS");
-        let pid = command.spawn()?.id();
+        let child = Child::start(command, Setup::default())?;
         let recipients = [notice.recipient.clone()];
         let records = inject::records(&notice.sender, &recipients);
         let way = Way::Program(Program {
-            pid,
+            child,
             message: Some(message_write.into()),
             envelope: Some(envelope_write.into()),
             feed: Feed {
@@ -226,26 +226,39 @@ impl Injection {
 
     /// A child ended; says what that means when it is this injection's.
     pub fn child_ended(&mut self, child: u32, ended: Ended) -> Progress {
-        if let (Way::Processor(pid), Ended::Code(code)) = (&self.way, ended)
-            && *pid == child
-        {
-            self.judgement = Some(code);
+        let own = match &mut self.way {
+            Way::Processor(processor) => processor,
+            Way::Program(program) => &mut program.child,
+            Way::Writer(_) => return Progress::Unfinished,
+        };
+        if !own.collected(child) {
+            return Progress::Unfinished;
         }
-        match (&self.way, ended) {
-            (Way::Processor(pid), ended) if *pid == child => match ended {
-                Ended::Code(0) => Progress::Approved,
-                Ended::Code(1) => Progress::Dropped,
-                _ => Progress::Failed("BOUNCEPROCESSOR failed".to_owned()),
+        match &self.way {
+            Way::Processor(_) => {
+                if let Ended::Code(code) = ended {
+                    self.judgement = Some(code);
+                }
+                match ended {
+                    Ended::Code(0) => Progress::Approved,
+                    Ended::Code(1) => Progress::Dropped,
+                    _ => Progress::Failed("BOUNCEPROCESSOR failed".to_owned()),
+                }
+            }
+            Way::Program(program) => match ended {
+                Ended::Code(0) if program.envelope.is_none() => Progress::Queued(child),
+                ended => Progress::Failed(ended_badly(ended).text),
             },
-            (Way::Program(program), Ended::Code(0))
-                if program.pid == child && program.envelope.is_none() =>
-            {
-                Progress::Queued(child)
-            }
-            (Way::Program(program), ended) if program.pid == child => {
-                Progress::Failed(ended_badly(ended).text)
-            }
-            _ => Progress::Unfinished,
+            Way::Writer(_) => Progress::Unfinished,
+        }
+    }
+
+    /// Why it is given up at its deadline.
+    pub fn silence(&self) -> &'static str {
+        match &self.way {
+            Way::Processor(_) => "BOUNCEPROCESSOR took too long and was killed",
+            Way::Program(_) => "the queue program took too long and was killed",
+            Way::Writer(_) => "the queue writer does not answer",
         }
     }
 }

@@ -7,3 +7,4 @@ mod decisions;
 mod deliveries;
 mod depth;
 mod installation;
+mod queues;

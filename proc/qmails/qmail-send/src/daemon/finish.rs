@@ -174,7 +174,7 @@ impl Daemon {
         self.log_judgement(&injection, log);
         let result = match progress {
             Progress::Unfinished if injection.deadline < now => {
-                Err(io::Error::other("the queue writer does not answer"))
+                Err(io::Error::other(injection.silence()))
             }
             Progress::Unfinished => {
                 self.injections.push(injection);

@@ -261,7 +261,7 @@ impl Daemon {
                 self.injections.push(injection);
             }
             Progress::Unfinished => {
-                self.notice_failed(pending, "the queue writer does not answer", log);
+                self.notice_failed(pending, injection.silence(), log);
             }
             Progress::Queued(qp) => {
                 let line = format!("notice msg {} qp {qp}", pending.id);

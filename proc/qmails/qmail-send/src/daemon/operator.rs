@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use queue::HoldTarget;
-use schedule::{Channel, Forgotten, Holds, Place};
+use schedule::{Channel, Forgotten, Holds};
 use wire::operator::{self, Answer, Lane, Question, Standing, WAITING_MAX};
 use wire::trace::{Kind, TraceId};
 
@@ -98,16 +98,9 @@ impl Daemon {
     }
 
     fn standing(&self, id: u64) -> Standing {
-        let place = |channel| match self.scheduler.place(channel, id)? {
-            Place::Waiting { due } => Some(operator::Place::Waiting { due }),
-            Place::Held { due } => Some(operator::Place::Held { due }),
-            Place::Running { recipients, next } => {
-                Some(operator::Place::Running { recipients, next })
-            }
-        };
         let waiting = self.singles.get(&id).map(|single| &single.recipient);
         Standing {
-            channels: Channel::ALL.map(place),
+            channels: Channel::ALL.map(|channel| self.scheduler.place(channel, id)),
             finishing: self.scheduler.finishing(id),
             single: waiting.cloned(),
         }

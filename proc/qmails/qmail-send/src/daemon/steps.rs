@@ -150,13 +150,15 @@ impl Daemon {
         };
         let recipient = record.data;
         let started = self.scheduler.start(job, recipient.clone(), record.offset);
+        // The subscriber is known by the address outside.
+        let outside = || self.controls.virtual_domains.without_prepend(&recipient);
         let mut wire = Vec::new();
         spawn::append_command(
             &mut wire,
             &spawn::Command {
                 slot: started.slot,
                 message: self.layout.mess_relative(started.id).into_bytes(),
-                sender: address::verp_expand(&open.info.sender, &recipient),
+                sender: address::verp_expand(&open.info.sender, outside),
                 extra_headers: open.info.extra_headers.clone(),
                 env_headers: open.env_headers(&recipient),
                 recipient: recipient.clone(),
