@@ -18,7 +18,12 @@ fuzz_target!(|input: &[u8]| {
     }
     let original = Original::parse(input);
     // As the report of a delivery: one block of printable lines.
-    for action in [Action::Failed, Action::Delayed, Action::Delivered, Action::Relayed] {
+    for action in [
+        Action::Failed,
+        Action::Delayed,
+        Action::Delivered,
+        Action::Relayed,
+    ] {
         let fate = Fate {
             recipient: &input[..input.len().min(40)],
             original: original.as_ref(),
@@ -29,6 +34,10 @@ fuzz_target!(|input: &[u8]| {
         let fields = fate.fields();
         assert!(fields.iter().all(|b| matches!(b, b'\n' | b' '..=b'~')));
         assert!(fields.ends_with(b"\n\n"));
-        assert!(!fields[..fields.len() - 1].windows(2).any(|pair| pair == b"\n\n"));
+        assert!(
+            !fields[..fields.len() - 1]
+                .windows(2)
+                .any(|pair| pair == b"\n\n")
+        );
     }
 });

@@ -14,7 +14,11 @@ fuzz_target!(|message: &[u8]| {
     }
     let names = [
         Names::new(b"here", b"example.org", b"plus.example"),
-        Names::by_rules(HostRules::standard(b"here", b"example.org", b"plus.example")),
+        Names::by_rules(HostRules::standard(
+            b"here",
+            b"example.org",
+            b"plus.example",
+        )),
     ];
     for field in header.fields() {
         if let Some(date) = Date::parse(field.value) {

@@ -24,6 +24,8 @@ fuzz_target!(|input: &[u8]| {
         eight_bit: true,
         encryption: Encryption::IfOffered,
         credentials: Some((credentials, MechanismChoice::Strongest)),
+        dsn: Default::default(),
+        wishes: Vec::new(),
     });
     let mut pieces = input.chunks(7);
     loop {

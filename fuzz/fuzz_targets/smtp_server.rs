@@ -7,10 +7,11 @@ use libfuzzer_sys::fuzz_target;
 use policy::Hosts;
 use policy::content::Content;
 use sasl::Mechanism;
+use sasl::server::Question;
 use smtp::server::{
     Answer, Batv, Config, Mailbox, Moment, Outside, Peer, Session, SpfPolicy, Step, Tls,
 };
-use wire::lookup::{Login, Reply};
+use wire::lookup::{Account, Login, Reply};
 use wire::verify::{self, Existence, Grey, Spf, SpfResult, Verdict};
 
 const NOW: Moment = Moment {
@@ -67,15 +68,40 @@ fn verified(question: &verify::Request) -> verify::Reply {
     }
 }
 
+fn account() -> Account {
+    Account {
+        address: "ann@local.test".to_owned(),
+        maildir: "/mail/ann".to_owned(),
+        quota: String::new(),
+        may_relay: true,
+        server_signature: Vec::new(),
+    }
+}
+
+fn refused() -> Answer {
+    Answer::Refused {
+        code: 88,
+        text: "Dno thanks".to_owned(),
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let peer = Peer {
         ip: "192.0.2.1".into(),
         starttls: true,
-        mechanisms: vec![Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256],
+        mechanisms: vec![
+            Mechanism::Plain,
+            Mechanism::Login,
+            Mechanism::CramMd5,
+            Mechanism::ScramSha256,
+        ],
         ..Peer::default()
     };
     let mut session = Session::new(config(), peer, None);
     let mut rest = input;
+    // Each byte of the end answers a question, too.
+    let mut answers = input.iter().rev().copied().cycle();
+    let mut answer = || answers.next().unwrap_or(0);
     loop {
         match session.step(&NOW) {
             Step::Wait => {
@@ -87,16 +113,39 @@ fuzz_target!(|input: &[u8]| {
                 session.receive(&tail[..length]);
                 rest = &tail[length..];
             }
-            Step::AskMailbox(_) => session.answer(Answer::Mailbox(Mailbox::Fine), &NOW),
+            Step::AskMailbox(_) => {
+                let mailbox = match answer() % 8 {
+                    0 => Mailbox::Absent,
+                    1 => Mailbox::Inactive,
+                    2 => Mailbox::OverQuota,
+                    3 => Mailbox::Temporary("x".to_owned()),
+                    _ => Mailbox::Fine,
+                };
+                session.answer(Answer::Mailbox(mailbox), &NOW);
+            }
+            Step::AskLogin(Question::ScramParameters { .. }) => {
+                let reply = Reply::ScramParameters {
+                    salt: b"salt".to_vec(),
+                    iterations: 4096,
+                };
+                session.answer(Answer::Login(reply), &NOW);
+            }
             Step::AskLogin(_) => {
-                session.answer(Answer::Login(Reply::Login(Login::Refused)), &NOW);
+                let login = match answer() % 3 {
+                    0 => Login::Refused,
+                    1 => Login::Forbidden("x".to_owned()),
+                    _ => Login::Granted(account()),
+                };
+                session.answer(Answer::Login(Reply::Login(login)), &NOW);
             }
             Step::AskPolicy(_) => session.answer(Answer::Policy(Some(config())), &NOW),
             Step::AskVerifier(question) => {
                 let reply = Box::new(verified(&question));
                 session.answer(Answer::Verified(reply), &NOW);
             }
+            Step::Begin { .. } if answer() % 8 == 0 => session.answer(refused(), &NOW),
             Step::Begin { .. } => session.answer(Answer::Begun, &NOW),
+            Step::Commit { .. } if answer() % 8 == 0 => session.answer(refused(), &NOW),
             Step::Commit { .. } => session.answer(Answer::Queued { qp: 1 }, &NOW),
             Step::StartTls => session.tls_started(Tls {
                 version: "TLSv1.3".into(),

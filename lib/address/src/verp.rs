@@ -4,11 +4,13 @@
 const MARK: &[u8] = b"-@[]";
 
 /// The sender of one delivery: `pre@host-@[]` becomes `prebox=dom@host` for
-/// the recipient `box@dom`; every other sender stays as it is.
-pub fn expand(sender: &[u8], recipient: &[u8]) -> Vec<u8> {
+/// the recipient `box@dom`; every other sender stays as it is, and then
+/// nobody asks for the recipient.
+pub fn expand<'a>(sender: &[u8], recipient: impl FnOnce() -> &'a [u8]) -> Vec<u8> {
     let Some((prefix, host)) = parts(sender) else {
         return sender.to_vec();
     };
+    let recipient = recipient();
     let Some(at) = recipient.iter().rposition(|&b| b == b'@') else {
         return sender.to_vec();
     };
@@ -44,11 +46,11 @@ mod tests {
     #[test]
     fn the_recipient_goes_into_the_sender() {
         assert_eq!(
-            expand(b"list-@h.org-@[]", b"ann@c.org"),
+            expand(b"list-@h.org-@[]", || b"ann@c.org"),
             b"list-ann=c.org@h.org"
         );
-        assert_eq!(expand(b"list-@h.org-@[]", b"ann"), b"list-@h.org-@[]");
-        assert_eq!(expand(b"ann@h.org", b"bob@c"), b"ann@h.org");
+        assert_eq!(expand(b"list-@h.org-@[]", || b"ann"), b"list-@h.org-@[]");
+        assert_eq!(expand(b"ann@h.org", || b"bob@c"), b"ann@h.org");
         assert_eq!(origin(b"list-@h.org-@[]"), b"list-@h.org");
         assert_eq!(origin(b"#@[]"), b"#@[]");
     }

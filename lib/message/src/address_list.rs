@@ -125,10 +125,7 @@ impl AddressList {
         let mut column = out.len();
         for (at, item) in self.items.iter().enumerate() {
             let mut piece = item.print();
-            let next = self.items.get(at + 1);
-            let apart = !matches!(item, Item::GroupStart(_) | Item::Comment(_))
-                && !matches!(next, None | Some(Item::GroupEnd | Item::Comment(_)));
-            if apart {
+            if self.precedes_comma(at) {
                 piece.push(b',');
             }
             let glued = matches!(item, Item::GroupEnd)
@@ -149,6 +146,21 @@ impl AddressList {
         }
         out.push(b'\n');
         out
+    }
+
+    fn precedes_comma(&self, at: usize) -> bool {
+        let next = self.items.get(at + 1);
+        if matches!(next, None | Some(Item::GroupEnd | Item::Comment(_))) {
+            return false;
+        }
+        let mut before = self.items[..=at].iter().rev();
+        match before.find(|item| !matches!(item, Item::Comment(_))) {
+            None | Some(Item::GroupStart(_)) => false,
+            Some(Item::GroupEnd) => !matches!(self.items[at], Item::Comment(_)),
+            // Without it the address, and the comments between, would be the
+            // name of what comes next.
+            Some(Item::Address(_) | Item::Comment(_)) => true,
+        }
     }
 
     fn follows_comma(&self, at: usize) -> bool {
@@ -401,6 +413,19 @@ mod tests {
         assert_eq!(field("(only a comment)"), "(only a comment)");
         assert_eq!(field("Jörg <j@b.c>"), "\"Jörg\" <j@b.c>");
         assert_eq!(field("A <a@b.c> B <d@e.f>"), "A <a@b.c>, B <d@e.f>");
+    }
+
+    #[test]
+    fn a_comment_between_commas_does_not_make_a_name_of_the_address_before() {
+        for value in [
+            "a@b.c (x), (y), Z:",
+            "a@b.c, (y), <d@e.f>",
+            "a@b.c, (x), (y), d@e.f",
+        ] {
+            let (field, addresses) = rewritten(value);
+            assert_eq!(rewritten(&field[3..]).1, addresses, "{value}");
+        }
+        assert_eq!(rewritten("a@b.c, (y), <d@e.f>").1, ["a@b.c", "d@e.f"]);
     }
 
     #[test]

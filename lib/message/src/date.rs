@@ -80,17 +80,7 @@ impl Date {
 
     /// As a header shows it: `26 Sep 1995 04:46:53 +0200`.
     pub fn to_field_value(self) -> String {
-        let c = self.civil();
-        format!(
-            "{} {} {:04} {:02}:{:02}:{:02} {}",
-            c.day,
-            c.month_name(),
-            c.year,
-            c.hour,
-            c.minute,
-            c.second,
-            self.zone_text()
-        )
+        format!("{} {}", self.civil().to_mail(), self.zone_text())
     }
 
     /// As ISO 8601 in its own zone: `1995-09-26 04:46:53 +0200`.

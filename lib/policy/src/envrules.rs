@@ -1,5 +1,6 @@
 //! envrules: variables that depend on an address (smtp-receiving.md §4).
 
+use text::envrules::BadRule;
 use text::wildmat;
 
 use crate::addresses::{AddressList, BadPattern, Mode};
@@ -94,6 +95,24 @@ impl EnvRules {
         let changes = matching.iter().flat_map(|line| line.changes.clone());
         (matching.len(), changes.collect())
     }
+}
+
+/// What the rules for programs change for an address, with patterns of this
+/// kind: any variable but those that decide which code runs.
+pub fn changes_for_programs(
+    lines: &[Vec<u8>],
+    address: &[u8],
+    mode: Mode,
+) -> Result<Vec<Change>, BadRule> {
+    let lines = lines.iter().map(Vec::as_slice);
+    text::envrules::changes_by(lines, address, |pattern, address| match mode {
+        Mode::Wildcard => Some(wildmat::matches(pattern, address)),
+        Mode::Regex => {
+            let one = vec![pattern.to_vec()];
+            let list = AddressList::new(one, Vec::new(), None, mode).ok()?;
+            Some(list.matching(address).is_some())
+        }
+    })
 }
 
 /// Splits at commas that have no backslash before them.

@@ -28,7 +28,7 @@ pub use parse::{Fact, LogLine};
 pub use report::{Charset, Copied, Form, News, Report, Wording};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 pub use scheduler::{
-    Delivery, Finding, Forgotten, JobEnd, JobId, Place, RETRY_TROUBLE_SECONDS, Reported, Scheduler,
+    Delivery, Finding, Forgotten, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Reported, Scheduler,
     Started, Step, Unknown,
 };
 pub use status::{Action, Fate};

@@ -19,7 +19,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use operator::{Forgotten, Place};
+pub use operator::Forgotten;
 pub use step::{Delivery, Finding, JobEnd, JobId, Reported, Started, Step, Unknown};
 
 use crate::channel::Channel;

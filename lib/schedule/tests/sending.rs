@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schedule::{
-    Backlog, Channel, Finding, Holds, JobEnd, JobId, Place, RETRY_TROUBLE_SECONDS, Scheduler, Step,
+    Backlog, Channel, Finding, Holds, JobEnd, JobId, RETRY_TROUBLE_SECONDS, Scheduler, Step,
     Verdict, longest_wait,
 };
+use wire::operator::Place;
 
 use crate::ledger::{Waiting, next_try};
 use crate::world::{BOUNCE_LIFETIME, Event, LIFETIME, Sender, World};

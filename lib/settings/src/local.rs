@@ -5,6 +5,9 @@ use crate::{Kind, Setting};
 /// Readers of most settings of this group.
 const VIRTUAL: &[&str] = &["vdelivermail", "vdeliverd"];
 
+/// Who delivers.
+const LOCAL: &[&str] = &["qmail-local", "vdeliverd"];
+
 const fn variable(
     variable: &'static str,
     kind: Kind,
@@ -166,6 +169,26 @@ pub static QUOTAWARN: Setting = variable(
     "Percentage of the quota from which on OVERQUOTA_CMD is run once a week; QUOTAWARN2 to QUOTAWARN10 are further ones, the last that is reached counts.",
 );
 
+/// Loops.
+pub static MAXDELIVEREDTO: Setting = Setting {
+    file: "maxdeliveredto",
+    variable: "",
+    kind: Kind::Integer,
+    default: Some("0"),
+    readers: LOCAL,
+    meaning: "How many Delivered-To lines of the recipient a message may have before it counts as looping; -1 for any number.",
+};
+
+/// Senders that some users take mail from.
+pub static LOCALDOMAINS: Setting = Setting {
+    file: "localdomains",
+    variable: "",
+    kind: Kind::List,
+    default: None,
+    readers: LOCAL,
+    meaning: "Domains of senders that users with a file .localdomains, or all where the variable LOCALDOMAINS is set, take mail from; bounces always come in.",
+};
+
 /// Settings of this group.
 pub static ALL: &[&Setting] = &[
     &DISCARD_BOUNCE,
@@ -186,4 +209,6 @@ pub static ALL: &[&Setting] = &[
     &XFILTER,
     &QMAIL_EXT,
     &QUOTAWARN,
+    &MAXDELIVEREDTO,
+    &LOCALDOMAINS,
 ];

@@ -159,7 +159,7 @@ pub static MAILARCHIVE: Setting = Setting {
     kind: Kind::List,
     default: None,
     readers: WRITERS,
-    meaning: "Lines type:pattern:address that add recipients: type F looks at the sender, T or none at the recipients; %u, %d and %e in the address are user, domain and all of what matched.",
+    meaning: "Lines type:pattern:address that add recipients: type F looks at the sender, T or none at the recipients; patterns are regular expressions with QREGEX; %u, %d and %e in the address are user, domain and all of what matched.",
 };
 
 /// Whether the address of a client that relays is told.

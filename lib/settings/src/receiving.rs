@@ -63,7 +63,7 @@ settings! {
     TARPITDELAY: "tarpitdelay", "TARPITDELAY", Integer, Some("5"),
         "Seconds of that delay.";
     QREGEX: "qregex", "QREGEX", Integer, Some("0"),
-        "When not 0, the lines of address lists are regular expressions.";
+        "When not 0, the lines of address lists and the patterns of envrules files are regular expressions.";
     CONCURRENCYINCOMING: "concurrencyincoming", "MAXDAEMONS", Integer, Some("1000"),
         "Most SMTP sessions of one listener at once.";
     MAXPERIP: "", "MAXPERIP", Integer, Some("20"),

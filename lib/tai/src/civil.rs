@@ -71,6 +71,19 @@ impl Civil {
         exists.then_some(days * DAY_SECONDS + seconds)
     }
 
+    /// As mail writes it, without a zone: `26 Sep 1995 04:46:53`.
+    pub fn to_mail(self) -> String {
+        format!(
+            "{} {} {:04} {:02}:{:02}:{:02}",
+            self.day,
+            self.month_name(),
+            self.year,
+            self.hour,
+            self.minute,
+            self.second
+        )
+    }
+
     /// The English name of the month, three letters.
     pub fn month_name(self) -> &'static str {
         MONTHS[usize::from(self.month - 1)]
@@ -84,16 +97,7 @@ impl Civil {
 
 /// A date for header fields: `26 Sep 1995 04:46:53 -0000`, no line end.
 pub fn header_date(unix_seconds: i64) -> String {
-    let c = Civil::from_unix(unix_seconds);
-    format!(
-        "{} {} {} {:02}:{:02}:{:02} -0000",
-        c.day,
-        c.month_name(),
-        c.year,
-        c.hour,
-        c.minute,
-        c.second
-    )
+    format!("{} -0000", Civil::from_unix(unix_seconds).to_mail())
 }
 
 /// A date for mbox `From ` lines: `Thu May 13 18:34:50 1999`, no line end.

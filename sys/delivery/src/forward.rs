@@ -5,18 +5,16 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
 
+pub use inject::Refused;
+use inject::{Code, Program, Submission, Way};
 use wire::dsn::Dsn;
-use wire::queue::{DATA_BYTES_MAX, Reply, Request, VERSION};
+use wire::queue::DATA_BYTES_MAX;
 use wire::trace::{Kind, TraceId};
 
 use crate::program::{Captured, Ending, Job};
-pub use crate::qq::Refused;
 use crate::site::Site;
 
-/// How long the queue writer may take for one step.
-const TIMEOUT: Duration = Duration::from_secs(300);
 /// Most recipients named in the trace.
 const TRACED_RECIPIENTS_MAX: usize = 100;
 
@@ -49,17 +47,22 @@ impl Forward<'_> {
 /// Queues the message under a trace of its own; returns the number for `qp`.
 /// When this is `Ok` the new message is on disk.
 pub fn send(site: &Site, forward: Forward<'_>) -> Result<u32, Refused> {
-    let trace = run::Tracer::new_id();
-    let chosen = ["NULLQUEUE", "QMAILQUEUE"]
-        .iter()
-        .any(|name| site.settings.variable(name).is_some_and(|v| !v.is_empty()));
-    let link = match chosen {
-        true => None,
-        false => run::Link::connect(&site.home.socket("queue"), VERSION, TIMEOUT).ok(),
+    let sender = inject::srs::forward_sender(site.srs.as_ref(), forward.sender);
+    let forward = Forward {
+        sender: &sender,
+        ..forward
     };
-    let qp = match link {
-        Some(link) => through_writer(link, &forward, trace)?,
-        None => through_program(site, &forward, trace)?,
+    let trace = run::Tracer::new_id();
+    let writer = || Submission::to_writer(&site.home, trace, None, &forward.new_wishes());
+    // The queue that a message came from does not choose that of the next one.
+    let settings = site.settings.overlaid([("QUEUEDIR", None)]);
+    let qp = match Way::choose(&site.home, &settings, &[])? {
+        Way::Nowhere => std::process::id(),
+        Way::Program(program) => through_program(site, &program, &forward, trace)?,
+        Way::Writer(program) => match writer() {
+            Some(submission) => through_writer(submission, &forward)?,
+            None => through_program(site, &program, &forward, trace)?,
+        },
     };
     let mut event = site.tracer.event(forward.trace, Kind::Forwarded);
     event.other = Some(trace);
@@ -75,131 +78,66 @@ fn printable(address: &[u8]) -> String {
     text::log::printable(address, address::ADDRESS_BYTES_MAX)
 }
 
-fn through_writer(
-    mut link: run::Link,
-    forward: &Forward<'_>,
-    trace: TraceId,
-) -> Result<u32, Refused> {
-    let sent = send_all(&mut link, forward, trace);
-    if let Err(Failed::Read) = sent {
-        // Nothing was committed; the connection ends and with it the message.
-        return Err(Refused::from_code(54, b""));
-    }
-    // When the writer stopped listening it has said why.
-    match link.receive() {
-        Ok(Some(Reply::Queued { qp, .. })) => match sent {
-            Ok(()) => Ok(qp),
-            Err(_) => Err(Refused::from_code(81, b"")),
-        },
-        Ok(Some(Reply::Refused { code, text })) => {
-            let letter = if (11..=40).contains(&code) { 'D' } else { 'Z' };
-            Err(match code {
-                88 => Refused::from_code(88, text.as_bytes()),
-                code if text.is_empty() => Refused::from_code(code, b""),
-                _ => Refused::from_code(88, format!("{letter}{text}").as_bytes()),
-            })
-        }
-        Ok(None) | Err(_) => Err(Refused::from_code(74, b"")),
-    }
-}
-
-enum Failed {
-    /// The message cannot be read.
-    Read,
-    /// The writer does not listen any more.
-    Write,
-}
-
-fn send_all(link: &mut run::Link, forward: &Forward<'_>, trace: TraceId) -> Result<(), Failed> {
-    let mut send = |request| link.send(&request).map_err(|_| Failed::Write);
-    send(Request::Begin {
-        trace,
-        remote_ip: None,
-    })?;
-    for piece in forward.prefix.chunks(DATA_BYTES_MAX) {
-        send(Request::Data(piece.to_vec()))?;
-    }
+fn through_writer(mut submission: Submission, forward: &Forward<'_>) -> Result<u32, Refused> {
+    submission.write(forward.prefix)?;
     let mut offset = 0;
+    let mut data = vec![0; DATA_BYTES_MAX];
     loop {
-        let mut data = vec![0; DATA_BYTES_MAX];
         match forward.message.read_at(&mut data, offset) {
             Ok(0) => break,
             Ok(got) => {
-                data.truncate(got);
+                submission.write(&data[..got])?;
                 offset += got as u64;
-                send(Request::Data(data))?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Failed::Read),
+            // Nothing was committed; the connection ends and with it the
+            // message.
+            Err(error) => return Err(Refused::because(Code::Read, error)),
         }
     }
-    let wishes = forward.new_wishes();
-    if !wishes.is_empty() {
-        send(Request::Dsn(wishes))?;
-    }
-    send(Request::Commit {
-        sender: forward.sender.to_vec(),
-        recipients: forward.recipients.to_vec(),
-        extra_headers: Vec::new(),
-    })
+    let queued = submission.commit(forward.sender, forward.recipients.to_vec(), Vec::new())?;
+    Ok(queued.qp)
 }
 
-/// The program of `NULLQUEUE` or `QMAILQUEUE`, else qmail-queue: the message
-/// on 0, the envelope on 1, a text for exit code 88 on 2.
-fn through_program(site: &Site, forward: &Forward<'_>, trace: TraceId) -> Result<u32, Refused> {
-    let message =
-        crate::spool(forward.prefix, forward.message).map_err(|_| Refused::from_code(68, b""))?;
-    let mut envelope = Vec::new();
-    text::records::append(&mut envelope, b'F', forward.sender);
-    for recipient in forward.recipients {
-        text::records::append(&mut envelope, b'T', recipient);
-    }
-    envelope.push(0);
-    let envelope = crate::memory_file(&envelope).map_err(|_| Refused::from_code(68, b""))?;
+/// Through a program, which another process may have to start.
+fn through_program(
+    site: &Site,
+    program: &Program,
+    forward: &Forward<'_>,
+    trace: TraceId,
+) -> Result<u32, Refused> {
+    let no_file = |error| Refused::because(Code::TemporaryFile, error);
+    let message = crate::spool(forward.prefix, forward.message).map_err(no_file)?;
+    let envelope = inject::records(forward.sender, forward.recipients);
+    let envelope = crate::memory_file(&envelope).map_err(no_file)?;
     let descriptors = vec![(0, message.into()), (1, envelope.into())];
+    let job = queue_job(site, program, trace, forward.new_wishes());
     let finished = site
         .programs
-        .run(&queue_job(site, trace, forward.new_wishes()), descriptors)
-        .map_err(|_| Refused::from_code(120, b""))?;
+        .run(&job, descriptors)
+        .map_err(|error| program.not_started(&error))?;
     match finished.ending {
         Ending::Code(0) => Ok(finished.pid),
         Ending::Code(code) => {
-            let code = u8::try_from(code).unwrap_or(u8::MAX);
+            let code = u8::try_from(code).unwrap_or(Code::Crashed as u8);
             Err(Refused::from_code(code, &finished.output))
         }
-        Ending::Crashed => Err(Refused::from_code(123, b"")),
+        Ending::Crashed => Err(Refused::from_code(Code::Crashed as u8, &finished.output)),
     }
 }
 
-fn queue_job(site: &Site, trace: TraceId, wishes: Vec<u8>) -> Job {
-    let variable = |name| site.settings.variable(name).filter(|v| !v.is_empty());
-    let command: Vec<u8> = if variable("NULLQUEUE").is_some() {
-        b"bin/qmail-nullqueue".to_vec()
-    } else {
-        variable("QMAILQUEUE")
-            .unwrap_or(b"bin/qmail-queue")
-            .to_vec()
-    };
-    let value = |name: &str| site.settings.variable(name).map(<[u8]>::to_vec);
-    // What cannot be split is no program; running it fails and mail waits.
-    let words = text::words::split(&command, value).unwrap_or_else(|_| vec![command.clone()]);
-    let (program, arguments) = words.split_first().expect("a command has a word");
-    // A bare name is one of ours, a relative one starts at the root.
-    let name = std::ffi::OsStr::from_bytes(program);
-    let program = match program.contains(&b'/') {
-        true => site.home.root().join(name),
-        false => site.home.bin().join(name),
-    };
+fn queue_job(site: &Site, program: &Program, trace: TraceId, wishes: Vec<u8>) -> Job {
     let mut environment = site.queue.clone();
-    environment.push((
-        wire::trace::VARIABLE.as_bytes().to_vec(),
-        trace.to_string().into_bytes(),
-    ));
-    environment.push((wire::dsn::VARIABLE.as_bytes().to_vec(), wishes));
+    for (name, value) in [
+        (wire::trace::VARIABLE, trace.to_string().into_bytes()),
+        (wire::dsn::VARIABLE, wishes),
+    ] {
+        environment.push((name.as_bytes().to_vec(), value));
+    }
     Job {
-        program: program.into_os_string().as_bytes().to_vec(),
-        arguments: arguments.to_vec(),
-        directory: site.home.root().as_os_str().as_bytes().to_vec(),
+        program: program.path().as_os_str().as_bytes().to_vec(),
+        arguments: program.arguments().to_vec(),
+        directory: program.directory().as_os_str().as_bytes().to_vec(),
         environment,
         captured: Captured::Errors,
     }
@@ -211,6 +149,7 @@ mod tests {
     use run::Home;
     use std::os::unix::net::{UnixDatagram, UnixListener};
     use std::path::Path;
+    use wire::queue::{Reply, Request, VERSION};
     use wire::trace::Event;
 
     const RECIPIENT: &[u8] = b"bob@example.net";
@@ -317,6 +256,29 @@ mod tests {
     }
 
     #[test]
+    fn the_sender_is_rewritten_where_the_site_wants_it() {
+        let world = World::new(Reply::Queued {
+            message: 5,
+            queue: "queue1".to_owned(),
+            qp: 77,
+        });
+        let control = world.root.path().join("control");
+        std::fs::write(control.join("srs_domain"), "fwd.example\n").unwrap();
+        std::fs::write(control.join("srs_secrets"), "secret\n").unwrap();
+        let mut site = world.site();
+        site.srs = inject::srs::configured(&site.settings).unwrap();
+        let message = crate::memory_file(b"x\n").unwrap();
+        forward(&site, run::Tracer::new_id(), &message).unwrap();
+        let requests = world.writer.join().unwrap();
+        let Some(Request::Commit { sender, .. }) = requests.last() else {
+            panic!("{requests:?}");
+        };
+        let shown = String::from_utf8_lossy(sender);
+        assert!(shown.starts_with("SRS0="), "{shown}");
+        assert!(shown.ends_with("=example.org=ann@fwd.example"), "{shown}");
+    }
+
+    #[test]
     fn a_refusal_keeps_its_meaning() {
         for (code, permanent) in [(31, true), (53, false)] {
             let world = World::new(Reply::Refused {
@@ -325,10 +287,8 @@ mod tests {
             });
             let message = crate::memory_file(b"x").unwrap();
             let refused = forward(&world.site(), run::Tracer::new_id(), &message).unwrap_err();
-            assert_eq!(
-                (refused.permanent, &refused.text[..]),
-                (permanent, "because (#1)")
-            );
+            assert_eq!(refused.permanent, permanent);
+            assert!(refused.text.ends_with(": because (#1)"), "{refused}");
         }
     }
 
@@ -349,7 +309,7 @@ mod tests {
         });
         let directory = File::open(world.root.path()).unwrap();
         let refused = forward(&world.site(), run::Tracer::new_id(), &directory).unwrap_err();
-        assert_eq!(refused, Refused::from_code(54, b""));
+        assert!(refused.text.starts_with("qq read error (#4.3.0)") && !refused.permanent);
         let requests = world.writer.join().unwrap();
         assert!(!requests.iter().any(|r| matches!(r, Request::Commit { .. })));
     }

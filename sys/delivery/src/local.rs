@@ -77,8 +77,9 @@ fn prepare<'a>(
         wishes: wire::dsn::Dsn::from_headers(&request.env_headers).to_headers(),
         ..Facts::default()
     };
+    refuse_remote(site, &home, &facts)?;
     if mode == Mode::Deliver {
-        refuse_loop(&facts, message)?;
+        refuse_loop(site, &facts, message)?;
     }
     let found = home.find_instructions(&request.dash, &request.ext)?;
     facts.default = found
@@ -112,9 +113,34 @@ fn prepare<'a>(
     Ok((delivery, text))
 }
 
+/// Some users take mail from some domains only.
+fn refuse_remote(site: &Site, home: &home::Directory, facts: &Facts) -> Step {
+    let Some(domains) = &site.local_domains else {
+        return Ok(());
+    };
+    let is_for_all = site.settings.variable("LOCALDOMAINS").is_some();
+    if facts.sender.is_empty() || !(is_for_all || home.path.join(".localdomains").exists()) {
+        return Ok(());
+    }
+    let at = facts.sender.iter().rposition(|&b| b == b'@');
+    let domain = at.map_or(&b""[..], |at| &facts.sender[at + 1..]);
+    match domains
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(domain))
+    {
+        true => Ok(()),
+        false => Err(Outcome::permanent(
+            "This email address doesn't accept mails from remote domains. (#5.2.1)",
+        )),
+    }
+}
+
 /// A message that has been here before has our line in its header.
-fn refuse_loop(facts: &Facts, message: &File) -> Step {
-    match crate::header_has_line(message, &facts.delivered_to_line()) {
+fn refuse_loop(site: &Site, facts: &Facts, message: &File) -> Step {
+    let Some(max) = site.delivered_to_max else {
+        return Ok(());
+    };
+    match crate::header_exceeds(message, &facts.delivered_to_line(), max) {
         Ok(false) => Ok(()),
         Ok(true) => Err(Outcome::permanent(
             "This message is looping: it already has my Delivered-To line. (#5.4.6)",

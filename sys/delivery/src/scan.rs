@@ -11,15 +11,15 @@ const LINE_BYTES_MAX: usize = 4096;
 /// Most values [`header_values`] returns.
 const VALUES_MAX: usize = 1000;
 
-/// Says whether the header, up to the first empty line, has a line that is
-/// byte for byte `line` (which ends in a newline).
-pub fn header_has_line(message: &File, line: &[u8]) -> io::Result<bool> {
-    let mut found = false;
+/// Says whether the header, up to the first empty line, has more than `max`
+/// lines that are byte for byte `line` (which ends in a newline).
+pub fn header_exceeds(message: &File, line: &[u8], max: usize) -> io::Result<bool> {
+    let mut found = 0;
     each_line(message, |seen| {
-        found = seen == line;
-        !found
+        found += usize::from(seen == line);
+        found <= max
     })?;
-    Ok(found)
+    Ok(max < found)
 }
 
 /// The values of all fields with this name (without colon), trimmed. Values
@@ -82,7 +82,7 @@ mod tests {
     fn only_the_header_and_only_the_whole_line_counts() {
         let file = |text: &str| memory_file(text.as_bytes()).unwrap();
         let line = b"Delivered-To: a@b\n";
-        let has = |text| header_has_line(&file(text), line).unwrap();
+        let has = |text| header_exceeds(&file(text), line, 0).unwrap();
         assert!(has("Subject: x\nDelivered-To: a@b\n\nbody\n"));
         assert!(!has("Subject: x\n\nDelivered-To: a@b\n"));
         assert!(!has("delivered-to: a@b\n\n"));

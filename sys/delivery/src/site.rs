@@ -56,6 +56,13 @@ pub struct Site {
     pub host: String,
     /// Name of this host in `Received` lines.
     pub me: String,
+    /// How senders of forwarded mail are rewritten.
+    pub srs: Option<srs::Srs>,
+    /// Delivered-To lines of the recipient that are no loop yet; `None` for
+    /// any number.
+    pub delivered_to_max: Option<usize>,
+    /// Domains of senders that some users take mail from.
+    pub local_domains: Option<Vec<Vec<u8>>>,
     /// Collector of events.
     pub tracer: Tracer,
     /// Who runs programs.
@@ -89,6 +96,9 @@ impl Site {
                 .into_iter()
                 .filter(|(name, _)| !NOT_QUEUED.iter().any(|n| n.as_bytes() == name))
                 .collect(),
+            srs: inject::srs::configured(&settings)?,
+            delivered_to_max: usize::try_from(settings.integer(&local::MAXDELIVEREDTO)?).ok(),
+            local_domains: settings.list(&local::LOCALDOMAINS)?,
             tracer: Tracer::connect(&home, program),
             programs: Box::new(Direct),
             virtual_users: VirtualUsers::ByProgram,

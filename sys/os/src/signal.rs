@@ -80,6 +80,16 @@ pub fn send(pid: u32, signal: Signal) -> std::io::Result<()> {
     )?)
 }
 
+/// Sends a signal to a process that leads a group, as one that was started
+/// with a session of its own does, and to all others of the group.
+pub fn send_to_group(leader: u32, signal: Signal) -> std::io::Result<()> {
+    let leader = i32::try_from(leader).map_err(|_| std::io::ErrorKind::InvalidInput)?;
+    Ok(nix::sys::signal::killpg(
+        nix::unistd::Pid::from_raw(leader),
+        signal,
+    )?)
+}
+
 /// What to wait for on a descriptor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Interest {

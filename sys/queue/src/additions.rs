@@ -2,11 +2,14 @@
 //! (queue-and-delivery.md §3.1.5).
 
 use message::{Collected, Collector, Filter};
+use policy::addresses::Mode;
 use run::{SettingError, Settings};
 use settings::Setting;
 use settings::queue::{ENVHEADERS, EXTRAQUEUE, LOGHEADERS, MAILARCHIVE, QUARANTINE, REMOVEHEADERS};
+use settings::receiving::QREGEX;
 use wire::trace::TraceId;
 
+use crate::Error;
 use crate::archive::Archive;
 
 /// Name of the field the trace event quotes.
@@ -22,7 +25,7 @@ const OWN_HEADERS: [&str; 3] = [
 ];
 
 /// What is added to, taken from and done with every message.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Additions {
     recipients: Vec<Vec<u8>>,
     quarantine: Option<Vec<u8>>,
@@ -41,12 +44,14 @@ struct EnvHeader {
 impl Additions {
     /// What the settings say. A variable that is set but empty switches its
     /// feature off.
-    pub fn configured(settings: &Settings) -> Result<Self, SettingError> {
-        let list = |setting: &Setting| match settings.variable(setting.variable) {
-            Some([]) => Ok(Vec::new()),
-            _ => Ok(settings.list(setting)?.unwrap_or_default()),
+    pub fn configured(settings: &Settings) -> Result<Self, Error> {
+        let list = |setting: &Setting| -> Result<_, SettingError> {
+            match settings.variable(setting.variable) {
+                Some([]) => Ok(Vec::new()),
+                _ => Ok(settings.list(setting)?.unwrap_or_default()),
+            }
         };
-        let names = |setting: &Setting| {
+        let names = |setting: &Setting| -> Result<_, SettingError> {
             let lines = list(setting)?;
             Ok(lines
                 .iter()
@@ -57,6 +62,10 @@ impl Additions {
         let recipients = match settings.variable(EXTRAQUEUE.variable) {
             Some(address) if !address.is_empty() => vec![address.to_vec()],
             _ => list(&EXTRAQUEUE)?,
+        };
+        let mode = match settings.integer(&QREGEX)? {
+            0 => Mode::Wildcard,
+            _ => Mode::Regex,
         };
         Ok(Self {
             recipients,
@@ -69,7 +78,7 @@ impl Additions {
                 .collect(),
             removed: names(&REMOVEHEADERS)?,
             logged: names(&LOGHEADERS)?,
-            archive: Archive::new(&list(&MAILARCHIVE)?),
+            archive: Archive::new(&list(&MAILARCHIVE)?, mode)?,
         })
     }
 

@@ -1,25 +1,34 @@
 //! Copies of mail for an archive: the control file `mailarchive`
 //! (queue-and-delivery.md §3.1.5).
-//!
-//! Differs from the original: patterns are wildcards always, so that the
-//! set-uid writer needs no regular expressions.
 
+use std::sync::Arc;
+
+use policy::addresses::{AddressList, BadPattern, Mode};
 use text::wildmat;
 
 /// Most copies of one message.
 const COPIES_MAX: usize = 100;
 
 /// The lines of the file.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Archive(Vec<Rule>);
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 struct Rule {
     side: Side,
-    /// Empty for every address.
-    pattern: Vec<u8>,
+    pattern: Pattern,
     negated: bool,
     address: Vec<u8>,
+}
+
+/// Which addresses.
+#[derive(Clone, Debug)]
+enum Pattern {
+    All,
+    NullSender,
+    Wildcard(Vec<u8>),
+    /// `QREGEX`.
+    Regex(Arc<AddressList>),
 }
 
 /// Which address of the envelope a rule looks at.
@@ -31,9 +40,10 @@ enum Side {
 
 impl Archive {
     /// Reads `type:pattern:address` lines; those that make no sense are left
-    /// out.
-    pub fn new(lines: &[Vec<u8>]) -> Self {
-        Self(lines.iter().filter_map(|line| Rule::parse(line)).collect())
+    /// out, but for a pattern that is none: the copy would be missed.
+    pub fn new(lines: &[Vec<u8>], mode: Mode) -> Result<Self, BadPattern> {
+        let rules = lines.iter().filter_map(|line| Rule::parse(line, mode));
+        rules.collect::<Result<_, _>>().map(Self)
     }
 
     /// Adds who keeps a copy because of the sender.
@@ -61,7 +71,7 @@ impl Archive {
 }
 
 impl Rule {
-    fn parse(line: &[u8]) -> Option<Self> {
+    fn parse(line: &[u8], mode: Mode) -> Option<Result<Self, BadPattern>> {
         let mut parts = line.splitn(3, |&b| b == b':');
         let (kind, pattern, address) = (parts.next()?, parts.next()?, parts.next()?);
         let side = match kind {
@@ -73,19 +83,24 @@ impl Rule {
             Some(pattern) => (true, pattern),
             None => (false, pattern),
         };
-        (!address.is_empty()).then(|| Self {
+        if address.is_empty() {
+            return None;
+        }
+        let rule = |pattern| Self {
             side,
-            pattern: pattern.to_vec(),
+            pattern,
             negated,
             address: address.to_vec(),
-        })
+        };
+        Some(Pattern::parse(pattern, mode).map(rule))
     }
 
     fn matches(&self, address: &[u8]) -> bool {
-        let found = match &self.pattern[..] {
-            b"" => true,
-            b"<>" => address.is_empty(),
-            pattern => wildmat::matches(pattern, address),
+        let found = match &self.pattern {
+            Pattern::All => true,
+            Pattern::NullSender => address.is_empty(),
+            Pattern::Wildcard(pattern) => wildmat::matches(pattern, address),
+            Pattern::Regex(list) => list.matching(address).is_some(),
         };
         found != self.negated
     }
@@ -113,13 +128,52 @@ impl Rule {
     }
 }
 
+impl Pattern {
+    fn parse(pattern: &[u8], mode: Mode) -> Result<Self, BadPattern> {
+        Ok(match (pattern, mode) {
+            (b"", _) => Self::All,
+            (b"<>", _) => Self::NullSender,
+            (pattern, Mode::Wildcard) => Self::Wildcard(pattern.to_vec()),
+            (pattern, Mode::Regex) => {
+                let one = vec![pattern.to_vec()];
+                Self::Regex(Arc::new(AddressList::new(one, Vec::new(), None, mode)?))
+            }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn copies(lines: &str, sender: &str, recipients: &[&str]) -> Vec<String> {
+    fn archive(lines: &str, mode: Mode) -> Result<Archive, BadPattern> {
         let lines: Vec<Vec<u8>> = lines.lines().map(|l| l.as_bytes().to_vec()).collect();
-        let archive = Archive::new(&lines);
+        Archive::new(&lines, mode)
+    }
+
+    #[test]
+    fn with_qregex_patterns_are_regular_expressions() {
+        let rules = "F:^[0-9]+@:n@arc\nT:!@inside\\.example$:out@arc\nF::all@arc\nF:<>:b@arc";
+        let archive = archive(rules, Mode::Regex).unwrap();
+        let copies = |sender: &[u8], recipient: &[u8]| {
+            let mut copies = Vec::new();
+            archive.of_sender(sender, &mut copies);
+            archive.of_recipient(recipient, &mut copies);
+            copies.join(&b' ')
+        };
+        assert_eq!(copies(b"12@x", b"a@Inside.example"), b"n@arc all@arc");
+        assert_eq!(copies(b"a12@x", b"a@x"), b"all@arc out@arc");
+        assert_eq!(copies(b"", b"a@inside.example"), b"all@arc b@arc");
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_an_error() {
+        assert!(super::Archive::new(&[b"F:(x:a@b".to_vec()], Mode::Regex).is_err());
+        assert!(archive("F:(x:a@b", Mode::Wildcard).is_ok());
+    }
+
+    fn copies(lines: &str, sender: &str, recipients: &[&str]) -> Vec<String> {
+        let archive = archive(lines, Mode::Wildcard).unwrap();
         let mut copies = Vec::new();
         archive.of_sender(sender.as_bytes(), &mut copies);
         for recipient in recipients {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use wire::clean::Command;
+
 use crate::sort::discard;
 use crate::{Durability, FileSystem, Layout, Sorted, Sync};
 
@@ -14,6 +16,19 @@ const MESSAGES_FOR_ONE_SYNC: usize = 3;
 #[derive(Debug)]
 pub struct Batch<File> {
     messages: Vec<Sorted<File>>,
+}
+
+/// Messages that are sorted and durable: their envelopes may go.
+#[derive(Debug)]
+pub struct Synced<File>(Vec<Sorted<File>>);
+
+/// Messages that could not be made durable; their envelopes must stay.
+#[derive(Debug)]
+pub struct Unsynced<File> {
+    /// Which.
+    pub messages: Vec<Sorted<File>>,
+    /// Why not.
+    pub source: io::Error,
 }
 
 impl<File> Default for Batch<File> {
@@ -52,26 +67,30 @@ impl<File> Batch<File> {
         &self.messages
     }
 
-    /// The messages, to be told.
-    pub fn into_messages(self) -> Vec<Sorted<File>> {
-        self.messages
-    }
-
     /// Step 3: makes the files and their directory entries durable, as far as
     /// the administrator wants it. After an error they may be anything, and
     /// are gone: the next try writes new ones and does not sync these again.
-    pub fn sync<F>(&self, files: &F, layout: &Layout, durability: Durability) -> io::Result<()>
+    pub fn sync<F>(
+        self,
+        files: &F,
+        layout: &Layout,
+        durability: Durability,
+    ) -> Result<Synced<File>, Unsynced<File>>
     where
         F: FileSystem<File = File>,
     {
         let result = self.sync_files(files, durability);
-        if result.is_err() {
-            for sorted in &self.messages {
-                // What stays is deleted by the next try.
-                let _ = discard(files, layout, sorted.id);
+        let messages = self.messages;
+        match result {
+            Ok(()) => Ok(Synced(messages)),
+            Err(source) => {
+                for sorted in &messages {
+                    // What stays is deleted by the next try.
+                    let _ = discard(files, layout, sorted.id);
+                }
+                Err(Unsynced { messages, source })
             }
         }
-        result
     }
 
     fn sync_files<F>(&self, files: &F, durability: Durability) -> io::Result<()>
@@ -95,5 +114,17 @@ impl<File> Batch<File> {
             }
         }
         Ok(())
+    }
+}
+
+impl<File> Synced<File> {
+    /// Step 4: has the envelopes removed.
+    pub fn commands(&self) -> impl Iterator<Item = Command> {
+        self.0.iter().map(|sorted| Command::Todo(sorted.id))
+    }
+
+    /// The messages, to be told when their envelopes are gone.
+    pub fn into_messages(self) -> Vec<Sorted<File>> {
+        self.0
     }
 }

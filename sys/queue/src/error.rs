@@ -49,6 +49,9 @@ pub enum Error {
     /// A control file or variable cannot be read.
     #[error(transparent)]
     Settings(#[from] run::SettingError),
+    /// A line of `mailarchive` has a pattern that is none.
+    #[error("in mailarchive: {0}")]
+    Pattern(#[from] policy::addresses::BadPattern),
     /// No queue is configured where one should be.
     #[error(transparent)]
     Queues(#[from] QueuesError),
@@ -123,7 +126,9 @@ impl Error {
             Self::Address => 31,
             Self::Write { .. } | Self::Space { .. } => 53,
             Self::Read { .. } => 54,
-            Self::Settings(_) | Self::Queues(_) | Self::SpaceUnknown { .. } => 55,
+            Self::Settings(_) | Self::Pattern(_) | Self::Queues(_) | Self::SpaceUnknown { .. } => {
+                55
+            }
             Self::Layout(_) => 62,
             Self::Pid { .. } => 63,
             Self::Mess { .. } => 64,
@@ -150,54 +155,6 @@ impl run::Fatal for Error {
     }
 }
 
-/// What a caller reports for an exit code of a queue program: `D` permanent
-/// or `Z` temporary, then the text; empty for success. For code 88 it is the
-/// text of a program that gave none.
-pub fn report(code: u8) -> &'static str {
-    match code {
-        0 => "",
-        11 | 115 => "Denvelope address too long for qq (#5.1.3)",
-        31 => "Dmail server permanently rejected message (#5.3.0)",
-        32 => "DSPAM or junk mail threshold exceeded (#5.7.1)",
-        33 => "DMessage contains virus (#5.7.1)",
-        34 => "DMessage contains banned attachment (#5.7.1)",
-        35 => "DPrivate key file does not exist (#5.3.5)",
-        50 => "Zunable to set uid/gid (#4.3.0)",
-        51 => "Zqq out of memory (#4.3.0)",
-        52 => "Zqq timeout (#4.3.0)",
-        53 => "Zqq write error or disk full (#4.3.0)",
-        54 => "Zqq read error (#4.3.0)",
-        55 => "Zqq unable to read configuration (#4.3.0)",
-        56 => "Zqq trouble making network connection (#4.3.0)",
-        57 => "Zunable to open shared object/plugin (#4.3.0)",
-        58 => "Zunable to find symbol in shared object/plugin (#4.3.0)",
-        59 => "Zunable to close shared object/plugin (#4.3.0)",
-        60 => "Zqq trouble creating pipes (#4.3.0)",
-        61 => "Zqq trouble in home directory (#4.3.0)",
-        62..=66 => "Zqq trouble creating files in queue (#4.3.0)",
-        67 | 78 => "Zqq trouble getting uids/gids (#4.3.0)",
-        68 => "Zqq trouble creating temporary files (#4.3.0)",
-        69 => "Zqq trouble syncing directories in queue (#4.3.0)",
-        70 | 80 | 83 => "Zqq trouble removing files in queue (#4.3.0)",
-        71 => "Zmail server temporarily rejected message (#4.3.0)",
-        72 => "Zconnection to mail server timed out (#4.4.1)",
-        73 => "Zconnection to mail server rejected (#4.4.1)",
-        74 => "Zcommunication with mail server failed (#4.4.2)",
-        75 => "Zunable to exec filter (#4.3.0)",
-        76 => "Ztemporary problem with SPAM filter (#4.3.0)",
-        77 => "Zqq unable to run QHPSI scanner (#4.3.0)",
-        79 | 91 => "Zqq envelope format error (#4.3.0)",
-        81 => "Zqq internal bug (#4.3.0)",
-        82 | 120 => "Zunable to exec qq (#4.3.0)",
-        87 => "Zmail system incorrectly configured. (#4.3.5)",
-        121 => "Zunable to fork filter (#4.3.0)",
-        122 => "Zqq waitpid surprise (#4.3.0)",
-        123 => "Zqq crashed (#4.3.0)",
-        12..=40 => "Dqq permanent problem (#5.3.0)",
-        _ => "Zqq temporary problem (#4.3.0)",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,9 +162,9 @@ mod tests {
     #[test]
     fn only_codes_11_to_40_are_permanent() {
         for code in 1..=u8::MAX {
-            let permanent = report(code).starts_with('D');
+            let permanent = wire::queue::report(code).starts_with('D');
             assert_eq!(permanent, matches!(code, 11..=40 | 115), "{code}");
-            assert!(permanent || report(code).starts_with('Z'));
+            assert!(permanent || wire::queue::report(code).starts_with('Z'));
         }
     }
 

@@ -8,7 +8,7 @@ use arbtest::arbitrary::{self, Unstructured};
 use schedule::{Channel, Scheduler};
 use wire::clean::Command;
 
-use crate::progress::whole_failures;
+use crate::progress::{close_channel, end, mark_done, whole_failures};
 use crate::*;
 
 /// Recipients of this domain are local.

@@ -24,6 +24,8 @@ pub struct Intake<'a> {
     filter: Filter,
     queue: String,
     bytes: u64,
+    redirect: Option<Vec<u8>>,
+    notes: Vec<u8>,
 }
 
 /// A message whose text is there and whose recipients are arriving.
@@ -47,6 +49,10 @@ pub struct Addressing<'a> {
     wishes: Vec<u8>,
     /// Those who keep a copy; they come last.
     archived: Vec<Vec<u8>>,
+    /// Who gets the message instead of its recipients.
+    quarantine: Option<Vec<u8>>,
+    /// Header lines about the message, before those of the caller.
+    notes: Vec<u8>,
 }
 
 impl<'a> Intake<'a> {
@@ -68,7 +74,20 @@ impl<'a> Intake<'a> {
             filter: additions.filter(),
             queue: writer.layout().name(),
             bytes: line.len() as u64,
+            redirect: None,
+            notes: Vec::new(),
         })
+    }
+
+    /// Adds a header line, without its newline, for the `e` record.
+    pub fn note(&mut self, line: &[u8]) {
+        self.notes.extend_from_slice(line);
+        self.notes.push(b'\n');
+    }
+
+    /// Sends the message to this address instead of its recipients.
+    pub fn redirect(&mut self, address: &[u8]) {
+        self.redirect = Some(address.to_vec());
     }
 
     /// Takes the next bytes of the message.
@@ -105,7 +124,10 @@ impl<'a> Intake<'a> {
             recipients.add(recipient)?;
             total += 1;
         }
-        if let Some(address) = additions.quarantine() {
+        let quarantine = self
+            .redirect
+            .or_else(|| additions.quarantine().map(<[u8]>::to_vec));
+        if let Some(address) = &quarantine {
             recipients.add(address)?;
             total += 1;
         }
@@ -124,6 +146,8 @@ impl<'a> Intake<'a> {
             replaced: Vec::new(),
             archived,
             wishes: Vec::new(),
+            quarantine,
+            notes: self.notes,
         })
     }
 }
@@ -136,7 +160,7 @@ impl Addressing<'_> {
         }
         let archive = self.additions.archive();
         archive.of_recipient(recipient, &mut self.archived);
-        let Some(quarantine) = self.additions.quarantine() else {
+        let Some(quarantine) = &self.quarantine else {
             self.total += 1;
             return self.recipients.add(recipient);
         };
@@ -163,8 +187,9 @@ impl Addressing<'_> {
             self.recipients.add(&address)?;
             self.total += 1;
         }
-        let mut extra = complete_lines(extra_headers)?;
-        if let Some(address) = self.additions.quarantine()
+        let mut extra = self.notes;
+        extra.append(&mut complete_lines(extra_headers)?);
+        if let Some(address) = &self.quarantine
             && !self.replaced.is_empty()
         {
             extra.extend_from_slice(QUARANTINE_HEADER);

@@ -2,8 +2,7 @@
 //! (queue-and-delivery.md §2).
 //!
 //! [`Writer`] puts messages in, [`sort`] and [`Batch`] preprocess them,
-//! [`note_failure`], [`mark_done`], [`end`] and their like see them through,
-//! [`clean`] removes them, and [`load`] finds them again after a stop or a
+//! [`Outcomes`] sees them through, [`clean`] removes them, and [`load`] finds them again after a stop or a
 //! crash. The order of operations is written once, over the small trait
 //! [`FileSystem`], and tested by failing and stopping at every one of them.
 //! Who does what when, and deliveries, are not here.
@@ -26,6 +25,7 @@ mod layout;
 mod load;
 mod operator;
 mod origins;
+mod outcomes;
 mod progress;
 mod queues;
 mod records;
@@ -37,11 +37,11 @@ mod tcpto;
 mod writer;
 
 pub use additions::Additions;
-pub use batch::Batch;
+pub use batch::{Batch, Synced, Unsynced};
 pub use clean::{CleanError, clean};
 pub use create::{Owners, TCPTO_BYTES, create, create_holds};
 pub use envelope::Envelope;
-pub use error::{Error, report};
+pub use error::Error;
 pub use files::{Disk, FileSystem, Status};
 pub use holds::{Hold, HoldError, HoldTarget, holds, put_hold, release_hold, settle_holds};
 pub use intake::{Addressing, Intake};
@@ -49,10 +49,8 @@ pub use layout::{Layout, LayoutError, SPLIT_DEFAULT};
 pub use load::{Waiting, backlog, load, load_message};
 pub use operator::{Operator, OperatorError, lock_out_senders, remove_message};
 pub use origins::Origins;
-pub use progress::{
-    Remainder, close_channel, end, forget_failures, has_recipients, mark_done, note_failure,
-    recipients, remainder,
-};
+pub use outcomes::{Closed, Left, Mark, Outcomes};
+pub use progress::{Remainder, has_recipients, recipients, remainder};
 pub use queues::{Queues, QueuesError};
 pub use records::{Info, OwnedRecord, RECORD_BYTES_MAX, RecordReader};
 pub use sort::{Found, How, Room, Sorted, Trouble, sort};

@@ -12,6 +12,7 @@
 //! }
 //! ```
 
+pub mod envdir;
 mod fatal;
 mod home;
 mod link;

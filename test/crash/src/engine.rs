@@ -11,8 +11,8 @@ mod todo;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use address::Routing;
-use queue::{Durability, EnvelopeHead, Error, Layout, Writer};
-use schedule::{Channel, JobId, Scheduler};
+use queue::{Durability, EnvelopeHead, Error, Layout, Outcomes, Writer};
+use schedule::{Channel, JobEnd, JobId, Scheduler};
 use wire::todo::{PutBack, Single};
 
 use crate::check::Fact;
@@ -55,10 +55,9 @@ pub struct Engine {
     troubled: BTreeMap<u64, (i64, Option<PutBack>)>,
     told: BTreeSet<u64>,
     singles: BTreeMap<u64, Single>,
-    /// Messages of which only a removal is left to be tried again.
-    delivered: BTreeSet<u64>,
-    bounced: BTreeSet<u64>,
-    through: BTreeSet<(Channel, u64)>,
+    outcomes: Outcomes<Model>,
+    /// Jobs that ended in this turn.
+    closed: Vec<(Channel, u64, JobEnd)>,
     open: BTreeMap<JobId, OpenMessage>,
     running: VecDeque<Running>,
     facts: Vec<(usize, Fact)>,
@@ -72,7 +71,6 @@ impl Engine {
         let mut new = Self {
             writer: Writer::new(layout.clone(), model.clone(), Durability::default()),
             model: model.clone(),
-            layout,
             routing: Routing::new(b"h", &[], &lines(b"h"), &[]),
             scheduler: Scheduler::new([CONCURRENCY; 2]),
             is_first_scan: true,
@@ -80,9 +78,9 @@ impl Engine {
             troubled: BTreeMap::new(),
             told: BTreeSet::new(),
             singles: BTreeMap::new(),
-            delivered: BTreeSet::new(),
-            bounced: BTreeSet::new(),
-            through: BTreeSet::new(),
+            outcomes: Outcomes::new(model.clone(), layout.clone()),
+            layout,
+            closed: Vec::new(),
             open: BTreeMap::new(),
             running: VecDeque::new(),
             facts: Vec::new(),
@@ -152,6 +150,7 @@ impl Engine {
                 self.scan();
             }
             self.steps();
+            self.act_on_the_record();
             self.deliver_all();
             if self.model.is_triggered() {
                 continue;

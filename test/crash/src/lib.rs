@@ -3,10 +3,17 @@
 //!
 //! [`Model`] is a file system in memory that writes down every change and
 //! every sync. [`Log`] builds from that what a disk may hold after a power
-//! cut. [`Engine`] is the mail system in one thread: its steps are those of
-//! the crates `queue`, `maildir` and `schedule`, in the order in which
-//! qmail-todo, qmail-clean and qmail-send take them. [`check`] runs it on such
+//! cut. [`Engine`] is the mail system in one thread: the code of the crates
+//! `queue`, `maildir` and `schedule` that qmail-queue, qmail-todo, qmail-clean
+//! and qmail-send run, without what they log and whom they ask. [`check`] runs it on such
 //! a disk and says whether a promise was broken.
+//!
+//! A proof that notices nothing is none: each [`Protection`] (one kind of
+//! sync, the wait of a spare file) is taken away once, and a test sees that
+//! some power cut then breaks a promise. The order of steps is in the code
+//! that runs here (`queue::Writer`, `sort`, `Batch`, `Outcomes`, `clean`), so
+//! that another order is another outcome: an envelope linked before its text is
+//! synced, for one, ends in zeros instead of mail.
 //!
 //! What is not here: the processes, pipes and users around those steps; they
 //! are killed for real elsewhere.
@@ -16,6 +23,7 @@ mod engine;
 mod explore;
 mod log;
 mod model;
+mod protection;
 mod scenario;
 
 pub use check::{Broken, Fact, check};
@@ -23,4 +31,5 @@ pub use engine::Engine;
 pub use explore::{Report, crashes, faults};
 pub use log::{Journal, Log};
 pub use model::{Fault, Model, Tree};
+pub use protection::{PROTECTIONS, Protection};
 pub use scenario::{SCENARIOS, Scenario};

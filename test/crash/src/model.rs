@@ -16,6 +16,7 @@ pub use files::{ModelFile, ModelInput};
 pub use maildir::ModelMaildir;
 pub use tree::{Content, Effect, FileId, Tree};
 
+use crate::protection::Protection;
 use spares::Spares;
 
 /// An error to come.
@@ -50,6 +51,8 @@ struct State {
     has_names: bool,
     /// Syncs that threads share, and files that are written again.
     spares: Option<Spares>,
+    /// What is not done, for once.
+    without: Option<Protection>,
 }
 
 fn error(code: i32) -> io::Error {
@@ -81,6 +84,7 @@ impl Model {
             is_triggered: true,
             has_names: false,
             spares: None,
+            without: None,
         })))
     }
 
@@ -88,6 +92,12 @@ impl Model {
     /// do otherwise.
     pub fn with_names(self) -> Self {
         self.0.borrow_mut().has_names = true;
+        self
+    }
+
+    /// Takes a protection away.
+    pub fn without(self, protection: Option<Protection>) -> Self {
+        self.0.borrow_mut().without = protection;
         self
     }
 
@@ -223,6 +233,31 @@ impl Model {
         let result = self.operation();
         self.0.borrow_mut().happens(effect(result.is_ok()));
         result
+    }
+
+    fn sync_content(&self, file: &ModelFile) -> io::Result<()> {
+        file.cut()?;
+        self.sync(|is_done| Effect::SyncFile(file.file, is_done))
+    }
+
+    fn is_without(&self, protection: Protection) -> bool {
+        self.0.borrow().without == Some(protection)
+    }
+
+    /// Was the last thing that happened a removal from this directory?
+    fn is_after_removal(&self, directory: &str) -> bool {
+        let state = self.0.borrow();
+        let last = state.effects.last();
+        matches!(last, Some(Effect::Name(name, None)) if name.starts_with(directory))
+    }
+
+    fn names_of(&self, file: FileId) -> Vec<Rc<str>> {
+        let state = self.0.borrow();
+        let names = state.tree.names.iter();
+        names
+            .filter(|(_, other)| **other == file)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     fn write_at(&self, file: FileId, offset: usize, bytes: &[u8]) -> io::Result<usize> {

@@ -2,6 +2,7 @@
 
 use crate::log::Journal;
 use crate::model::Tree;
+use crate::protection::Protection;
 use crate::{Engine, Model};
 
 /// A message of a scenario.
@@ -45,6 +46,8 @@ pub struct Scenario {
     pub has_names: bool,
     /// Threads share syncs, and finished files are written again.
     pub reuses_files: bool,
+    /// What is taken away, to see that it is missed.
+    pub without: Option<Protection>,
 }
 
 impl Scenario {
@@ -52,7 +55,7 @@ impl Scenario {
     pub fn model(&self, disk: Tree, now: i64, journal: Journal) -> Model {
         // As ext4 and XFS do it.
         let reuses_numbers = journal == Journal::Names;
-        let model = Model::new(disk, now, reuses_numbers);
+        let model = Model::new(disk, now, reuses_numbers).without(self.without);
         match self.has_names {
             true => model.with_names(),
             false => model,
@@ -121,6 +124,7 @@ const fn scenario(name: &'static str, messages: &'static [Message]) -> Scenario 
         tells_singles: true,
         has_names: false,
         reuses_files: false,
+        without: None,
     }
 }
 

@@ -190,7 +190,7 @@ fn a_client_in_idle_hears_of_new_mail_at_once() {
     let heard = lines.next().unwrap().unwrap();
     assert!(heard.starts_with("heard * 1 EXISTS"), "{heard}");
     // Not a measurement: a client that polls would take minutes.
-    assert!(injected.elapsed() < Duration::from_secs(10));
+    assert!(injected.elapsed() < Duration::from_secs(60));
     assert!(client.wait().unwrap().success());
 }
 

@@ -90,7 +90,7 @@ fn a_message_that_was_here_before_is_a_loop() {
     inject(&server, "round@mx.example.org");
     let bounce = server.wait_for_messages("ann", 1).remove(0);
     assert!(bounce.contains("This message is looping"), "{bounce}");
-    wait_for("an empty queue", std::time::Duration::from_secs(20), || {
+    wait_for("an empty queue", std::time::Duration::from_secs(90), || {
         server.indimail(&["status"]).out.contains(" 0 messages")
     });
 }
@@ -110,8 +110,8 @@ fn the_owner_of_a_list_gets_its_bounces_one_address_a_member() {
     // In the queue all members share one sender; each gets its own from it.
     server.wait_for_log("deliver.25", "from <list-owner-@mx.example.org-@[]>");
     let member = server.wait_for_messages("ann", 1).remove(0);
-    // The recipient as the queue has it, with its virtual domain in front.
-    let own = "Return-Path: <list-owner-example.org-ann=example.org@mx.example.org>";
+    // The address that subscribed, without what the queue puts in front.
+    let own = "Return-Path: <list-owner-ann=example.org@mx.example.org>";
     assert!(member.starts_with(own), "{member}");
     let bounce = server.wait_for_messages("postmaster", 1).remove(0);
     // qmail-send itself does not bounce to each member's own address.
@@ -225,7 +225,7 @@ fn a_full_disk_cuts_the_mbox_back_and_the_message_comes_later() {
         "From before\nbefore\n\n"
     );
     drop(full);
-    wait_for("the message", Duration::from_secs(40), || {
+    wait_for("the message", Duration::from_secs(90), || {
         server.svc("-a", "qmail-send.25");
         std::thread::sleep(Duration::from_millis(500));
         fs::metadata(&mbox).unwrap().len() > 250_000

@@ -17,7 +17,7 @@ mod limits;
 mod quickstart;
 mod settings;
 
-const SOON: Duration = Duration::from_secs(40);
+const SOON: Duration = Duration::from_secs(90);
 
 /// A queue of a size that a test can fill.
 const QUEUE_DISK: &str = "size=3m,nr_inodes=600,mode=755";

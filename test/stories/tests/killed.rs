@@ -22,7 +22,7 @@ const PAUSE_MAX_MILLISECONDS: u64 = 200;
 const PARENT_PERCENT: u64 = 12;
 /// Above all others: with them the whole installation ends.
 const SPARED: [&str; 2] = ["indimail", "svscan"];
-const SETTLED_MAX: Duration = Duration::from_secs(180);
+const SETTLED_MAX: Duration = Duration::from_secs(300);
 
 /// Where a message must be found in the end.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -30,10 +30,12 @@ pub enum Place {
     Ann,
     Bob,
     Sink,
+    /// The sender is told that it failed.
+    Notice,
 }
 
 /// What kinds of recipients a message has, and where it must arrive.
-pub const KINDS: [(&[&str], &[Place]); 4] = [
+pub const KINDS: [(&[&str], &[Place]); 6] = [
     (&["ann@example.org"], &[Place::Ann]),
     (&["carol@sink.example"], &[Place::Sink]),
     // An alias that forwards to both.
@@ -42,7 +44,17 @@ pub const KINDS: [(&[&str], &[Place]); 4] = [
         &["bob@example.org", "dave@sink.example", "ann@example.org"],
         &[Place::Ann, Place::Bob, Place::Sink],
     ),
+    // A program says no; the other recipient gets it.
+    (
+        &["no@mx.example.org", "bob@example.org"],
+        &[Place::Bob, Place::Notice],
+    ),
+    // A program forwards it.
+    (&["program@mx.example.org"], &[Place::Bob]),
 ];
+
+/// Who sends, and gets the notices.
+const SENDER: &str = "ann@example.org";
 
 /// Sends one message; true when it was answered 250.
 pub fn send(port: u16, name: &str, recipients: &[&str]) -> bool {
@@ -54,7 +66,7 @@ pub fn send(port: u16, name: &str, recipients: &[&str]) -> bool {
         let mut talk = Talk::to(port);
         let mut is_taken = talk.say("EHLO killer.example").starts_with("250")
             && talk
-                .say("MAIL FROM:<bob@foreign.example>")
+                .say(&format!("MAIL FROM:<{SENDER}>"))
                 .starts_with("250");
         for recipient in recipients {
             is_taken = is_taken
@@ -112,6 +124,17 @@ pub fn installation(sink: &Sink) -> Installation {
     let fan = setup.root().join("alias/.qmail-fan");
     fs::write(&fan, "&ann@example.org\n&erin@sink.example\n").unwrap();
     fs::set_permissions(&fan, PermissionsExt::from_mode(0o644)).unwrap();
+    for (name, text) in [
+        ("no", "|echo not here; exit 100\n".to_owned()),
+        (
+            "program",
+            format!("|{}/bin/forward bob@example.org\n", setup.root().display()),
+        ),
+    ] {
+        let path = setup.root().join(format!("alias/.qmail-{name}"));
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    }
     setup.start()
 }
 
@@ -124,9 +147,17 @@ pub fn copies(server: &Installation, sink: &Sink) -> BTreeMap<(String, Place), u
         (Place::Sink, sink.messages()),
     ] {
         for message in messages {
-            let subject = message.lines().find_map(|l| l.strip_prefix("Subject: "));
-            let name = subject.unwrap_or_default().trim().to_owned();
-            *copies.entry((name, place)).or_default() += 1;
+            let mut subjects = message.lines().filter_map(|l| l.strip_prefix("Subject: "));
+            let name = subjects.next().unwrap_or_default().trim();
+            // A notice quotes the message.
+            let (name, place) = match name.starts_with('m') {
+                true => (name, place),
+                false => (
+                    subjects.next_back().unwrap_or_default().trim(),
+                    Place::Notice,
+                ),
+            };
+            *copies.entry((name.to_owned(), place)).or_default() += 1;
         }
     }
     copies

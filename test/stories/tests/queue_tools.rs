@@ -12,7 +12,7 @@ use testkit::{Builder, Installation, Ran, Sink, run, wait_for};
 
 use crate::talk::Talk;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
 
 /// A server whose remote mail all goes to a port of ours, where nobody
 /// answers.

@@ -32,16 +32,16 @@ fn a_killed_service_is_back_within_moments() {
             b"",
         )
         .good();
-        wait_for(service, Duration::from_secs(5), || {
+        wait_for(service, Duration::from_secs(90), || {
             let now = pid(&server, service);
             now != 0 && now != before
         });
     }
-    wait_for("port 25", Duration::from_secs(10), || {
+    wait_for("port 25", Duration::from_secs(90), || {
         std::net::TcpStream::connect(("127.0.0.1", server.port(25))).is_ok()
     });
     let mut sendmail = server.tool("sendmail");
-    wait_for("the queue writer", Duration::from_secs(10), || {
+    wait_for("the queue writer", Duration::from_secs(90), || {
         run(
             sendmail.args(["-i", "ann@example.org"]),
             b"Subject: still here\n\nx\n",
@@ -60,7 +60,7 @@ fn svc_and_svstat_work_on_the_tree() {
     let up = svstat();
     assert!(up.out.contains(": up (pid ") && up.code == 0, "{}", up.out);
     run(server.tool("svc").arg("-d").arg(&service), b"").good();
-    wait_for("down", Duration::from_secs(10), || {
+    wait_for("down", Duration::from_secs(90), || {
         svstat().out.contains(": down ")
     });
     let down = svstat();
@@ -71,7 +71,7 @@ fn svc_and_svstat_work_on_the_tree() {
     );
     assert_eq!(server.indimail(&["status"]).code, 1);
     run(server.tool("svc").arg("-u").arg(&service), b"").good();
-    wait_for("up", Duration::from_secs(10), || {
+    wait_for("up", Duration::from_secs(90), || {
         svstat().out.contains(": up ")
     });
     assert_eq!(run(server.tool("svok").arg(&service), b"").code, 0);

@@ -14,7 +14,7 @@ impl Talk {
     pub fn to(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
         stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_secs(90)))
             .expect("timeout");
         let mut talk = Self {
             reader: BufReader::new(stream),

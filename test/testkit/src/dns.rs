@@ -45,7 +45,7 @@ impl Dns {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let server = Background(command.spawn().expect("dnsmasq starts"));
-        wait_for("the DNS server", Duration::from_secs(10), || answers(port));
+        wait_for("the DNS server", Duration::from_secs(90), || answers(port));
         Self {
             port,
             _server: server,

@@ -14,8 +14,8 @@ use crate::program::{Background, Ran, run, wait_for};
 pub const USER_PASSWORD: &str = "correct horse 7";
 
 const READY_MAX: Duration = Duration::from_secs(60);
-const STOP_MAX: Duration = Duration::from_secs(30);
-const DELIVERY_MAX: Duration = Duration::from_secs(30);
+const STOP_MAX: Duration = Duration::from_secs(60);
+const DELIVERY_MAX: Duration = Duration::from_secs(90);
 
 /// An installation that is not running yet, to be arranged.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod installation;
 mod ports;
 mod postfix;
 mod program;
+mod queue;
 mod sink;
 
 pub use disk::{Filling, SmallDisk};
@@ -19,6 +20,7 @@ pub use installation::{Builder, Installation, USER_PASSWORD};
 pub use ports::{PortRange, free_port};
 pub use postfix::Postfix;
 pub use program::{Background, Ran, run, wait_for};
+pub use queue::new_queue;
 pub use sink::Sink;
 
 use std::path::PathBuf;

@@ -55,7 +55,7 @@ impl Postfix {
         let directory = Arc::new(directory);
         let server = Self { directory, port };
         server.control("start").good();
-        wait_for("Postfix", Duration::from_secs(20), || {
+        wait_for("Postfix", Duration::from_secs(90), || {
             std::net::TcpStream::connect((address, port)).is_ok()
         });
         server
@@ -84,7 +84,7 @@ impl Postfix {
     /// When they do not arrive.
     #[track_caller]
     pub fn wait_for_messages(&self, user: &str, count: usize) -> Vec<String> {
-        wait_for("mail at Postfix", Duration::from_secs(40), || {
+        wait_for("mail at Postfix", Duration::from_secs(90), || {
             count <= self.messages(user).len()
         });
         self.messages(user)

@@ -6,6 +6,7 @@
 //! bounded by what is in the queue and under way, not by the logs. Each log
 //! stands in for what a process that was killed did not get into the other.
 
+mod account;
 mod book;
 mod read;
 mod stock;

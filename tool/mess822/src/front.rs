@@ -8,10 +8,10 @@ mod qmqpc;
 mod scan;
 mod spam;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use os::child::{Ended, Setup};
 use os::signal::{Interest, Signal, Signals};
-use run::{Exit, Home, Settings};
+use run::{Exit, Settings};
 use settings::queue::DEATH;
 
 pub use multi::multi;
@@ -37,7 +37,6 @@ const CODE_TEMPORARY_FILE: u8 = 68;
 const CODE_LATER: u8 = 71;
 const CODE_EXEC_FILTER: u8 = 75;
 const CODE_SPAM_FILTER: u8 = 76;
-const CODE_SCANNER: u8 = 77;
 const CODE_CONFIGURATION: u8 = 87;
 const CODE_EXEC: u8 = 120;
 const CODE_CRASHED: u8 = 123;
@@ -127,15 +126,6 @@ fn words(command: &[u8]) -> Result<Vec<OsString>, Exit> {
         Exit::new(CODE_CONFIGURATION, format!("{shown}: {error}"))
     })?;
     Ok(words.into_iter().map(OsString::from_vec).collect())
-}
-
-/// Where a queue program is: a bare name is one of ours, a relative path
-/// starts at the root.
-pub fn locate(home: &Home, program: &OsStr) -> PathBuf {
-    match program.as_bytes().contains(&b'/') {
-        true => home.root().join(program),
-        false => home.bin().join(program),
-    }
 }
 
 /// Runs a filter on a message; its output, and how it ended.

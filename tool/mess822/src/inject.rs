@@ -5,24 +5,29 @@ mod compose;
 mod modern;
 mod options;
 mod sender;
+mod surroundings;
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStringExt;
 
+use inject::{Queued, Refused, Submission, Way};
 use message::{HEADER_LINES_BYTES_MAX, HeaderLines, Line, SyntaxError};
-use policy::addresses::{AddressList, Mode};
+use policy::Mode;
 use run::{Exit, Home, PERMANENT, Settings, Tracer};
-use settings::injecting::FROMRULES;
+use settings::Setting;
+use settings::injecting::{DOMAINQUEUE, FROMRULES};
+use settings::queue::QQEH;
 // The limits of the SMTP server hold here too.
 use settings::receiving::{DATABYTES, MAXRECIPIENTS, QREGEX};
-use text::envrules::{self, Change};
+use text::envrules::Change;
 use wire::trace::{Kind as EventKind, TraceId};
 
 pub use compose::{Composed, Composer, Given};
 pub use modern::prepare;
 pub use options::{Options, RecipientsFrom, Style};
 pub use sender::Person;
-
-use crate::submit::{self, Refusal, Submission, Submitted};
+pub use surroundings::Surroundings;
 
 /// Most recipients named in the trace event.
 const RECIPIENTS_TRACED_MAX: usize = 50;
@@ -48,8 +53,8 @@ pub enum Error {
     NoRecipients,
     #[error("the address {0} cannot be used")]
     Address(String),
-    #[error("this rule in {} makes no sense: {_0}", FROMRULES.file)]
-    Rule(String),
+    #[error("this rule in {file} makes no sense: {line}")]
+    Rule { file: &'static str, line: String },
     #[error("control/rewrite makes no sense: {0}")]
     Rewrite(message::BadRule),
     #[error("unable to read the message")]
@@ -58,8 +63,10 @@ pub enum Error {
     Print(#[source] io::Error),
     #[error(transparent)]
     Settings(#[from] run::SettingError),
+    #[error(transparent)]
+    Surroundings(#[from] run::envdir::EnvdirError),
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(Refused),
 }
 
 impl Error {
@@ -69,10 +76,11 @@ impl Error {
             Self::Usage(_) | Self::Syntax { .. } | Self::Header(_) | Self::TooBig => true,
             Self::TooManyRecipients | Self::NoRecipients | Self::Address(_) => true,
             Self::Rewrite(_)
-            | Self::Rule(_)
+            | Self::Rule { .. }
             | Self::Read(_)
             | Self::Print(_)
-            | Self::Settings(_) => false,
+            | Self::Settings(_)
+            | Self::Surroundings(_) => false,
             Self::Refused(refusal) => refusal.permanent,
         }
     }
@@ -100,21 +108,24 @@ pub fn main(arguments: &[Vec<u8>], style: Style) -> Result<(), Error> {
         return Ok(());
     }
     let options = Options::parse(arguments, style).map_err(Error::Usage)?;
-    let home = Home::find();
-    let settings = Settings::of_process(&home);
+    let surroundings = Surroundings::of_process()?;
     let trace = Tracer::id_of_process();
-    inject(program, &home, &settings, &options, trace).map(drop)
+    inject(program, &surroundings, &options, trace).map(drop)
 }
 
 /// Injects the message on standard input; where it is queued, when that is
 /// known.
 pub fn inject(
     program: &'static str,
-    home: &Home,
-    settings: &Settings,
+    surroundings: &Surroundings,
     options: &Options,
     trace: TraceId,
-) -> Result<Option<Submitted>, Error> {
+) -> Result<Option<Queued>, Error> {
+    let Surroundings {
+        home,
+        settings,
+        changes,
+    } = surroundings;
     let options = options.with_letters(settings);
     let stdin =
         os::fd::inherit_file(0).ok_or_else(|| Error::Read(io::ErrorKind::NotFound.into()))?;
@@ -129,6 +140,7 @@ pub fn inject(
         program,
         home,
         settings,
+        changes,
         options: &options,
         trace,
     };
@@ -144,6 +156,8 @@ pub struct Injection<'a> {
     pub program: &'static str,
     pub home: &'a Home,
     pub settings: &'a Settings,
+    /// Variables that the queue program is to be told of.
+    pub changes: &'a [Change],
     pub options: &'a Options,
     pub trace: TraceId,
 }
@@ -154,13 +168,17 @@ impl Injection<'_> {
         &self,
         input: &mut impl BufRead,
         composer: &Composer<'_>,
-    ) -> Result<Option<Submitted>, Error> {
+    ) -> Result<Option<Queued>, Error> {
         let (mut header, mut rest) = read_header(input)?;
         let mut given = Given::default();
         if self.options.style == Style::New {
             (header, given) = prepare(&header)?;
         }
-        let composed = composer.compose(&header, given)?;
+        let mut composed = composer.compose(&header, given)?;
+        if self.forwards() {
+            let srs = ::inject::srs::configured(self.settings)?;
+            composed.sender = ::inject::srs::forward_sender(srs.as_ref(), &composed.sender);
+        }
         self.check(&composed)?;
         let mut sink = self.begin(&composed)?;
         let size_max = size_max(self.settings)?;
@@ -170,7 +188,7 @@ impl Injection<'_> {
             if size_max.is_some_and(|max| max < bytes) {
                 return Err(Error::TooBig);
             }
-            sink.write(piece).map_err(Error::Refused)
+            sink.write(piece)
         };
         write(&composed.header)?;
         write(&rest)?;
@@ -194,7 +212,14 @@ impl Injection<'_> {
         let mut recipients = composed.recipients;
         recipients.dedup();
         sink.commit(&composed.sender, recipients)
-            .map_err(Error::Refused)
+    }
+
+    /// Says whether a line of a .qmail file runs us: then the sender is not the
+    /// person here.
+    fn forwards(&self) -> bool {
+        ["EXT", "HOST"]
+            .iter()
+            .all(|name| self.settings.variable(name).is_some())
     }
 
     fn check(&self, composed: &Composed) -> Result<(), Error> {
@@ -212,32 +237,101 @@ impl Injection<'_> {
         Ok(())
     }
 
-    fn begin(&self, composed: &Composed) -> Result<Submission, Error> {
+    /// What the site changes for this envelope, later entries in front.
+    fn changes(&self, composed: &Composed) -> Result<Vec<Change>, Error> {
+        let lines =
+            |setting| -> Result<_, Error> { Ok(self.settings.list(setting)?.unwrap_or_default()) };
+        let mut changes = self.changes.to_vec();
+        let by_sender = lines(&FROMRULES)?;
+        let found = rules(self.settings, &FROMRULES, &by_sender, &composed.sender)?;
+        changes.extend(found);
+        let by_domain = lines(&DOMAINQUEUE)?;
+        if by_domain.is_empty() {
+            return Ok(changes);
+        }
+        let mut seen = BTreeSet::new();
+        for recipient in &composed.recipients {
+            let at = recipient.iter().rposition(|&b| b == b'@');
+            let domain = at.map_or(&b""[..], |at| &recipient[at + 1..]);
+            let domain = domain.to_ascii_lowercase();
+            if !domain.is_empty() && !seen.contains(&domain) {
+                changes.extend(rules(self.settings, &DOMAINQUEUE, &by_domain, &domain)?);
+                seen.insert(domain);
+            }
+        }
+        Ok(changes)
+    }
+
+    fn begin(&self, composed: &Composed) -> Result<Sink, Error> {
         if self.options.print {
             print_envelope(composed, self.options.style).map_err(Error::Print)?;
-            return Ok(Submission::print());
+            return Ok(Sink::Print);
         }
-        let changes = sender_rules(self.settings, &composed.sender)?;
-        let recipients = &composed.recipients;
-        submit::begin(self.home, self.settings, &changes, self.trace, recipients)
+        let changes = self.changes(composed)?;
+        let way = Way::choose(self.home, self.settings, &changes).map_err(Error::Refused)?;
+        let value = |name| {
+            self.settings
+                .variable(name)
+                .filter(|v: &&[u8]| !v.is_empty())
+        };
+        // What the sender wants to be told.
+        let wishes = value(wire::dsn::VARIABLE).unwrap_or_default();
+        let ip = value("TCPREMOTEIP").map(|ip| text::log::printable(ip, 64));
+        Submission::begin(self.home, &way, self.trace, ip, wishes)
+            .map(Sink::Queue)
             .map_err(Error::Refused)
     }
 }
 
-/// What `from.envrules` changes for this sender; with `QREGEX` patterns are
-/// regular expressions.
-fn sender_rules(settings: &Settings, sender: &[u8]) -> Result<Vec<Change>, Error> {
-    let lines = settings.list(&FROMRULES)?.unwrap_or_default();
-    let lines = lines.iter().map(Vec::as_slice);
-    let found = match settings.integer(&QREGEX)? {
-        0 => envrules::changes(lines, sender),
-        _ => envrules::changes_by(lines, sender, |pattern, sender| {
-            let one = vec![pattern.to_vec()];
-            let list = AddressList::new(one, Vec::new(), None, Mode::Regex).ok()?;
-            Some(list.matching(sender).is_some())
-        }),
+/// Where a message goes.
+enum Sink {
+    /// To standard output.
+    Print,
+    /// Into the queue.
+    Queue(Submission),
+}
+
+impl Sink {
+    fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Print => io::stdout().write_all(piece).map_err(Error::Print),
+            Self::Queue(submission) => submission.write(piece).map_err(Error::Refused),
+        }
+    }
+
+    fn commit(self, sender: &[u8], recipients: Vec<Vec<u8>>) -> Result<Option<Queued>, Error> {
+        let submission = match self {
+            Self::Print => {
+                io::stdout().flush().map_err(Error::Print)?;
+                return Ok(None);
+            }
+            Self::Queue(submission) => submission,
+        };
+        let lines = std::env::var_os(QQEH.variable).unwrap_or_default();
+        submission
+            .commit(sender, recipients, lines.into_vec())
+            .map(Some)
+            .map_err(Error::Refused)
+    }
+}
+
+/// What the rules of a control file change for an address; with `QREGEX`
+/// patterns are regular expressions.
+fn rules(
+    settings: &Settings,
+    setting: &'static Setting,
+    lines: &[Vec<u8>],
+    address: &[u8],
+) -> Result<Vec<Change>, Error> {
+    let mode = match settings.integer(&QREGEX)? {
+        0 => Mode::Wildcard,
+        _ => Mode::Regex,
     };
-    found.map_err(|bad| Error::Rule(bad.line))
+    let found = policy::envrules::changes_for_programs(lines, address, mode);
+    found.map_err(|bad| Error::Rule {
+        file: setting.file,
+        line: bad.line,
+    })
 }
 
 /// Reads up to the body; also what was read of the body.

@@ -11,7 +11,6 @@ mod inject;
 mod ofmip;
 mod sendmail;
 mod small;
-mod submit;
 mod tools;
 
 use std::ffi::OsString;

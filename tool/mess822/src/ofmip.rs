@@ -202,6 +202,7 @@ fn queue(
         program: "ofmipd",
         home,
         settings,
+        changes: &[],
         options: &options,
         trace: Tracer::new_id(),
     };

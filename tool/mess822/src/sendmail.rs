@@ -1,25 +1,27 @@
 //! sendmail: the command other programs expect to find
 //! (queue-and-delivery.md §3.3).
 //!
-//! Exit codes are those of sysexits: 0, 64 usage, 65 a message that makes no
-//! sense, 69 refused or never delivered, 75 try again later.
+//! Exit codes are those of qmail-inject: 0, 100, 111. Those of sysexits would
+//! not do: many programs take 75 for "queued, will be delivered later", while
+//! here nothing is queued. With `-v`, which waits, they are used for what came
+//! of a message that is queued.
 
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use ::inject::Queued;
 use run::story::Verdict;
 use run::{Exit, Home, ProgramEnd, Settings, Tracer};
 use wire::dsn::{Dsn, EnvelopeId, Notify, Return};
 use wire::trace::TraceId;
 
-use crate::inject::{self, Options, RecipientsFrom};
-use crate::submit::Submitted;
+use crate::inject::{self, Options, RecipientsFrom, Surroundings};
 
 const EX_OK: u8 = 0;
-const EX_USAGE: u8 = 64;
-const EX_DATAERR: u8 = 65;
+/// With `-v`: it bounced.
 const EX_UNAVAILABLE: u8 = 69;
+/// With `-v`: it is in the queue still.
 const EX_TEMPFAIL: u8 = 75;
 
 const USAGE: &str = "\
@@ -35,7 +37,8 @@ Reads a message on standard input and queues it.
   -N when    report never, or a list of success, failure, delay
   -R what    a report repeats full or hdrs
   -V name    name of the envelope in reports
-Exit codes: 0 done, 64 wrong use, others as in sysexits.h.
+Exit codes: 0 done, 100 never, 111 not now; with -v also 69 bounced, 75 not
+delivered yet.
 ";
 
 /// Environment of a session on standard input: it may send anywhere.
@@ -74,7 +77,7 @@ struct Request {
 
 /// The program.
 pub fn main(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
-    let request = Request::parse(arguments).map_err(|text| Exit::new(EX_USAGE, text))?;
+    let request = Request::parse(arguments).map_err(|text| Exit::new(run::PERMANENT, text))?;
     // Where it was called must not matter; that there is a root is certain.
     let _ = std::env::set_current_dir("/");
     match request.mode {
@@ -109,7 +112,7 @@ fn session() -> Result<ProgramEnd, Exit> {
         .is_ok_and(|peer| peer.as_sockaddr_in().is_some() || peer.as_sockaddr_in6().is_some())
     {
         return Err(Exit::new(
-            EX_USAGE,
+            run::PERMANENT,
             "-bs is for local users; standard input is a network connection. Run qmail-smtpd under a TCP server",
         ));
     }
@@ -128,14 +131,14 @@ fn become_program(mut command: Command) -> Result<ProgramEnd, Exit> {
     let program = command.get_program().to_string_lossy().into_owned();
     let error = command.exec();
     Err(Exit::new(
-        EX_TEMPFAIL,
+        run::TEMPORARY,
         format!("cannot start {program}: {error}"),
     ))
 }
 
 fn deliver(request: &Request) -> Result<ProgramEnd, Exit> {
-    let home = Home::find();
-    let settings = with_names(&Settings::of_process(&home), request);
+    let mut surroundings = Surroundings::of_process().map_err(inject::Error::from)?;
+    surroundings.settings = with_names(&surroundings.settings, request);
     let options = Options {
         recipients_from: if request.header_recipients {
             RecipientsFrom::Both
@@ -147,16 +150,15 @@ fn deliver(request: &Request) -> Result<ProgramEnd, Exit> {
         ..Options::default()
     };
     let trace = Tracer::id_of_process();
-    let submitted = inject::inject("sendmail", &home, &settings, &options, trace)
-        .map_err(|error| Exit::new(exit_code(&error), error.to_string()))?;
+    let submitted = inject::inject("sendmail", &surroundings, &options, trace)?;
     if !request.verbose {
         return Ok(EX_OK.into());
     }
     println!("trace {trace}");
-    Ok(tell(&home, trace, submitted).into())
+    Ok(tell(&surroundings.home, trace, submitted).into())
 }
 
-fn tell(home: &Home, trace: TraceId, submitted: Option<Submitted>) -> u8 {
+fn tell(home: &Home, trace: TraceId, queued: Option<Queued>) -> u8 {
     match crate::follow::follow(home, trace) {
         Ok(Some(Verdict::Delivered)) => EX_OK,
         Ok(Some(Verdict::Deferred)) => EX_TEMPFAIL,
@@ -167,30 +169,15 @@ fn tell(home: &Home, trace: TraceId, submitted: Option<Submitted>) -> u8 {
         }
         // The message is safe; only its story is not for this user.
         Err(error) => {
-            let place = submitted.map_or(String::new(), |place| {
-                format!(" as {} in {}", place.message, place.queue)
+            let place = queued.and_then(|queued| queued.place);
+            let place = place.map_or(String::new(), |(queue, message)| {
+                format!(" as {message} in {queue}")
             });
             println!(
                 "the message is queued{place}, but {error}; somebody who may can say `indimail trace {trace}`"
             );
             EX_OK
         }
-    }
-}
-
-fn exit_code(error: &inject::Error) -> u8 {
-    use inject::Error;
-    match error {
-        Error::Usage(_) | Error::NoRecipients => EX_USAGE,
-        Error::Syntax { .. } | Error::Header(_) | Error::Address(_) => EX_DATAERR,
-        Error::TooBig | Error::TooManyRecipients => EX_UNAVAILABLE,
-        Error::Refused(refusal) if refusal.permanent => EX_UNAVAILABLE,
-        Error::Rewrite(_)
-        | Error::Rule(_)
-        | Error::Read(_)
-        | Error::Print(_)
-        | Error::Settings(_)
-        | Error::Refused(_) => EX_TEMPFAIL,
     }
 }
 

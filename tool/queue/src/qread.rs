@@ -262,17 +262,11 @@ fn json(layout: &Layout, wanted: Wanted) -> Result<Vec<Value>, Exit> {
 }
 
 fn head(layout: &Layout, stored: &Stored, out: &mut String) {
-    let c = Civil::from_unix(stored.birth);
     let bouncing = if stored.is_bouncing { "  bouncing" } else { "" };
     let Stored { id, bytes, .. } = stored;
     *out += &format!(
-        "{} {} {} {:02}:{:02}:{:02} GMT  {}/#{id}  {bytes}  <{}>{bouncing}\n",
-        c.day,
-        c.month_name(),
-        c.year,
-        c.hour,
-        c.minute,
-        c.second,
+        "{} GMT  {}/#{id}  {bytes}  <{}>{bouncing}\n",
+        Civil::from_unix(stored.birth).to_mail(),
         id % layout.split(),
         printable(&stored.sender)
     );

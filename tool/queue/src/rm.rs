@@ -348,10 +348,7 @@ mod tests {
     use super::*;
 
     fn queue() -> (tempfile::TempDir, Layout) {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path().join("queue1");
-        queue::create(&root, None).unwrap();
-        let layout = Layout::detect(root).unwrap();
+        let (directory, layout) = testkit::new_queue();
         for (id, text) in [
             (7, "Subject: spam\n\nbuy\n"),
             (8, "Subject: mail\n\nspam\n"),

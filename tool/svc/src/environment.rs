@@ -1,18 +1,14 @@
 //! setuidgid, envuidgid, envdir: who a child is, and what it is told.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use os::account::Account;
 use run::Exit;
+use run::envdir::{self, Unreadable};
 
-use crate::exec::{child, exec, system, usage};
-
-/// Longest value of a variable.
-const VALUE_BYTES_MAX: usize = 128 * 1024;
+use crate::exec::{child, exec, usage};
 
 /// Becomes an account, with its group as the only one, and runs the child. In
 /// a single-user installation the account may be the caller's own.
@@ -66,66 +62,17 @@ pub fn envdir(arguments: &[OsString]) -> Result<u8, Exit> {
     if clears {
         command.env_clear();
     }
-    let directory = Path::new(directory);
-    for (name, content) in read_files(directory, ignores)? {
+    let unreadable = match ignores {
+        true => Unreadable::Ignored,
+        false => Unreadable::Refused,
+    };
+    let variables = envdir::read(Path::new(directory), unreadable)
+        .map_err(|error| Exit::new(run::TEMPORARY, run::chain(&error)))?;
+    for (name, content) in variables {
         match content {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
     Err(exec(command))
-}
-
-/// A variable and its value; `None` removes it.
-type Variable = (OsString, Option<OsString>);
-
-fn read_files(directory: &Path, ignores: bool) -> Result<Vec<Variable>, Exit> {
-    let read = || system(format!("read directory {}", directory.display()));
-    let mut variables = Vec::new();
-    for entry in fs::read_dir(directory).map_err(read())? {
-        let name = entry.map_err(read())?.file_name();
-        if name.as_bytes().starts_with(b".") {
-            continue;
-        }
-        let path = directory.join(&name);
-        if name.as_bytes().contains(&b'=') {
-            let error = io::Error::other("a variable's name cannot have =");
-            return Err(system(format!("use {}", path.display()))(error));
-        }
-        match fs::read(&path) {
-            Ok(content) => variables.push((name, value(&content))),
-            Err(_) if ignores => {}
-            Err(error) => return Err(system(format!("read {}", path.display()))(error)),
-        }
-    }
-    Ok(variables)
-}
-
-/// The first line without blanks at its end, NUL as newline; nothing at all
-/// in the file removes the variable, an empty line makes it empty.
-fn value(content: &[u8]) -> Option<OsString> {
-    if content.is_empty() {
-        return None;
-    }
-    let line = content.split(|&b| b == b'\n').next().unwrap_or_default();
-    let line = &line[..line.len().min(VALUE_BYTES_MAX)];
-    let end = line
-        .iter()
-        .rposition(|b| !matches!(b, b' ' | b'\t'))
-        .map_or(0, |last| last + 1);
-    let value = line[..end].iter().map(|&b| if b == 0 { b'\n' } else { b });
-    Some(OsString::from_vec(value.collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_file_and_an_empty_line_differ() {
-        assert_eq!(value(b""), None);
-        assert_eq!(value(b"\n"), Some("".into()));
-        assert_eq!(value(b"a b \t\nsecond"), Some("a b".into()));
-        assert_eq!(value(b"a\0b"), Some("a\nb".into()));
-    }
 }

@@ -102,13 +102,13 @@ fn a_lock_keeps_others_out_until_the_child_ends() {
     let file = directory.path().join("lock");
     let mut holder = tool("setlock")
         .arg(&file)
-        .args(["sleep", "10"])
+        .args(["sleep", "1000"])
         .spawn()
         .unwrap();
     let held = || code(tool("setlock").arg("-n").arg(&file).arg("true"));
     let start = Instant::now();
     while held() != Some(111) {
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(60));
     }
     let silent = output(
         tool("setlock").arg("-nx").arg(&file).args(["echo", "ran"]),
@@ -168,7 +168,7 @@ fn the_title_shows_the_last_input() {
         .contains(":\0.......it broke again\0")
     {
         assert!(
-            start.elapsed() < Duration::from_secs(5),
+            start.elapsed() < Duration::from_secs(60),
             "{:?}",
             std::fs::read(&path)
         );

@@ -7,30 +7,10 @@
 
 use std::collections::BTreeSet;
 
+use wire::operator::Place;
+
 use super::Scheduler;
 use crate::{Channel, Holds, JobId};
-
-/// Where a message is on a channel.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Place {
-    /// It waits until then.
-    Waiting {
-        /// Unix time.
-        due: i64,
-    },
-    /// It is due since then, and held.
-    Held {
-        /// Unix time.
-        due: i64,
-    },
-    /// It has a job.
-    Running {
-        /// Recipients whose deliveries run.
-        recipients: Vec<Vec<u8>>,
-        /// What is left is due then.
-        next: i64,
-    },
-}
 
 /// What came of taking a message out of the schedule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

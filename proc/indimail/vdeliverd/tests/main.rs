@@ -91,7 +91,7 @@ impl World {
             .stderr(Stdio::null())
             .spawn();
         self.service = Some(service.unwrap());
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while UnixStream::connect(self.socket()).is_err() {
             assert!(Instant::now() < deadline, "the service does not listen");
             std::thread::sleep(Duration::from_millis(5));

@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use inject::Program;
 use listen::{Certificates, Handshakes, Inlookup, Lookup, Pipes, Secrets, TlsMode};
 use policy::envrules::Change;
 use policy::relay;
 use run::{Home, Settings};
 use sasl::Mechanism;
+use settings::front_ends::QMAILQUEUE;
 use settings::receiving;
 use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
@@ -22,7 +24,6 @@ use crate::changes::Changes;
 use crate::journal::Journal;
 use crate::mailboxes::{self, Whose};
 use crate::policies::{Policies, Policy};
-use crate::program::Program;
 use crate::queue::{Message, Queue};
 use crate::transport::{Transport, secure};
 use crate::verifier::Verifier;
@@ -211,11 +212,11 @@ impl Service {
         }
         let mut variables = caller.changes.clone();
         variables.push(("TCPREMOTEIP".into(), Some(caller.ip.clone().into_bytes())));
-        let program = settings
-            .variable("QMAILQUEUE")
-            .and_then(|command| Program::parse(command, self.home.root().to_owned(), variables));
-        match program {
-            Some(program) => Queue::Program(program),
+        let command = settings.variable(QMAILQUEUE.variable);
+        let command = command.filter(|command| !command.is_empty());
+        match command.map(|c| Program::parse(&self.home, settings, c, &variables)) {
+            Some(Ok(program)) => Queue::Program(program),
+            Some(Err(refused)) => Queue::Broken(refused.text),
             None => Queue::Writer {
                 pipes: Arc::clone(&self.writers),
                 pipe: None,

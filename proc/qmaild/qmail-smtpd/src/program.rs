@@ -1,34 +1,20 @@
-//! QMAILQUEUE: a program that takes messages (smtp-receiving.md §5.1).
+//! QMAILQUEUE: a program that takes messages (smtp-receiving.md §5.1), fed
+//! without waiting for it.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use inject::{CUSTOM_BYTES_MAX, Code, Program};
 use smtp::server::Answer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
-use wire::trace::{TraceId, VARIABLE};
+use wire::trace::TraceId;
 
 /// How long the program may take after the message is complete.
 const FINISH_MAX: Duration = Duration::from_secs(24 * 3600);
-/// As much as is kept of what it prints.
-const PRINTED_BYTES_MAX: u64 = 1023;
-/// Exit code for a program that was killed.
-const CRASHED: u8 = 123;
-
-/// What to run.
-#[derive(Clone, Debug)]
-pub struct Program {
-    words: Vec<OsString>,
-    directory: PathBuf,
-    variables: Vec<(String, Option<Vec<u8>>)>,
-}
 
 /// A program that is taking a message.
 #[derive(Debug)]
@@ -40,71 +26,46 @@ pub struct Running {
     failed: bool,
 }
 
-impl Program {
-    /// Reads the command, without a shell; see [`text::words`].
-    /// `variables` are what differs from our own environment.
-    pub fn parse(
-        command: &[u8],
-        directory: PathBuf,
-        variables: Vec<(String, Option<Vec<u8>>)>,
-    ) -> Option<Self> {
-        let value = |name: &str| Some(variable(&variables, name).into_encoded_bytes());
-        let words = text::words::split(command, value).ok()?;
-        Some(Self {
-            words: words.into_iter().map(OsString::from_vec).collect(),
-            directory,
-            variables,
-        })
-    }
-
-    /// Starts it; message on 0, envelope on 1, errors on 2.
-    pub fn start(&self, trace: TraceId, wishes: &[u8]) -> io::Result<Running> {
-        let (read, envelope) = os::fd::pipe()?;
-        let mut command = Command::new(self.directory.join(&self.words[0]));
-        command
-            .args(&self.words[1..])
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::from(read))
-            .stderr(Stdio::piped())
-            .env(VARIABLE, trace.to_string())
-            .env(wire::dsn::VARIABLE, OsStr::from_bytes(wishes))
-            .kill_on_drop(true);
-        for (name, value) in &self.variables {
-            match value {
-                Some(value) => command.env(name, OsStr::from_bytes(value)),
-                None => command.env_remove(name),
-            };
-        }
-        let mut child = command.spawn()?;
-        let (message, stderr) = (child.stdin.take(), child.stderr.take());
-        let printed = tokio::spawn(async move {
-            let mut kept = Vec::new();
-            if let Some(mut stderr) = stderr {
-                let _ = (&mut stderr)
-                    .take(PRINTED_BYTES_MAX)
-                    .read_to_end(&mut kept)
-                    .await;
-                // The rest is read, so that nobody has to wait for us.
-                let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
-            }
-            kept
-        });
-        Ok(Running {
-            child,
-            message,
-            envelope,
-            printed,
-            failed: false,
-        })
-    }
+/// Starts a program for one message.
+pub fn start(program: &Program, trace: TraceId, wishes: &[u8]) -> Result<Running, Answer> {
+    let no_pipe = |error: std::io::Error| refused(Code::Pipe, error.to_string());
+    let (read, envelope) = os::fd::pipe().map_err(no_pipe)?;
+    let (errors, errors_write) = os::fd::pipe().map_err(no_pipe)?;
+    let errors = pipe::Receiver::from_owned_fd(errors).map_err(no_pipe)?;
+    let command = program.command(trace, wishes, None, read, errors_write);
+    let mut command = Command::from(command);
+    let spawned = command.stdin(Stdio::piped()).kill_on_drop(true).spawn();
+    // It holds our copies of the program's descriptors.
+    drop(command);
+    let mut child = spawned.map_err(|error| {
+        let text = format!("{}: {error}", program.path().display());
+        refused(Code::Exec, text)
+    })?;
+    Ok(Running {
+        message: child.stdin.take(),
+        child,
+        envelope,
+        printed: tokio::spawn(read_all(errors)),
+        failed: false,
+    })
 }
 
-fn variable(variables: &[(String, Option<Vec<u8>>)], name: &str) -> OsString {
-    let own = variables.iter().rev().find(|(known, _)| known == name);
-    match own {
-        Some((_, value)) => OsString::from_vec(value.clone().unwrap_or_default()),
-        None => std::env::var_os(name).unwrap_or_default(),
+/// The start of what the program prints. The rest is read, so that nobody has
+/// to wait for us.
+async fn read_all(mut errors: pipe::Receiver) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let _ = (&mut errors)
+        .take(CUSTOM_BYTES_MAX as u64)
+        .read_to_end(&mut kept)
+        .await;
+    let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
+    kept
+}
+
+fn refused(code: Code, text: String) -> Answer {
+    Answer::Refused {
+        code: code as u8,
+        text,
     }
 }
 
@@ -123,13 +84,7 @@ impl Running {
     /// Writes the envelope and waits for the verdict.
     pub async fn finish(mut self, sender: &[u8], recipients: &[Vec<u8>]) -> Answer {
         drop(self.message.take());
-        let mut envelope = [b"F", sender, b"\0"].concat();
-        for recipient in recipients {
-            envelope.push(b'T');
-            envelope.extend_from_slice(recipient);
-            envelope.push(0);
-        }
-        envelope.push(0);
+        let envelope = inject::records(sender, recipients);
         let qp = self.child.id().unwrap_or(0);
         let written = async {
             let mut pipe = pipe::Sender::from_owned_fd(self.envelope)?;
@@ -138,31 +93,18 @@ impl Running {
         let failed = self.failed || written.await.is_err();
         let status = match tokio::time::timeout(FINISH_MAX, self.child.wait()).await {
             Ok(Ok(status)) => status,
-            Ok(Err(error)) => {
-                return Answer::Refused {
-                    code: 122,
-                    text: error.to_string(),
-                };
-            }
-            Err(_) => {
-                return Answer::Refused {
-                    code: 52,
-                    text: "QMAILQUEUE does not end".to_owned(),
-                };
-            }
+            Ok(Err(error)) => return refused(Code::Wait, error.to_string()),
+            Err(_) => return refused(Code::Timeout, "QMAILQUEUE does not end".to_owned()),
         };
         let printed = self.printed.await.unwrap_or_default();
         match status.code() {
             Some(0) if !failed => Answer::Queued { qp },
             // It says yes without having read everything.
-            Some(0) => Answer::Refused {
-                code: 53,
-                text: "QMAILQUEUE stopped reading".to_owned(),
-            },
+            Some(0) => refused(Code::Read, "QMAILQUEUE stopped reading".to_owned()),
             code => {
                 let code = code.and_then(|code| u8::try_from(code).ok());
                 Answer::Refused {
-                    code: code.unwrap_or(CRASHED),
+                    code: code.unwrap_or(Code::Crashed as u8),
                     text: last_words(&printed),
                 }
             }
@@ -175,26 +117,15 @@ impl Running {
     }
 }
 
-/// The last line that begins with D or Z, else all of it.
+/// The verdict if there is one, else all of it.
 fn last_words(printed: &[u8]) -> String {
-    let text = String::from_utf8_lossy(printed);
-    let custom = text.lines().rev().find(|line| line.starts_with(['D', 'Z']));
-    custom.map_or_else(|| text.trim().to_owned(), str::to_owned)
+    let said = inject::verdict(printed).unwrap_or(printed.trim_ascii());
+    String::from_utf8_lossy(said).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_is_split_without_a_shell() {
-        let variables = vec![("NAME".to_owned(), Some(b"a b; rm".to_vec()))];
-        let program =
-            Program::parse(b" bin/x 'one two'  $NAME \"$NAME\" ", "/".into(), variables).unwrap();
-        assert_eq!(program.words, ["bin/x", "one two", "a b; rm", "a b; rm"]);
-        assert!(Program::parse(b"  ", "/".into(), Vec::new()).is_none());
-        assert!(Program::parse(b"x 'open", "/".into(), Vec::new()).is_none());
-    }
 
     #[test]
     fn the_last_verdict_counts() {

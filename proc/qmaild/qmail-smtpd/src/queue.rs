@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use inject::{Code, Program};
 use listen::{Pipe, Pipes};
 use smtp::server::Answer;
 use wire::queue::{Reply, Request};
 use wire::trace::TraceId;
 
-use crate::program::Program;
-
 /// How long the queue writer may take for anything.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Exit code for a queue writer that cannot be talked to
-/// (smtp-receiving.md §5.2).
-const COMMUNICATION_FAILED: u8 = 74;
 
 /// A way into the queue, for one session.
 #[derive(Debug)]
@@ -30,6 +26,9 @@ pub enum Queue {
     Program(Program),
     /// NULLQUEUE: messages are thrown away.
     Null,
+    /// QMAILQUEUE makes no sense: nothing is taken, rather than passed by the
+    /// filter that it should be.
+    Broken(String),
 }
 
 /// A message that began.
@@ -56,13 +55,14 @@ impl Queue {
         };
         match self {
             Self::Null => {}
+            Self::Broken(text) => {
+                return Err(Answer::Refused {
+                    code: Code::Configuration as u8,
+                    text: text.clone(),
+                });
+            }
             Self::Program(program) => {
-                let running = program
-                    .start(trace, &wishes)
-                    .map_err(|error| Answer::Refused {
-                        code: 120,
-                        text: error.to_string(),
-                    })?;
+                let running = crate::program::start(program, trace, &wishes)?;
                 message.running = Some(running);
             }
             Self::Writer { pipes, pipe } => {
@@ -95,7 +95,7 @@ impl Queue {
             return;
         }
         match self {
-            Self::Null => {}
+            Self::Null | Self::Broken(_) => {}
             Self::Program(_) => {
                 if let Some(running) = &mut message.running {
                     running.write(&bytes).await;
@@ -130,14 +130,13 @@ impl Queue {
         if let Some(answer) = message.refused {
             return answer;
         }
-        let commit = Request::Commit {
-            sender,
-            recipients,
-            extra_headers,
-        };
-        if let Some(pipe) = self.pipe() {
-            // When that fails, the writer may have said why.
-            let _ = tokio::time::timeout(QUEUE_TIMEOUT, pipe.send(&commit)).await;
+        for request in wire::queue::closing(sender, recipients, extra_headers) {
+            let Some(pipe) = self.pipe() else { break };
+            let sent = tokio::time::timeout(QUEUE_TIMEOUT, pipe.send(&request)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                // The writer may have said why.
+                break;
+            }
         }
         self.verdict().await
     }
@@ -195,7 +194,7 @@ impl Queue {
 
 fn refused(text: String) -> Answer {
     Answer::Refused {
-        code: COMMUNICATION_FAILED,
+        code: Code::Connection as u8,
         text,
     }
 }

@@ -11,8 +11,13 @@
 //! A message streams to the disk as it arrives; what a client left unfinished
 //! is gone when its connection is.
 //!
+//! With `QHPSI` set in its environment every message is scanned by a companion,
+//! a process that is started before the sandbox closes; when that ends, so
+//! does this.
+//!
 //! SIGTERM: no new message is taken, those being synced are answered, exit 0.
 
+mod companion;
 mod serve;
 mod service;
 
@@ -27,6 +32,7 @@ use os::signal::{Interest, Signal, Signals};
 use queue::{Error, Queues};
 use run::{Exit, Home, Settings, sandboxes};
 
+use companion::Companion;
 use service::Service;
 
 const PROGRAM: &str = "qmail-queued";
@@ -41,7 +47,7 @@ usage: qmail-queued
 Takes messages on the socket run/queue of the installation and puts them into
 its queues. Variables: QMAILDIR, CONTROLDIR, QUEUEDIR or QUEUE_BASE,
 QUEUE_START and QUEUE_COUNT, MIN_FREE, USE_FSYNC, USE_SYNCDIR, EXTRAQUEUE,
-ENVHEADERS.
+ENVHEADERS, QHPSI and REJECTVIRUS.
 Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.
 ";
 
@@ -53,6 +59,10 @@ fn main() -> ExitCode {
                 print!("{HELP}");
                 return Ok(());
             }
+            Some(companion::ARGUMENT) => {
+                os::account::set_umask(0o077);
+                return companion::run(&Settings::of_process(&Home::find()));
+            }
             Some(other) => {
                 return Err(Exit::new(
                     run::PERMANENT,
@@ -63,14 +73,19 @@ fn main() -> ExitCode {
         os::account::set_umask(0o033);
         let home = Home::find();
         let settings = Settings::of_process(&home);
-        let mut signals =
-            Signals::collect(&[Signal::SIGTERM, Signal::SIGINT]).map_err(|error| {
+        let mut signals = Signals::collect(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])
+            .map_err(|error| {
                 Exit::new(run::TEMPORARY, format!("cannot collect signals: {error}"))
             })?;
         let queues = Queues::configured(&home, &settings).map_err(|e| fatal(&e.into()))?;
         let listener = listen(&home)?;
-        become_owner(&queues)?;
-        let service = Service::open(&home, &settings, &queues).map_err(|e| fatal(&e))?;
+        let owner = owner(&queues)?;
+        let companion = Companion::start(&home, &settings, owner)?;
+        owner
+            .assume()
+            .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))?;
+        let mut service = Service::open(&home, &settings, &queues).map_err(|e| fatal(&e))?;
+        service.companion = companion;
         sandboxes::close(sandboxes::queued(queues.directories()), PROGRAM);
         accept_until_term(&listener, &mut signals, &Arc::new(service))
     })
@@ -97,10 +112,11 @@ fn listen(home: &Home) -> Result<UnixListener, Exit> {
     })
 }
 
-/// The owner of a queue's `mess` writes to it; nobody else should.
-fn become_owner(queues: &Queues) -> Result<(), Exit> {
+/// Who we are going to be: the owner of a queue's `mess` writes to it; nobody
+/// else should. Somebody who is not root stays who it is.
+fn owner(queues: &Queues) -> Result<Identity, Exit> {
     if !os::account::is_root() {
-        return Ok(());
+        return Ok(Identity::of_this_process());
     }
     let mess = queues.first().join("mess");
     let owner = Identity::owner_of(&mess).map_err(|error| {
@@ -118,9 +134,7 @@ fn become_owner(queues: &Queues) -> Result<(), Exit> {
             ),
         ));
     }
-    owner
-        .assume()
-        .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))
+    Ok(owner)
 }
 
 fn accept_until_term(
@@ -135,9 +149,19 @@ fn accept_until_term(
         ];
         os::signal::poll(&waits, None)
             .map_err(|error| Exit::new(run::TEMPORARY, format!("cannot poll: {error}")))?;
-        if signals.take().is_some() {
-            service.wait_for_syncs(LAST_SYNCS);
-            return Ok(());
+        match signals.take() {
+            None => {}
+            // The only child: without it nothing can be scanned, and the
+            // sandbox does not let us start another.
+            Some(Signal::SIGCHLD) => {
+                service.wait_for_syncs(LAST_SYNCS);
+                let text = "the companion that scans messages has ended";
+                return Err(Exit::new(run::TEMPORARY, text));
+            }
+            Some(_) => {
+                service.wait_for_syncs(LAST_SYNCS);
+                return Ok(());
+            }
         }
         match listener.accept() {
             Ok((stream, _)) => service.take_on(stream),

@@ -10,6 +10,7 @@ use os::socket::Peer;
 use queue::{Additions, Disk, Durability, Error, Layout, Origins, Queues, Writer};
 use run::{Home, Settings, Tracer};
 
+use crate::companion::Companion;
 use crate::{PROGRAM, serve};
 
 /// Connections at once; further ones are turned away, and their programs try
@@ -29,6 +30,8 @@ pub struct Service {
     pub(crate) origins: Origins,
     pub(crate) tracer: Tracer,
     pub(crate) host: String,
+    /// Scans messages, when they are to be scanned.
+    pub(crate) companion: Option<Companion>,
     socket: PathBuf,
     activity: Mutex<Activity>,
     quiet: Condvar,
@@ -66,6 +69,7 @@ impl Service {
                 .unwrap_or_else(os::account::host_name),
             socket: home.socket("queue"),
             writers,
+            companion: None,
             activity: Mutex::default(),
             quiet: Condvar::new(),
         })

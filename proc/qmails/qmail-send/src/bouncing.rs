@@ -6,8 +6,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use policy::Mode;
 use run::{Home, SettingError, Settings};
 use schedule::{Form, Wording};
+use settings::receiving::QREGEX;
 use settings::sending as names;
 use text::envrules::Change;
 
@@ -29,6 +31,8 @@ pub struct Bouncing {
     pub processor: Option<Vec<u8>>,
     /// Variables of these programs that differ from ours.
     pub variables: Vec<Change>,
+    /// Senders that were rewritten when their mail was forwarded.
+    pub srs: Option<srs::Srs>,
 }
 
 impl Bouncing {
@@ -63,6 +67,7 @@ impl Bouncing {
             queue_program,
             processor: program(names::BOUNCEPROCESSOR.variable),
             variables: Vec::new(),
+            srs: inject::srs::configured(settings)?,
         })
     }
 
@@ -74,7 +79,11 @@ impl Bouncing {
             .list(&names::BOUNCERULES)
             .map_err(io::Error::other)?
             .unwrap_or_default();
-        let changes = text::envrules::changes(lines.iter().map(Vec::as_slice), sender)
+        let mode = match settings.integer(&QREGEX).map_err(io::Error::other)? {
+            0 => Mode::Wildcard,
+            _ => Mode::Regex,
+        };
+        let changes = policy::envrules::changes_for_programs(&lines, sender, mode)
             .map_err(|rule| io::Error::other(format!("bad rule for bounces: {}", rule.line)))?;
         if changes.is_empty() {
             return Ok(None);
@@ -141,6 +150,11 @@ mod tests {
         let usual = Bouncing::read(&settings).unwrap();
         assert_eq!(usual.wording.from, b"usual");
         assert_eq!(usual.queue_program, None);
+        std::fs::write(root.join("control/qregex"), "1\n").unwrap();
+        let rules = "^owner@.*\\.example$:CONTROLDIR=other\n";
+        std::fs::write(root.join("control/bounce.envrules"), rules).unwrap();
+        assert!(by_rules(b"owner@list.example").is_some());
+        assert!(by_rules(b"an-owner@list.example").is_none());
     }
 
     #[test]

@@ -13,17 +13,8 @@ use crate::pipes::Pipe;
 pub struct Cleaner(VecDeque<Command>);
 
 impl Cleaner {
-    /// Asks for a message's text to be removed.
-    pub fn remove(&mut self, pipe: &mut Pipe, id: u64) {
-        self.ask(pipe, Command::Message(id));
-    }
-
-    /// Asks for a message's envelope to be removed.
-    pub fn remove_envelope(&mut self, pipe: &mut Pipe, id: u64) {
-        self.ask(pipe, Command::Todo(id));
-    }
-
-    fn ask(&mut self, pipe: &mut Pipe, command: Command) {
+    /// Asks for a text or an envelope to be removed.
+    pub fn ask(&mut self, pipe: &mut Pipe, command: Command) {
         self.0.push_back(command);
         pipe.send(&command.to_bytes());
     }

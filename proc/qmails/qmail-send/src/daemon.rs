@@ -8,15 +8,16 @@ mod operator;
 mod singles;
 mod steps;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use os::file::Lock;
 use os::signal::{Interest, Signal, Signals};
-use queue::{Disk, Layout};
+use queue::{Disk, Layout, Outcomes};
 use run::{Home, Settings, Tracer};
 use schedule::{Backlog, Channel, JobId, Scheduler};
+use wire::clean::Command;
 use wire::todo::{Order, Single};
 
 use crate::PROGRAM;
@@ -66,24 +67,15 @@ pub struct Daemon {
     /// Such messages on their way back to qmail-todo; the ones to be tried
     /// at once when they return.
     returning: BTreeMap<u64, bool>,
-    /// Such messages, delivered, whose envelopes could not be removed.
-    delivered: BTreeSet<u64>,
-    /// Messages whose bounce is in the queue, and whose files could not be
-    /// removed: there is no second one.
-    bounced: BTreeSet<u64>,
-    /// Channels without recipients whose file could not be removed: nobody is
-    /// delivered to again.
-    through: BTreeSet<(Channel, u64)>,
+    outcomes: Outcomes<Disk>,
     cleaner: Cleaner,
     injections: Vec<Injection>,
     bounces_waiting: VecDeque<u64>,
     notices: Notices,
     sweep: Sweep,
     operators: Operators,
-    /// Recipients to be marked once their outcome is on record.
-    marks: Vec<(Channel, u64, u64)>,
     /// Jobs that ended in this turn.
-    closed: Vec<steps::Closed>,
+    closed: Vec<steps::EndedJob>,
     stopping: bool,
     is_todo_told: bool,
     todo_exited: bool,
@@ -112,6 +104,7 @@ impl Daemon {
             events: Events::new(tracer, layout.name()),
             home,
             disk: Disk::new(),
+            outcomes: Outcomes::new(Disk::new(), layout.clone()),
             layout,
             controls,
             spawn_limits,
@@ -121,16 +114,12 @@ impl Daemon {
             open: BTreeMap::new(),
             singles: BTreeMap::new(),
             returning: BTreeMap::new(),
-            delivered: BTreeSet::new(),
-            bounced: BTreeSet::new(),
-            through: BTreeSet::new(),
             cleaner: Cleaner::default(),
             injections: Vec::new(),
             bounces_waiting: VecDeque::new(),
             notices: Notices::default(),
             sweep: Sweep::default(),
             operators,
-            marks: Vec::new(),
             closed: Vec::new(),
             stopping: false,
             is_todo_told: false,
@@ -239,7 +228,8 @@ impl Daemon {
             .sweep
             .turn(&self.layout, self.controls.ossified_seconds, now)
         {
-            self.cleaner.remove(&mut self.pipes.clean, id);
+            self.cleaner
+                .ask(&mut self.pipes.clean, Command::Message(id));
         }
     }
 

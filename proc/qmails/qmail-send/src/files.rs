@@ -163,16 +163,9 @@ pub fn remember_due(layout: &Layout, channel: Channel, id: u64, due: i64) -> io:
 mod tests {
     use super::*;
 
-    fn queue() -> (tempfile::TempDir, Layout) {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path().join("queue1");
-        queue::create(&root, None).unwrap();
-        (directory, Layout::detect(root).unwrap())
-    }
-
     #[test]
     fn the_due_time_is_that_of_the_file() {
-        let (_directory, layout) = queue();
+        let (_directory, layout) = testkit::new_queue();
         std::fs::write(layout.remote(1), b"Tb@y\0").unwrap();
         remember_due(&layout, Channel::Remote, 1, 5_000).unwrap();
         remember_due(&layout, Channel::Local, 1, 5_000).unwrap();
@@ -185,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_message_without_recipients_on_a_channel_is_not_trouble() {
-        let (_directory, layout) = queue();
+        let (_directory, layout) = testkit::new_queue();
         assert!(
             OpenMessage::open(&layout, Channel::Local, 7, 0)
                 .unwrap()
@@ -197,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_delay_is_told_once_and_not_too_early() {
-        let (_directory, layout) = queue();
+        let (_directory, layout) = testkit::new_queue();
         let info = b"Fann@x\0hX-Indimail-Dsn: NOTIFY=DELAY\n\0";
         std::fs::write(layout.info(7), info).unwrap();
         std::fs::write(layout.remote(7), b"Tb@y\0").unwrap();

@@ -10,9 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use inject::{Code, Refused};
 use os::child::{Ended, Setup};
 use os::signal::Interest;
-use run::Home;
+use run::{Home, Settings};
 use schedule::Notice;
 use text::envrules::Change;
 use wire::frame::{self, Decoder};
@@ -20,11 +21,12 @@ use wire::queue::{Reply, Request, VERSION};
 use wire::trace::TraceId;
 
 use crate::bounce::Body;
+use crate::child::Child;
 use crate::daemon::Pending;
 
 /// Bytes handed over at once.
 const PIECE_BYTES: usize = 32 * 1024;
-/// A queue writer that says nothing for this long is given up.
+/// Whoever has not done with a bounce after this long is given up.
 pub const TIMEOUT_SECONDS: i64 = 300;
 /// Most bytes of the bounce's text given to BOUNCEPROCESSOR as an argument.
 pub const TEXT_BYTES_MAX: usize = 4096;
@@ -47,7 +49,7 @@ pub struct Injection {
 }
 
 enum Way {
-    Processor(u32),
+    Processor(Child),
     Writer(Writer),
     Program(Program),
 }
@@ -60,7 +62,7 @@ struct Writer {
 }
 
 struct Program {
-    pid: u32,
+    child: Child,
     message: Option<File>,
     envelope: Option<File>,
     feed: Feed,
@@ -103,9 +105,8 @@ impl Injection {
     ) -> io::Result<Self> {
         let mut command = words(home, program, variables);
         command.args(arguments);
-        os::child::prepare(&mut command, Setup::default());
-        let pid = command.spawn()?.id();
-        Ok(Self::new(id, notice, Way::Processor(pid), now))
+        let child = Child::start(command, Setup::default())?;
+        Ok(Self::new(id, notice, Way::Processor(child), now))
     }
 
     /// Hands the bounce to the persistent queue writer.
@@ -153,29 +154,25 @@ impl Injection {
         body: Body,
         now: i64,
     ) -> io::Result<Self> {
+        let settings = Settings::of_process(home);
+        let no_program = |refused: inject::Refused| io::Error::other(refused.text);
+        let program = inject::Program::parse(home, &settings, program, variables);
+        let program = program.map_err(no_program)?;
         let (message_read, message_write) = os::fd::pipe()?;
         let (envelope_read, envelope_write) = os::fd::pipe()?;
         for end in [&message_write, &envelope_write] {
             os::fd::set_nonblocking(end, true)?;
         }
         let trace = run::Tracer::new_id();
-        let mut command = words(home, program, variables);
-        command
-            .env_remove("SPAMFILTER")
-            .env_remove("FILTERARGS")
-            .env(wire::trace::VARIABLE, trace.to_string());
-        let setup = Setup {
-            descriptors: vec![(0, message_read), (1, envelope_read)],
-            ..Setup::default()
-        };
-        os::child::prepare(&mut command, setup);
-        let pid = command.spawn()?.id();
-        let mut records = Vec::new();
-        text::records::append(&mut records, b'F', &notice.sender);
-        text::records::append(&mut records, b'T', &notice.recipient);
-        records.push(0);
+        // What it has to say is for the log.
+        let errors = io::stderr().as_fd().try_clone_to_owned()?;
+        let mut command = program.command(trace, b"", Some(message_read), envelope_read, errors);
+        command.env_remove("SPAMFILTER").env_remove("FILTERARGS");
+        let child = Child::start(command, Setup::default())?;
+        let recipients = [notice.recipient.clone()];
+        let records = inject::records(&notice.sender, &recipients);
         let way = Way::Program(Program {
-            pid,
+            child,
             message: Some(message_write.into()),
             envelope: Some(envelope_write.into()),
             feed: Feed {
@@ -229,28 +226,51 @@ impl Injection {
 
     /// A child ended; says what that means when it is this injection's.
     pub fn child_ended(&mut self, child: u32, ended: Ended) -> Progress {
-        if let (Way::Processor(pid), Ended::Code(code)) = (&self.way, ended)
-            && *pid == child
-        {
-            self.judgement = Some(code);
+        let own = match &mut self.way {
+            Way::Processor(processor) => processor,
+            Way::Program(program) => &mut program.child,
+            Way::Writer(_) => return Progress::Unfinished,
+        };
+        if !own.collected(child) {
+            return Progress::Unfinished;
         }
-        match (&self.way, ended) {
-            (Way::Processor(pid), ended) if *pid == child => match ended {
-                Ended::Code(0) => Progress::Approved,
-                Ended::Code(1) => Progress::Dropped,
-                _ => Progress::Failed("BOUNCEPROCESSOR failed".to_owned()),
+        match &self.way {
+            Way::Processor(_) => {
+                if let Ended::Code(code) = ended {
+                    self.judgement = Some(code);
+                }
+                match ended {
+                    Ended::Code(0) => Progress::Approved,
+                    Ended::Code(1) => Progress::Dropped,
+                    _ => Progress::Failed("BOUNCEPROCESSOR failed".to_owned()),
+                }
+            }
+            Way::Program(program) => match ended {
+                Ended::Code(0) if program.envelope.is_none() => Progress::Queued(child),
+                ended => Progress::Failed(ended_badly(ended).text),
             },
-            (Way::Program(program), Ended::Code(0))
-                if program.pid == child && program.envelope.is_none() =>
-            {
-                Progress::Queued(child)
-            }
-            (Way::Program(program), ended) if program.pid == child => {
-                Progress::Failed(format!("queue program ended with {ended:?}"))
-            }
-            _ => Progress::Unfinished,
+            Way::Writer(_) => Progress::Unfinished,
         }
     }
+
+    /// Why it is given up at its deadline.
+    pub fn silence(&self) -> &'static str {
+        match &self.way {
+            Way::Processor(_) => "BOUNCEPROCESSOR took too long and was killed",
+            Way::Program(_) => "the queue program took too long and was killed",
+            Way::Writer(_) => "the queue writer does not answer",
+        }
+    }
+}
+
+fn ended_badly(ended: Ended) -> Refused {
+    let code = match ended {
+        // It says yes without having read everything.
+        Ended::Code(0) => Code::Read as u8,
+        Ended::Code(code) => u8::try_from(code).unwrap_or(Code::Crashed as u8),
+        Ended::Signal(_) => Code::Crashed as u8,
+    };
+    Refused::from_code(code, b"")
 }
 
 /// A program and its arguments, as blank-separated words; started in the
@@ -281,7 +301,7 @@ impl Writer {
             return Ok(match reply {
                 Reply::Queued { qp, .. } => Progress::Queued(qp),
                 Reply::Refused { code, text } => {
-                    Progress::Failed(format!("queue writer refused with {code}: {text}"))
+                    Progress::Failed(Refused::from_code(code, text.as_bytes()).text)
                 }
             });
         }

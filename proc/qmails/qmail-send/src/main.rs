@@ -17,6 +17,7 @@
 
 mod bounce;
 mod bouncing;
+mod child;
 mod cleaner;
 mod controls;
 mod daemon;

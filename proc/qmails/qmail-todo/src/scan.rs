@@ -29,7 +29,8 @@ use crate::singles::Singles;
 use crate::troubled::Troubled;
 
 /// A message with its files on disk.
-type OnDisk = Sorted<<Disk as FileSystem>::File>;
+type OnDisk = Sorted<DiskFile>;
+type DiskFile = <Disk as FileSystem>::File;
 
 /// Messages preprocessed together. The more wait, the more share a sync.
 const BATCH_MESSAGES_MAX: usize = 512;
@@ -324,22 +325,24 @@ impl Todo {
         if batch.is_empty() {
             return self.flush();
         }
-        if let Err(error) = batch.sync(&self.disk, &self.layout, self.durability) {
-            for sorted in batch.into_messages() {
-                self.trouble(
-                    sorted.id,
-                    &format!("trouble fsyncing info/{}: {error}", sorted.id),
-                    sorted.put_back,
-                );
+        match batch.sync(&self.disk, &self.layout, self.durability) {
+            Ok(synced) => self.commit(synced),
+            Err(queue::Unsynced { messages, source }) => {
+                for sorted in messages {
+                    let text = format!("trouble fsyncing info/{}: {source}", sorted.id);
+                    self.trouble(sorted.id, &text, sorted.put_back);
+                }
+                self.flush()
             }
-            return self.flush();
         }
-        self.commit(batch.into_messages())
     }
 
     /// Envelopes of messages that ended before a crash.
     fn remove_ended(&mut self, ended: &[u64]) -> io::Result<()> {
-        for (id, answer) in ended.iter().zip(self.clean(ended.iter().copied())?) {
+        for (id, answer) in ended
+            .iter()
+            .zip(self.clean(ended.iter().map(|id| Command::Todo(*id)))?)
+        {
             let text = match answer {
                 Answer::Done => format!("message {id} ended before a crash; removed its envelope"),
                 _ => format!("qmail-clean unable to clean up todo/{id}"),
@@ -350,8 +353,8 @@ impl Todo {
     }
 
     /// Has envelopes removed.
-    fn clean(&mut self, ids: impl Iterator<Item = u64>) -> io::Result<Vec<Answer>> {
-        let commands: Vec<_> = ids.map(|id| Command::Todo(id).to_bytes()).collect();
+    fn clean(&mut self, commands: impl Iterator<Item = Command>) -> io::Result<Vec<Answer>> {
+        let commands: Vec<_> = commands.map(|command| command.to_bytes()).collect();
         self.pipes.to_clean.write_all(&commands.concat())?;
         let mut answers = vec![0; commands.len()];
         self.pipes.from_clean.read_exact(&mut answers)?;
@@ -370,9 +373,9 @@ impl Todo {
     }
 
     /// Has the envelopes removed and tells qmail-send.
-    fn commit(&mut self, batch: Vec<OnDisk>) -> io::Result<()> {
-        let answers = self.clean(batch.iter().map(|sorted| sorted.id))?;
-        for (sorted, answer) in batch.into_iter().zip(answers) {
+    fn commit(&mut self, batch: queue::Synced<DiskFile>) -> io::Result<()> {
+        let answers = self.clean(batch.commands())?;
+        for (sorted, answer) in batch.into_messages().into_iter().zip(answers) {
             let id = sorted.id;
             if answer == Answer::Done {
                 self.troubled.remove(id);

@@ -1,6 +1,7 @@
 //! One qmail-start a queue, restarted when it dies.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,6 +53,14 @@ impl Children {
     pub fn start_due(&mut self, now: i64) {
         for child in &mut self.children {
             if child.pid.is_some() || now < child.next_start {
+                continue;
+            }
+            if is_worked_on(&child.queue) {
+                let queue = child.queue.display();
+                let text =
+                    format!("queue {queue}: another qmail-send works on it; will look again");
+                run::warn(PROGRAM, &text);
+                child.back_off(now);
                 continue;
             }
             let mut command = Command::new(&self.program);
@@ -123,6 +132,16 @@ impl Children {
     }
 }
 
+/// Says whether a qmail-send has the queue's lock, as one does that outlives
+/// a killed qmail-daemon until its deliveries have ended. Trouble is for
+/// qmail-send to name.
+fn is_worked_on(queue: &Path) -> bool {
+    let mutex = File::options()
+        .append(true)
+        .open(queue.join("lock/sendmutex"));
+    mutex.is_ok_and(|mutex| matches!(os::file::try_lock(mutex), Ok(None)))
+}
+
 /// The number at the end of a queue's name.
 pub fn number(queue: &Path) -> String {
     let name = queue.file_name().unwrap_or_default().to_string_lossy();
@@ -156,6 +175,23 @@ mod tests {
             starts.push(child.next_start);
         }
         assert_eq!(starts, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+    }
+
+    #[test]
+    fn a_queue_that_another_works_on_is_left_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = directory.path().join("queue1");
+        std::fs::create_dir_all(queue.join("lock")).unwrap();
+        assert!(!is_worked_on(&queue));
+        let mutex = File::create(queue.join("lock/sendmutex")).unwrap();
+        let lock = os::file::try_lock(mutex).unwrap().unwrap();
+        let mut children = Children::new("/bin/true".into(), Vec::new(), &Queues::one(&queue));
+        children.start_due(100);
+        assert!(!children.any_running());
+        assert_eq!(children.next_start(), Some(101));
+        drop(lock);
+        children.start_due(101);
+        assert!(children.any_running());
     }
 
     #[test]

@@ -330,6 +330,8 @@ fn a_delay_is_told_once() {
     here.wait_for("recipient", || {
         mail().contains("Final-Recipient: rfc822; a-defer")
     });
+    // The mail may arrive before the writer's answer that it is queued.
+    here.wait_for("line", || here.log().contains("notice msg "));
     for tries in [4, 6] {
         here.signal(Signal::SIGALRM);
         let deferrals = || here.log().matches(": deferral: ").count();
@@ -368,4 +370,95 @@ fn the_header_alone_comes_back_to_who_wants_no_more() {
     );
     let lines = read(&here, "ann@there.example");
     assert_eq!(lines.last().unwrap(), "text/rfc822-headers");
+}
+
+#[test]
+fn a_bounce_of_forwarded_mail_goes_to_its_first_sender() {
+    let mut here = installation();
+    here.control("srs_domain", "fwd.example\n");
+    here.control("srs_secrets", "secret\n");
+    let rewritten = srs::Srs {
+        domain: b"fwd.example".to_vec(),
+        secrets: vec![b"secret".to_vec()],
+        days_max: 21,
+        hash_bytes: 4,
+        hash_bytes_min: 4,
+        separator: srs::Separator::default(),
+        always: false,
+    };
+    let now = os::clock::unix_seconds();
+    let sender = rewritten.forward(b"ann@far.example", now).unwrap();
+    here.start_writer();
+    here.start();
+    here.queue(
+        "Subject: x\n\nhi\n",
+        std::str::from_utf8(&sender).unwrap(),
+        &["fail@here.example"],
+    );
+    let bounce = sent(&here, "ann@far.example");
+    assert!(bounce.contains("To: ann@far.example\n"), "{bounce}");
+}
+
+#[test]
+fn a_bounce_processor_drops_a_bounce_or_makes_it_wait() {
+    let mut here = installation();
+    let program = here.root().join("bin/judge");
+    let script = "#!/bin/sh\necho \"$4|$5|$6\" >>\"$QMAILDIR/judged\"\n\
+                  case \"$5\" in *later*) exit 5;; *) exit 1;; esac\n";
+    write_script(&program, script);
+    here.start_with("BOUNCEPROCESSOR", "bin/judge");
+    let id = here.queue("q\n", "ann@there.example", &["a-fail@here.example"]);
+    let lines = here.wait_for_line(&format!("end msg {id}"));
+    let dropped = format!("bounce processor: discarding bounce/{id}");
+    assert!(lines.contains(&dropped), "{lines:?}");
+    let judged = lines
+        .iter()
+        .find(|line| line.starts_with("bounce processor sender"));
+    assert!(judged.unwrap().ends_with(" exit=1"), "{judged:?}");
+    let id = here.queue("q\n", "ann@there.example", &["later-fail@here.example"]);
+    here.wait_for("trouble", || {
+        here.log().contains("trouble injecting bounce message")
+    });
+    assert!(here.layout.bounce(id).exists() && here.layout.info(id).exists());
+    let judged = fs::read_to_string(here.root().join("judged")).unwrap();
+    // The sender of the bounce, who failed, who gets it.
+    let expected = "|a-fail@here.example|ann@there.example\n";
+    assert!(judged.starts_with(expected), "{judged}");
+}
+
+#[test]
+fn a_channel_on_hold_keeps_no_bounce_and_no_end_back() {
+    let mut here = installation();
+    here.control("holdlocal", "1\n");
+    here.start_writer();
+    here.start();
+    let id = here.queue("q\n", "ann@here.example", &["x-fail@there.example"]);
+    here.wait_for_line(&format!("end msg {id}"));
+    assert!(here.log().contains(&format!("bounce msg {id} qp ")));
+    // The bounce itself is for a user here, and waits.
+    here.wait_for("the bounce", || here.log().contains(" from <> qp "));
+    assert!(!here.log().contains(" to local "), "{}", here.log());
+    here.control("holdlocal", "0\n");
+    here.signal(Signal::SIGHUP);
+    here.wait_for("its delivery", || {
+        here.log().contains(" to local ann@here.example")
+    });
+}
+
+#[test]
+fn each_copy_of_a_list_has_a_sender_of_its_own_and_its_bounce_none() {
+    let mut here = crate::deliveries::installation();
+    here.control("virtualdomains", "v.example:joe\n");
+    here.start_writer();
+    here.start();
+    let to = ["bob@v.example", "x@there.example", "y-fail@there.example"];
+    here.queue("q\n", "list-@here.example-@[]", &to);
+    let read = |name| fs::read_to_string(here.root().join(name)).unwrap_or_default();
+    // The member as it subscribed, though the queue has `joe` in front.
+    here.wait_for("the local copy", || {
+        read("delivered").contains(" joe-bob for list-bob=v.example@here.example by ")
+    });
+    here.wait_for("the bounce", || {
+        here.log().contains(" to local list-@here.example\n")
+    });
 }

@@ -19,7 +19,7 @@ const NOBODY: Identity = Identity {
     uid: 65534,
     gid: 65534,
 };
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "qmail-daemon",
     "qmail-start",
     "qmail-send",
@@ -28,9 +28,10 @@ const PROGRAMS: [&str; 9] = [
     "qmail-lspawn",
     "qmail-rspawn",
     "qmail-getpw",
+    "qmail-local",
     "qmail-queued",
 ];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Installation {
     directory: tempfile::TempDir,
@@ -40,6 +41,8 @@ pub struct Installation {
     running: Vec<Child>,
     /// As whom programs are started when the tests run as root.
     identity: Option<Identity>,
+    /// The queue is where C software has it, and deliveries are real.
+    is_classic: bool,
 }
 
 /// Builds the programs next to the one under test.
@@ -89,6 +92,7 @@ impl Installation {
             layout: Layout::detect(&queue).unwrap(),
             running: Vec::new(),
             identity: os::account::is_root().then_some(NOBODY),
+            is_classic: false,
         };
         new.control("me", "here.example\n");
         own_all(&root);
@@ -158,6 +162,38 @@ impl Installation {
         self.layout = Layout::detect(&queue).unwrap();
     }
 
+    /// Puts a queue in place as C software makes it, one and not in a
+    /// collection, without anything of ours. Local deliveries are real then.
+    pub fn make_classic(&mut self) {
+        const SPLIT: u64 = 23;
+        let queue = self.root().join("queue");
+        fs::remove_dir_all(&queue).unwrap();
+        for name in ["mess", "info", "local", "remote"] {
+            for n in 0..SPLIT {
+                fs::create_dir_all(queue.join(name).join(n.to_string())).unwrap();
+            }
+        }
+        for name in ["pid", "intd", "todo", "bounce", "lock"] {
+            fs::create_dir(queue.join(name)).unwrap();
+        }
+        fs::write(queue.join("lock/sendmutex"), "").unwrap();
+        fs::write(queue.join("lock/tcpto"), [0; 1024]).unwrap();
+        os::file::make_fifo(&queue.join("lock/trigger"), 0o622).unwrap();
+        own_all(&queue);
+        self.layout = Layout::detect(&queue).unwrap();
+        self.is_classic = true;
+    }
+
+    /// Makes everything below a directory belong to the installation.
+    pub fn own_all(&self, directory: &str) {
+        own_all(&self.root().join(directory));
+    }
+
+    /// The user that programs run as.
+    pub fn user(&self) -> Identity {
+        self.identity.unwrap_or_else(Identity::of_this_process)
+    }
+
     /// The process started last.
     pub fn pid(&self) -> u32 {
         self.running.last().unwrap().id()
@@ -179,6 +215,9 @@ impl Installation {
             .env("QMAILDIR", self.root())
             .env("QMAILLOCAL", self.root().join("bin/local"))
             .env("QMAILREMOTE", self.root().join("bin/remote"));
+        if self.is_classic {
+            command.env_remove("QMAILLOCAL").env("QUEUEDIR", "queue");
+        }
         command
     }
 

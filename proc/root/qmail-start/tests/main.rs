@@ -2,7 +2,9 @@
 //! qmail-local and qmail-remote.
 
 mod bounces;
+mod classic;
 mod decisions;
 mod deliveries;
 mod depth;
 mod installation;
+mod queues;

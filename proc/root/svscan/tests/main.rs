@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use os::signal::Signal;
 
-const WAIT_MAX: Duration = Duration::from_secs(15);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A program of another package, built when it is not there yet.
 fn program(name: &str) -> PathBuf {
@@ -203,12 +203,13 @@ fn a_renamed_service_stays_the_same_and_a_removed_one_is_forgotten() {
     };
     let before = pid(scanned.svstat("x"));
     std::fs::rename(scanned.path("x"), scanned.path("y")).unwrap();
-    std::thread::sleep(Duration::from_millis(1300));
+    std::thread::sleep(Duration::from_millis(3500));
     assert_eq!(pid(scanned.svstat("y")), before);
     // With the dot it is no service any more: down for good.
     std::fs::rename(scanned.path("y"), scanned.path(".y")).unwrap();
-    std::thread::sleep(Duration::from_millis(1300));
+    std::thread::sleep(Duration::from_millis(3500));
     scanned.svc("-dx", ".y");
+    wait_until(|| scanned.svok(".y") == Some(100));
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(scanned.svok(".y"), Some(100));
     scanned.term();

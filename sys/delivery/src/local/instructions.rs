@@ -20,7 +20,7 @@ use crate::users::Users;
 use crate::virtual_user;
 
 /// Most addresses one set of instructions forwards to.
-const FORWARDS_MAX: usize = wire::queue::RECIPIENTS_MAX;
+const FORWARDS_MAX: usize = 100_000;
 
 /// Numbers of the last output line.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dotqmail::Facts;
 use run::{Home, Tracer};
@@ -72,6 +72,21 @@ struct World {
     sender: String,
 }
 
+/// Another process writes it: while this one has it open a test beside this
+/// one may fork, and then the file is busy and cannot be run.
+fn write_script(path: &Path, text: &str) {
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, text.as_bytes()).unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
 impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -83,8 +98,7 @@ impl World {
             directory.path().join("queued").display()
         );
         let program = directory.path().join("bin/qmail-queue");
-        fs::write(&program, queue).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&program, &queue);
         let home = Home::at(directory.path());
         let mut site = Site::open("test", home.clone()).unwrap();
         site.settings = run::Settings::of_files(&home);
@@ -441,12 +455,10 @@ fn the_over_quota_program_gets_an_address_and_no_shell() {
     world.add("eve;touch pwned", "100");
     let script = world.path("warn");
     let log = world.path("warned");
-    fs::write(
+    write_script(
         &script,
-        format!("#!/bin/sh\necho \"$#:$1\" > {}\n", log.display()),
-    )
-    .unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        &format!("#!/bin/sh\necho \"$#:$1\" > {}\n", log.display()),
+    );
     world.set("OVERQUOTA_CMD", script.to_str().unwrap());
     let large = format!("x\n\n{}\n", "y".repeat(1500));
     assert_eq!(world.deliver("eve;touch pwned", &large).code, 100);
@@ -462,12 +474,10 @@ fn a_mailbox_nearly_full_is_told_once_a_week() {
     world.add("eve", "10000");
     let log = world.path("warned");
     let script = world.path("warn");
-    fs::write(
+    write_script(
         &script,
-        format!("#!/bin/sh\necho \"$# $1 $7\" >> {}\n", log.display()),
-    )
-    .unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        &format!("#!/bin/sh\necho \"$# $1 $7\" >> {}\n", log.display()),
+    );
     world.set("OVERQUOTA_CMD", script.to_str().unwrap());
     world.set("QUOTAWARN1", "50");
     world.set("QUOTAWARN2", "90");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use wire::trace::{EVENT_BYTES_MAX, Event};
 
-use super::read::{Filter, StoryError, directory, parse};
+use super::read::{Filter, StoryError, directory, parse_event};
 use crate::Home;
 
 /// A line without end is dropped when it is longer.
@@ -74,7 +74,8 @@ impl Follower {
             for piece in buffer[..length].split_inclusive(|&b| b == b'\n') {
                 self.line.extend_from_slice(piece);
                 if piece.ends_with(b"\n") {
-                    events.extend(parse(&self.line).filter(|event| self.filter.matches(event)));
+                    events
+                        .extend(parse_event(&self.line).filter(|event| self.filter.matches(event)));
                     self.line.clear();
                 } else if LINE_BYTES_MAX < self.line.len() {
                     self.line.clear();

@@ -1,5 +1,6 @@
 //! Reading the trace log.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -78,14 +79,15 @@ pub fn read_events(home: &Home, filter: &Filter) -> Result<Vec<Event>, StoryErro
 /// Calls `take` with every event of the log, in the order they were written.
 pub(super) fn visit(home: &Home, take: &mut dyn FnMut(Event)) -> Result<(), StoryError> {
     let directory = directory(home);
-    for path in files(&directory)? {
+    let files = log_files(&directory).map_err(|source| StoryError::Unreadable {
+        path: directory,
+        source,
+    })?;
+    for path in files {
         match os::beneath::read(&path) {
-            Ok(file) => read_lines(&mut BufReader::new(file), |line| {
-                if let Some(event) = parse(line) {
-                    take(event);
-                }
-            })
-            .map_err(|source| StoryError::Unreadable { path, source })?,
+            Ok(file) => {
+                visit_file(file, take).map_err(|source| StoryError::Unreadable { path, source })?
+            }
             // multilog may just have removed an old one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(StoryError::Unreadable { path, source }),
@@ -99,15 +101,22 @@ pub(super) fn directory(home: &Home) -> PathBuf {
     home.log().join("trace")
 }
 
-/// The finished files by age, then the current one.
-fn files(directory: &Path) -> Result<Vec<PathBuf>, StoryError> {
-    let unreadable = |source| StoryError::Unreadable {
-        path: directory.to_owned(),
-        source,
-    };
+fn visit_file(file: File, take: &mut dyn FnMut(Event)) -> io::Result<()> {
+    let (mut input, mut line) = (BufReader::new(file), Vec::new());
+    while read_line(&mut input, &mut line)? {
+        if let Some(event) = parse_event(&line) {
+            take(event);
+        }
+    }
+    Ok(())
+}
+
+/// The files multilog wrote into a directory: the finished ones by age, then
+/// the current one.
+pub fn log_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('@') && (name.ends_with(".s") || name.ends_with(".u")) {
             found.push(path);
@@ -119,25 +128,19 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, StoryError> {
     Ok(found)
 }
 
-/// Calls `take` with every complete line.
-fn read_lines(input: &mut impl BufRead, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if input
-            .by_ref()
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut line)?
-            == 0
-        {
-            return Ok(());
-        }
-        take(&line);
-    }
+/// Reads the next line of a log, or as much of it as an event can have;
+/// `false` at the end.
+pub fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    Ok(input
+        .by_ref()
+        .take(LINE_BYTES_MAX)
+        .read_until(b'\n', line)?
+        != 0)
 }
 
 /// The event of a line; `None` for lines that hold none.
-pub(super) fn parse(line: &[u8]) -> Option<Event> {
+pub fn parse_event(line: &[u8]) -> Option<Event> {
     let start = line.iter().position(|&b| b == b'{')?;
     serde_json::from_slice(&line[start..]).ok()
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use queue::{FileSystem, Info, OwnedRecord, RecordReader, Remainder};
+use queue::{Closed, FileSystem, Info, Left, Mark, OwnedRecord, RecordReader};
 use schedule::{Channel, Finding, JobEnd, JobId, LIFETIME_DEFAULT_SECONDS, Step, Verdict};
 use wire::clean::Command;
 
@@ -48,12 +48,7 @@ impl Engine {
                     end,
                 } => {
                     self.open.remove(&job);
-                    match end {
-                        JobEnd::Done => self.close_channel(channel, id),
-                        JobEnd::Requeued { .. } => {}
-                        JobEnd::Delivered => self.remove_envelope(id),
-                        JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
-                    }
+                    self.closed.push((channel, id, end));
                 }
                 Step::Finish { id } => self.finish(id),
             }
@@ -62,7 +57,7 @@ impl Engine {
 
     fn open_message(&mut self, channel: Channel, id: u64) {
         let now = self.model.now();
-        if self.through.contains(&(channel, id)) {
+        if self.outcomes.is_through(channel, id) {
             return self.close_channel(channel, id);
         }
         match self.opened(channel, id) {
@@ -133,79 +128,91 @@ impl Engine {
         }
     }
 
+    /// As `Daemon::found`, without the words.
     fn report(&mut self, channel: Channel, slot: u16, verdict: Verdict) {
         let reported = self
             .scheduler
             .report(channel, slot, verdict)
             .expect("a delivery runs there");
         let (delivery, id) = (&reported.delivery, reported.delivery.id);
-        match reported.finding {
+        let paragraph = match reported.finding {
             Finding::Deferred { .. } => return,
-            Finding::Failed { .. } => {
-                let paragraph = schedule::paragraph(&delivery.recipient, b"no\n");
-                if queue::note_failure(&self.model, &self.layout, id, &paragraph).is_err() {
-                    return self.scheduler.leave_some(delivery.job);
-                }
-            }
-            Finding::Delivered => {}
-        }
+            Finding::Failed { .. } => Some(schedule::paragraph(&delivery.recipient, b"no\n")),
+            Finding::Delivered => None,
+        };
         let open = self.open.get(&delivery.job);
-        // A single recipient has no file to be marked in.
-        if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
-            let _ = queue::mark_done(&self.model, &self.layout, channel, id, delivery.offset);
+        let has_mark = !reported.ends_channel && !open.is_some_and(|open| open.is_single);
+        let mark = has_mark.then_some(Mark {
+            channel,
+            id,
+            offset: delivery.offset,
+        });
+        let settled = self.outcomes.settle(id, paragraph.as_deref(), mark);
+        if settled.is_err() {
+            self.scheduler.leave_some(delivery.job);
+        }
+    }
+
+    /// What comes when the outcomes are on record.
+    pub(super) fn act_on_the_record(&mut self) {
+        // What cannot be marked is delivered again.
+        let _ = self.outcomes.mark();
+        for (channel, id, end) in std::mem::take(&mut self.closed) {
+            match end {
+                JobEnd::Done => self.close_channel(channel, id),
+                JobEnd::Requeued { .. } => {}
+                JobEnd::Delivered => {
+                    let command = self.outcomes.delivered(id);
+                    self.remove_envelope(id, command);
+                }
+                JobEnd::PutBack { due, is_done } => self.put_back(id, due, is_done),
+            }
         }
     }
 
     fn close_channel(&mut self, channel: Channel, id: u64) {
         let now = self.model.now();
-        if queue::close_channel(&self.model, &self.layout, channel, id).is_err() {
-            self.through.insert((channel, id));
-            return self.scheduler.unavailable(channel, id, now);
-        }
-        self.through.remove(&(channel, id));
-        match queue::has_recipients(&self.model, &self.layout, channel.other(), id) {
-            Ok(true) => {}
-            Ok(false) => self.scheduler.finish(id, now),
-            Err(_) => self.scheduler.finish_later(id, now),
+        match self.outcomes.close(channel, id) {
+            Ok(Closed::Half) => {}
+            Ok(Closed::Whole) => self.scheduler.finish(id, now),
+            Ok(Closed::Unknown(_)) => self.scheduler.finish_later(id, now),
+            Err(_) => self.scheduler.unavailable(channel, id, now),
         }
     }
 
-    /// A message that was told is delivered: its envelope goes, then its
-    /// text.
-    fn remove_envelope(&mut self, id: u64) {
-        if self.clean(Command::Todo(id)) {
-            self.told.remove(&id);
-            self.clean(Command::Message(id));
-        } else {
-            self.delivered.insert(id);
-            self.scheduler.finish_later(id, self.model.now());
+    /// qmail-clean's answer comes at once.
+    fn remove_envelope(&mut self, id: u64, command: Command) {
+        let is_done = self.clean(command);
+        match self.outcomes.envelope_removed(id, is_done) {
+            Some(command) => {
+                self.told.remove(&id);
+                self.clean(command);
+            }
+            None => self.scheduler.finish_later(id, self.model.now()),
         }
     }
 
     fn finish(&mut self, id: u64) {
-        if self.delivered.remove(&id) {
-            return self.remove_envelope(id);
-        }
         if self.try_finish(id).is_err() {
             self.scheduler.finish_later(id, self.model.now());
         }
     }
 
     fn try_finish(&mut self, id: u64) -> io::Result<()> {
-        match queue::remainder(&self.model, &self.layout, id)? {
-            Remainder::Nothing => return Ok(()),
-            Remainder::End(_) => {}
-            Remainder::Bounce(info) => {
-                if !self.bounced.contains(&id) {
-                    self.bounce(id, &info)?;
-                    self.bounced.insert(id);
-                }
-                queue::forget_failures(&self.model, &self.layout, id)?;
+        match self.outcomes.left(id)? {
+            Left::Nothing => return Ok(()),
+            Left::Envelope(command) => {
+                self.remove_envelope(id, command);
+                return Ok(());
+            }
+            Left::End(_) => {}
+            Left::Bounce(info) => {
+                self.bounce(id, &info)?;
+                self.outcomes.bounced(id)?;
             }
         }
-        queue::end(&self.model, &self.layout, id)?;
-        self.bounced.remove(&id);
-        self.clean(Command::Message(id));
+        let command = self.outcomes.end(id)?;
+        self.clean(command);
         Ok(())
     }
 

@@ -78,10 +78,19 @@ impl Engine {
         if batch.is_empty() {
             return;
         }
-        let synced = batch.sync(&self.model, &self.layout, Durability::default());
-        for sorted in batch.into_messages() {
+        let synced = match batch.sync(&self.model, &self.layout, Durability::default()) {
+            Ok(synced) => synced,
+            Err(unsynced) => {
+                for sorted in unsynced.messages {
+                    self.trouble(sorted.id, sorted.put_back);
+                }
+                return;
+            }
+        };
+        let answers: Vec<bool> = synced.commands().map(|c| self.clean(c)).collect();
+        for (sorted, is_done) in synced.into_messages().into_iter().zip(answers) {
             let (id, put_back) = (sorted.id, sorted.put_back);
-            if synced.is_err() || !self.clean(Command::Todo(id)) {
+            if !is_done {
                 self.trouble(id, put_back);
                 continue;
             }

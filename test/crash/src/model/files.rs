@@ -10,6 +10,7 @@ use queue::{FileSystem, Status};
 
 use super::spares::Former;
 use super::{Content, Effect, FileId, Model, error, key};
+use crate::protection::Protection;
 
 /// A file being written.
 #[derive(Debug)]
@@ -130,12 +131,20 @@ impl FileSystem for Model {
     }
 
     fn sync_file(&self, file: &ModelFile) -> io::Result<()> {
-        file.cut()?;
-        self.sync(|is_done| Effect::SyncFile(file.file, is_done))
+        match self.is_without(Protection::by_file(
+            self.names_of(file.file).iter().map(|n| &**n),
+        )) {
+            true => Ok(()),
+            false => self.sync_content(file),
+        }
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let directory = key(directory);
+        let purpose = Protection::by_directory(&directory, self.is_after_removal(&directory));
+        if purpose.is_some_and(|purpose| self.is_without(purpose)) {
+            return Ok(());
+        }
         self.sync(|is_done| Effect::SyncDirectory(directory.clone(), is_done))
     }
 

@@ -8,6 +8,7 @@ use maildir::deliver::Place;
 use queue::FileSystem;
 
 use super::{Model, ModelFile};
+use crate::protection::Protection;
 
 /// Everything is on one file system.
 const DEVICE: u64 = 1;
@@ -41,7 +42,10 @@ impl Place for ModelMaildir {
     }
 
     fn sync_file(&self, file: &ModelFile) -> io::Result<()> {
-        self.model.sync_file(file)
+        match self.model.is_without(Protection::MailSync) {
+            true => Ok(()),
+            false => self.model.sync_content(file),
+        }
     }
 
     fn link(&self, file: &ModelFile, _: &str, name: &str) -> io::Result<()> {

@@ -10,6 +10,7 @@ use nix::libc::EEXIST;
 use queue::{FileSystem, SparePool};
 
 use super::{Effect, FileId, Model, ModelFile, error, key};
+use crate::protection::Protection;
 
 /// Where they are.
 const DIRECTORY: &str = "/queue/spare";
@@ -58,6 +59,7 @@ impl Model {
     }
 
     pub(super) fn take_spare(&self) -> Option<ModelFile> {
+        let without_wait = self.is_without(Protection::SpareWait);
         loop {
             let names = self.names_in(DIRECTORY);
             let name = {
@@ -67,7 +69,10 @@ impl Model {
                     let names = names.iter().map(|name| Rc::from(&**name));
                     spares.pool.see(names, spares.syncs + 1);
                 }
-                spares.pool.take(spares.of_everything)?
+                match without_wait {
+                    true => spares.pool.take(u64::MAX)?,
+                    false => spares.pool.take(spares.of_everything)?,
+                }
             };
             let spare = Spare {
                 model: self.clone(),
@@ -77,7 +82,7 @@ impl Model {
             let Ok(file) = self.find(Path::new(&*spare.name)) else {
                 continue;
             };
-            if self.names_of(file) != 1 {
+            if self.names_of(file).len() != 1 {
                 continue;
             }
             let former = Former {
@@ -101,7 +106,7 @@ impl Model {
             return false;
         };
         let content = self.content(file);
-        if content.bytes.is_empty() || self.names_of(file) != 1 {
+        if content.bytes.is_empty() || self.names_of(file).len() != 1 {
             return false;
         }
         let spare = format!("{DIRECTORY}/{}", content.number);
@@ -132,12 +137,6 @@ impl Model {
         Some(result)
     }
 
-    fn names_of(&self, file: FileId) -> usize {
-        let state = self.0.borrow();
-        let names = state.tree.names.values();
-        names.filter(|other| **other == file).count()
-    }
-
     fn rename(&self, from: Rc<str>, to: Rc<str>, file: FileId) -> io::Result<()> {
         self.operation()?;
         let mut state = self.0.borrow_mut();
@@ -161,6 +160,9 @@ impl Former {
 impl ModelFile {
     /// Takes away what a former life left behind the end.
     pub(super) fn cut(&self) -> io::Result<()> {
+        if self.model.is_without(Protection::SpareCut) {
+            return Ok(());
+        }
         if let Some(former) = self
             .former
             .as_ref()

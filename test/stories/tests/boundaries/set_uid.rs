@@ -39,7 +39,7 @@ fn queue_files(server: &Installation) -> Vec<PathBuf> {
 }
 
 fn wait_for_empty_queue(server: &Installation) {
-    testkit::wait_for("an empty queue", std::time::Duration::from_secs(20), || {
+    testkit::wait_for("an empty queue", std::time::Duration::from_secs(90), || {
         queue_files(server).is_empty()
     });
 }
@@ -75,6 +75,18 @@ fn attack_26_a_hostile_environment_changes_nothing() {
         ("RUST_BACKTRACE", "full"),
         ("MALLOC_TRACE", &trap),
         ("DEATH", "1"),
+        ("QHPSI", &trap),
+        ("QHPSIFORWARD", "evil@example.org"),
+        ("PLUGINDIR", &own),
+        ("QUARANTINE", "evil@example.org"),
+        ("MAILARCHIVE", &format!("{own}/control/extraqueue")),
+        ("QREGEX", "1"),
+        ("REMOVEHEADERS", &format!("{own}/control/extraqueue")),
+        ("ORIGINIPFIELD", "1"),
+        ("MIN_FREE", "99999999999999999999"),
+        ("NULLQUEUE", "1"),
+        ("QMAILQUEUE", &trap),
+        ("LOGHEADERFD", "0"),
     ];
     let script = "exec \"$Q\" <\"$M\" 1<\"$E\"";
     // Lines that would end the header are refused, whoever sends them.

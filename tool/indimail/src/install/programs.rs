@@ -127,6 +127,16 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "serial-tools",
+        &[
+            "maildirserial",
+            "maildirsmtp",
+            "maildirqmtp",
+            "serialsmtp",
+            "serialqmtp",
+        ],
+    ),
+    (
         "ucspi-tools",
         &[
             "greydaemon",

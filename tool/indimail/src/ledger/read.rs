@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use wire::trace::{EVENT_BYTES_MAX, Event};
+use wire::trace::Event;
 
-/// Longest line; what is longer is passed over.
-const LINE_BYTES_MAX: u64 = EVENT_BYTES_MAX as u64 + 64;
 /// Length of the label multilog puts before a line, with the space.
 const LABEL_BYTES: usize = 26;
 
@@ -70,21 +68,10 @@ impl Merged {
 
 impl Log {
     fn open(directory: &Path, number: Option<usize>) -> io::Result<Self> {
-        let mut files = Vec::new();
-        let entries = match std::fs::read_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            entries => Some(entries.map_err(|error| named(directory, &error))?),
+        let files = match run::story::log_files(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            files => files.map_err(|error| named(directory, &error))?,
         };
-        for entry in entries.into_iter().flatten() {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('@') && (name.ends_with(".s") || name.ends_with(".u")) {
-                files.push(path);
-            }
-        }
-        // Labels have one length and sort by time.
-        files.sort();
-        files.push(directory.join("current"));
         Ok(Self {
             number,
             files: files.into(),
@@ -109,13 +96,7 @@ impl Log {
                 }
                 continue;
             };
-            line.clear();
-            if input
-                .by_ref()
-                .take(LINE_BYTES_MAX)
-                .read_until(b'\n', &mut line)?
-                == 0
-            {
+            if !run::story::read_line(input, &mut line)? {
                 self.input = None;
             } else if line.ends_with(b"\n") {
                 self.next = self.parse(&line);
@@ -126,8 +107,7 @@ impl Log {
 
     fn parse(&self, line: &[u8]) -> Option<(f64, Line)> {
         let Some(log) = self.number else {
-            let start = memchr(line)?;
-            let event: Event = serde_json::from_slice(&line[start..]).ok()?;
+            let event = run::story::parse_event(line)?;
             return Some((event.time, Line::Event(Box::new(event))));
         };
         let label = tai::Label::parse(line).ok()?.0;
@@ -136,11 +116,6 @@ impl Log {
         let text = text.trim_end_matches('\n').to_owned();
         Some((time, Line::Send { log, text }))
     }
-}
-
-/// Where the event begins.
-fn memchr(line: &[u8]) -> Option<usize> {
-    line.iter().position(|&b| b == b'{')
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {

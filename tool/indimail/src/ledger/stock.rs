@@ -6,7 +6,8 @@ use std::io;
 use queue::{Layout, List, Stored};
 use schedule::Channel;
 
-use super::book::{Account, Book};
+use super::account::Account;
+use super::book::Book;
 use super::{Balance, YOUNG_SECONDS};
 
 /// Compares the book with the queues.
@@ -195,13 +196,6 @@ mod tests {
     use super::*;
     use wire::trace::{Event, Kind, TraceId};
 
-    fn queue() -> (tempfile::TempDir, Layout) {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path().join("queue1");
-        queue::create(&root, None).unwrap();
-        (directory, Layout::detect(root).unwrap())
-    }
-
     /// A message with a local and a remote recipient, queued and delivered
     /// locally.
     fn book(trace: TraceId) -> Book {
@@ -222,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_file_that_is_taken_away_is_missed() {
-        let (_directory, layout) = queue();
+        let (_directory, layout) = testkit::new_queue();
         let layouts = [layout.clone()];
         let trace = TraceId::new(1, 1);
         std::fs::write(layout.mess(7), "text").unwrap();
@@ -250,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_number_of_a_lost_message_hides_nothing() {
-        let (_directory, layout) = queue();
+        let (_directory, layout) = testkit::new_queue();
         std::fs::write(layout.mess(7), "text").unwrap();
         let info = format!("Fann@x\0h{}\0", TraceId::new(2, 2).to_header());
         std::fs::write(layout.info(7), &info).unwrap();

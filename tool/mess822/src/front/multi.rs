@@ -19,8 +19,8 @@ use settings::queue::{QQEH, QUEUEDIR};
 
 use super::{
     CODE_CRASHED, CODE_LATER, CODE_REFUSED, EXTRA_BYTES_MAX, Replaced, become_next, descriptor,
-    drain, help, locate, no_temporary, queue_error, run_next, scan, set_death, spam, spool,
-    temporary_file, unreadable, words,
+    drain, help, no_temporary, queue_error, run_next, scan, set_death, spam, spool, temporary_file,
+    unreadable, words,
 };
 
 const HELP: &str = "\
@@ -206,7 +206,7 @@ impl Passage<'_> {
         queue::check_free(queue, wanted).map_err(|error| queue_error(&error))?;
         let program = self.variable(QUEUEPROG.variable);
         let program = words(program.as_deref().unwrap_or(b"qmail-queue"))?;
-        let mut command = Command::new(locate(self.home, &program[0]));
+        let mut command = Command::new(inject::locate(self.home, &program[0]));
         command
             .args(&program[1..])
             .args(self.arguments.iter().map(|word| OsStr::from_bytes(word)))

@@ -51,7 +51,7 @@ fn acceptance_11_the_sender_becomes_one_for_each_recipient() {
     assert_eq!(here.read("envelope"), "Fjoe-@me.example-@[]|Tu@r.example||");
     // What qmail-send makes of it for that recipient.
     assert_eq!(
-        address::verp_expand(b"joe-@me.example-@[]", b"u@r.example"),
+        address::verp_expand(b"joe-@me.example-@[]", || b"u@r.example"),
         b"joe-u=r.example@me.example"
     );
 }

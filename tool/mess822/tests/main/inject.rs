@@ -82,11 +82,15 @@ fn serve(root: &Path, reply: Reply) -> std::thread::JoinHandle<(Vec<u8>, Request
         let mut link = run::Link::accepted(stream, &path, VERSION);
         let begin: Request = link.receive().unwrap().unwrap();
         assert!(matches!(begin, Request::Begin { .. }));
-        let mut message = Vec::new();
+        let (mut message, mut first) = (Vec::new(), Vec::new());
         loop {
             match link.receive().unwrap().unwrap() {
                 Request::Data(piece) => message.extend(piece),
-                commit => {
+                Request::Recipients { recipients, .. } => first.extend(recipients),
+                mut commit => {
+                    if let Request::Commit { recipients, .. } = &mut commit {
+                        recipients.splice(0..0, first);
+                    }
                     link.send(&reply).unwrap();
                     return (message, commit);
                 }
@@ -114,6 +118,83 @@ fn the_queue_writer_is_preferred_to_the_program() {
         extra_headers: Vec::new(),
     };
     assert_eq!(commit, expected);
+}
+
+#[test]
+fn a_hundred_thousand_recipients_reach_the_queue_writer() {
+    const RECIPIENTS: usize = 100_000;
+    let here = Installation::new();
+    let queued = Reply::Queued {
+        message: 7,
+        queue: "queue1".to_owned(),
+        qp: 1,
+    };
+    let server = serve(here.root(), queued);
+    let list: Vec<String> = (0..RECIPIENTS)
+        .map(|n| format!("somebody-{n}@some.where.example"))
+        .collect();
+    let message = format!("To: {}\n\nhi\n", list.join(",\n "));
+    let output = here.run(&["qmail-inject"], &message);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let Request::Commit { recipients, .. } = server.join().unwrap().1 else {
+        panic!("a message ends with a commit");
+    };
+    assert!(recipients.iter().eq(list.iter().map(|a| a.as_bytes())));
+}
+
+#[test]
+fn the_domain_of_a_recipient_can_choose_the_queue() {
+    let here = Installation::new();
+    here.queue_program("echo $QUEUEDIR-$ONE > queue");
+    let rules = here.root().join("control/domainqueue");
+    std::fs::write(&rules, "*.slow.example:QUEUEDIR=queue/slowq\nx.y:ONE=1\n").unwrap();
+    let queue = |recipients: &[&str]| {
+        let output = here.run(&[&["qmail-inject"], recipients].concat(), "\nhi\n");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        here.read("queue")
+    };
+    assert_eq!(queue(&["ann@b.c"]), "-\n");
+    assert_eq!(
+        queue(&["ann@b.c", "bob@Very.Slow.Example"]),
+        "queue/slowq-\n"
+    );
+    assert_eq!(queue(&["bob@a.slow.example", "c@x.y"]), "queue/slowq-1\n");
+    std::fs::write(&rules, "nonsense\n").unwrap();
+    let output = here.run(&["qmail-inject", "ann@b.c"], "\nhi\n");
+    assert_eq!(output.status.code(), Some(111));
+    assert!(text(&output.stderr).contains("domainqueue"));
+}
+
+#[test]
+fn directories_of_variables_say_where_messages_go() {
+    let here = Installation::new();
+    here.queue_program("echo $QUEUEDIR-$QUEUE_BASE-$QMAILHOST > queue");
+    let home = here.root().join("home");
+    let (of_site, of_user) = (
+        here.root().join("control/defaultqueue"),
+        home.join(".defaultqueue"),
+    );
+    std::fs::create_dir_all(&of_site).unwrap();
+    std::fs::create_dir_all(&of_user).unwrap();
+    std::fs::write(of_site.join("QUEUEDIR"), "queue/site \n").unwrap();
+    std::fs::write(of_user.join("QMAILHOST"), "home.example\n").unwrap();
+    let home = home.to_str().unwrap();
+    let queue = |variables: &[(&str, &str)]| {
+        let output = here.run_with(&["qmail-inject", "ann@b.c"], "\nhi\n", variables);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (here.read("queue"), here.read("envelope"))
+    };
+    let (chosen, envelope) = queue(&[("HOME", home)]);
+    assert_eq!(chosen, "queue/site--home.example\n");
+    assert_eq!(envelope, "Fjoe@home.example|Tann@b.c||");
+    let skip = ("SKIP_LOCAL_ENVIRONMENT", "1");
+    assert_eq!(queue(&[("HOME", home), skip]).0, "queue/site--\n");
+    let base = ("QUEUE_BASE", "/q");
+    assert_eq!(queue(&[("HOME", home), base]).0, "-/q-home.example\n");
+    // What cannot be read is not guessed.
+    std::fs::create_dir(of_site.join("BAD")).unwrap();
+    let output = here.run(&["qmail-inject", "ann@b.c"], "\nhi\n");
+    assert_eq!(output.status.code(), Some(111));
 }
 
 #[test]
@@ -163,6 +244,25 @@ fn rules_set_variables_by_sender() {
     std::fs::write(&rules, "joe@*:LD_PRELOAD=x\n").unwrap();
     let output = here.run(&["qmail-inject", "ann"], "\nhi\n");
     assert_eq!(output.status.code(), Some(111));
+}
+
+#[test]
+fn the_sender_is_rewritten_for_lines_of_qmail_files() {
+    let here = Installation::new();
+    here.queue_program("");
+    for (name, content) in [("srs_domain", "fwd.example\n"), ("srs_secrets", "secret\n")] {
+        std::fs::write(here.root().join("control").join(name), content).unwrap();
+    }
+    let sender = |variables: &[(&str, &str)]| {
+        let line = ["qmail-inject", "-f", "bob@b.example", "ann@b.c"];
+        let output = here.run_with(&line, "\nhi\n", variables);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        here.read("envelope")
+    };
+    assert_eq!(sender(&[("HOST", "h")]), "Fbob@b.example|Tann@b.c||");
+    let rewritten = sender(&[("HOST", "h"), ("EXT", "")]);
+    assert!(rewritten.starts_with("FSRS0="), "{rewritten}");
+    assert!(rewritten.ends_with("=b.example=bob@fwd.example|Tann@b.c||"));
 }
 
 #[test]

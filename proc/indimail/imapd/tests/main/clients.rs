@@ -23,7 +23,7 @@ impl Client {
     fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_secs(90)))
             .unwrap();
         let mut client = Self {
             read: BufReader::new(stream),

@@ -13,7 +13,7 @@ use wire::lookup::{Account, Login, Reply, Request, VERSION};
 pub const PASSWORD: &[u8] = b"secret";
 
 /// How long imapd may take to start.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(60);
 
 /// A running installation; ends when it is dropped.
 pub struct Site {
@@ -82,7 +82,7 @@ impl Site {
         let begin = Instant::now();
         os::signal::send(self.imapd.id(), os::signal::Signal::SIGTERM).unwrap();
         let status = self.imapd.wait().unwrap();
-        status.success() && begin.elapsed() < Duration::from_secs(5)
+        status.success() && begin.elapsed() < Duration::from_secs(30)
     }
 }
 

@@ -13,7 +13,7 @@ use run::{Home, Link};
 use wire::lookup::{Account, Login, Reply, Request, VERSION};
 
 /// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An installation with one user, `ann@example.org`, password `secret`.
 pub(crate) struct World {

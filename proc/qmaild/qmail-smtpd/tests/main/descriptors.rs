@@ -75,6 +75,44 @@ fn what_the_queue_program_says_becomes_the_reply() {
 }
 
 #[test]
+fn a_queue_program_that_makes_no_sense_is_not_passed_by() {
+    let world = World::new();
+    world.queue_writer(0);
+    let mut command = under_tcpserver(&world, 0, "");
+    command.env("QMAILQUEUE", "bin/filter 'open");
+    let (output, ..) = talk(command, MESSAGE);
+    assert!(output.contains("\r\n451 4.3.0 "), "{output}");
+    assert!(!output.contains("\r\n354 "), "{output}");
+    assert!(world.queued.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_a_queue_program_says_elsewhere_is_heard_there() {
+    let world = World::new();
+    let mut command = under_tcpserver(&world, 88, "Dnot here (#5.7.1)");
+    command.env("ERROR_FD", "7");
+    let (output, ..) = talk(command, MESSAGE);
+    assert!(output.contains("\r\n451 "), "{output}");
+    let stub = world.path("stub");
+    let script =
+        "#!/bin/sh\ncat >/dev/null; cat <&1 >/dev/null\necho 'Dnot here (#5.7.1)' >&7; exit 88\n";
+    testkit::write_script(&stub, script);
+    let mut command = world.command();
+    command
+        .env("PATH", "/usr/bin:/bin")
+        .env("TCPLOCALPORT", "25")
+        .env("TCPREMOTEIP", "192.0.2.1")
+        .env("QMAILQUEUE", &stub)
+        .env("ERROR_FD", "7")
+        .env("NODNSCHECK", "1");
+    let (output, ..) = talk(command, MESSAGE);
+    assert!(
+        output.contains("\r\n554 5.7.1 not here (#5.7.1)\r\n"),
+        "{output}"
+    );
+}
+
+#[test]
 fn a_message_refused_half_way_leaves_no_envelope() {
     let world = World::new();
     let mut command = under_tcpserver(&world, 0, "");

@@ -246,7 +246,7 @@ fn sigterm_says_421_and_ends() {
     assert!(reply.starts_with("421 4.3.2 mx.test"), "{reply:?}");
     drop(client);
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
-    assert!(started.elapsed().as_secs() < 5);
+    assert!(started.elapsed().as_secs() < 30);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl World {
                         queue::Request::Begin { .. } => content.clear(),
                         queue::Request::Data(bytes) => content.extend(bytes),
                         queue::Request::Abort => content.clear(),
-                        queue::Request::Dsn(_) => {}
+                        queue::Request::Dsn(_) | queue::Request::Recipients { .. } => {}
                         queue::Request::Commit {
                             sender, recipients, ..
                         } => {
@@ -172,7 +172,7 @@ impl World {
         std::fs::create_dir(self.path("run/trace")).unwrap();
         let socket = UnixDatagram::bind(self.path("run/trace/socket")).unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         socket
     }
@@ -218,7 +218,7 @@ impl World {
 impl Server {
     /// Waits until the log has a text.
     pub fn wait_for_log(&self, text: &str) {
-        for _ in 0..100 {
+        for _ in 0..1200 {
             if self.log.lock().unwrap().contains(text) {
                 return;
             }

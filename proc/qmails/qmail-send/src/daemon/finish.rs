@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use queue::Remainder;
+use queue::Left;
 use run::Settings;
 use schedule::{Bounce, Charset, Copied, News, Notice, Report};
 use wire::dsn::{Dsn, Return};
@@ -18,9 +18,6 @@ use crate::log::Log;
 
 impl Daemon {
     pub(super) fn finish(&mut self, id: u64, now: i64, log: &mut Log) {
-        if self.finishes_delivered(id) {
-            return;
-        }
         if let Err(error) = self.try_finish(id, now, log) {
             log.warning(&format!(
                 "trouble finishing {id}; will try again later: {error}"
@@ -30,23 +27,24 @@ impl Daemon {
     }
 
     pub(super) fn try_finish(&mut self, id: u64, now: i64, log: &mut Log) -> io::Result<()> {
-        let info = match queue::remainder(&self.disk, &self.layout, id)? {
-            Remainder::Nothing => return Ok(()),
-            Remainder::End(info) => {
+        let info = match self.outcomes.left(id)? {
+            Left::Nothing => return Ok(()),
+            Left::Envelope(command) => {
+                self.cleaner.ask(&mut self.pipes.clean, command);
+                return Ok(());
+            }
+            Left::End(info) => {
                 return self.end(id, TraceId::from_headers(&info.env_headers), log);
             }
-            Remainder::Bounce(info) if self.bounced.contains(&id) => {
-                queue::forget_failures(&self.disk, &self.layout, id)?;
-                return self.end(id, TraceId::from_headers(&info.env_headers), log);
-            }
-            Remainder::Bounce(info) => info,
+            Left::Bounce(info) => info,
         };
         if INJECTIONS_MAX <= self.injections.len() {
             self.bounces_waiting.push_back(id);
             return Ok(());
         }
         let bouncing = self.bouncing(&info.sender)?;
-        match Bounce::for_sender(&info.sender, &bouncing.wording) {
+        let sender = inject::srs::origin(bouncing.srs.as_ref(), &info.sender);
+        match Bounce::for_sender(&sender, &bouncing.wording) {
             Bounce::DiscardDouble => self.discard("double", id, &info, log),
             Bounce::DiscardTriple => self.discard("triple", id, &info, log),
             Bounce::Single(notice) | Bounce::Double(notice) => {
@@ -80,7 +78,7 @@ impl Daemon {
         self.events.tell(trace, id, Kind::Discarded, |event| {
             event.text = Some(format!("{degree} bounce"));
         });
-        queue::forget_failures(&self.disk, &self.layout, id)?;
+        self.outcomes.discard(id)?;
         self.end(id, trace, log)
     }
 
@@ -176,7 +174,7 @@ impl Daemon {
         self.log_judgement(&injection, log);
         let result = match progress {
             Progress::Unfinished if injection.deadline < now => {
-                Err(io::Error::other("the queue writer does not answer"))
+                Err(io::Error::other(injection.silence()))
             }
             Progress::Unfinished => {
                 self.injections.push(injection);
@@ -227,7 +225,7 @@ impl Daemon {
         self.events.tell(trace, id, Kind::Discarded, |event| {
             event.text = Some("bounce, by BOUNCEPROCESSOR".to_owned());
         });
-        queue::forget_failures(&self.disk, &self.layout, id)?;
+        self.outcomes.discard(id)?;
         self.end(id, trace, log)
     }
 
@@ -239,25 +237,24 @@ impl Daemon {
     ) -> io::Result<()> {
         let id = injection.id;
         log.line(|lines| lines.bounce(id, qp));
-        self.bounced.insert(id);
+        let forgotten = self.outcomes.bounced(id);
         let info = queue::Info::read(&self.layout.info(id))?;
         let trace = TraceId::from_headers(&info.env_headers);
         self.events.tell(trace, id, Kind::Bounced, |event| {
             event.other = Some(injection.trace);
             event.recipients = vec![text::log::safe(&injection.notice.recipient)];
         });
-        queue::forget_failures(&self.disk, &self.layout, id)?;
+        forgotten?;
         self.end(id, trace, log)
     }
 
     /// The order matters: once `info` is gone only cleaning up is left.
     pub(super) fn end(&mut self, id: u64, trace: Option<TraceId>, log: &mut Log) -> io::Result<()> {
         log.line(|lines| lines.end_message(id));
-        queue::end(&self.disk, &self.layout, id)?;
-        self.bounced.remove(&id);
+        let command = self.outcomes.end(id)?;
         self.forget_hold(id);
         self.events.tell(trace, id, Kind::Ended, |_| {});
-        self.cleaner.remove(&mut self.pipes.clean, id);
+        self.cleaner.ask(&mut self.pipes.clean, command);
         Ok(())
     }
 }

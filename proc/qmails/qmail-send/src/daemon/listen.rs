@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use os::signal::Interest;
+use queue::Mark;
 use schedule::{Channel, Finding, JobId, Reported, Verdict};
 use wire::spawn::{self, Outcome};
 use wire::todo::{Channels, Message};
@@ -191,25 +192,23 @@ impl Daemon {
                 event.text = Some("the sender wants to hear of no failure".to_owned());
             });
         }
-        if is_noted {
-            let recipient = self
-                .controls
-                .virtual_domains
-                .without_prepend(&delivery.recipient);
-            let paragraph = schedule::paragraph(recipient, text);
-            if let Err(error) = queue::note_failure(&self.disk, &self.layout, id, &paragraph) {
-                // Without the note the sender would never know: better to
-                // fail the delivery again.
-                log.alert(&format!(
-                    "unable to append to bounce message; will try again: {error}"
-                ));
-                return self.scheduler.leave_some(delivery.job);
-            }
-        }
+        let paragraph = is_noted.then(|| {
+            let domains = &self.controls.virtual_domains;
+            schedule::paragraph(domains.without_prepend(&delivery.recipient), text)
+        });
         let open = self.open.get(&delivery.job);
         // A single recipient has no file to be marked in.
-        if !reported.ends_channel && !open.is_some_and(|open| open.is_single) {
-            self.marks.push((channel, id, delivery.offset));
+        let has_mark = !reported.ends_channel && !open.is_some_and(|open| open.is_single);
+        let mark = has_mark.then_some(Mark {
+            channel,
+            id,
+            offset: delivery.offset,
+        });
+        if let Err(error) = self.outcomes.settle(id, paragraph.as_deref(), mark) {
+            log.alert(&format!(
+                "unable to append to bounce message; will try again: {error}"
+            ));
+            self.scheduler.leave_some(delivery.job);
         }
     }
 

@@ -177,7 +177,8 @@ impl Daemon {
         told: &[Told],
     ) -> io::Result<Pending> {
         let sender = &open.info.sender;
-        let recipient = notice_recipient(sender).unwrap_or_default();
+        let origin = inject::srs::origin(self.controls.bouncing.srs.as_ref(), sender);
+        let recipient = notice_recipient(&origin).unwrap_or_default();
         let now = os::clock::unix_seconds();
         let header = bounce::header(&self.layout, id)?;
         let paragraphs: Vec<u8> = told.iter().flat_map(Told::paragraph).collect();
@@ -260,7 +261,7 @@ impl Daemon {
                 self.injections.push(injection);
             }
             Progress::Unfinished => {
-                self.notice_failed(pending, "the queue writer does not answer", log);
+                self.notice_failed(pending, injection.silence(), log);
             }
             Progress::Queued(qp) => {
                 let line = format!("notice msg {} qp {qp}", pending.id);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use queue::HoldTarget;
-use schedule::{Channel, Forgotten, Holds, Place};
+use schedule::{Channel, Forgotten, Holds};
 use wire::operator::{self, Answer, Lane, Question, Standing, WAITING_MAX};
 use wire::trace::{Kind, TraceId};
 
@@ -98,16 +98,9 @@ impl Daemon {
     }
 
     fn standing(&self, id: u64) -> Standing {
-        let place = |channel| match self.scheduler.place(channel, id)? {
-            Place::Waiting { due } => Some(operator::Place::Waiting { due }),
-            Place::Held { due } => Some(operator::Place::Held { due }),
-            Place::Running { recipients, next } => {
-                Some(operator::Place::Running { recipients, next })
-            }
-        };
         let waiting = self.singles.get(&id).map(|single| &single.recipient);
         Standing {
-            channels: Channel::ALL.map(place),
+            channels: Channel::ALL.map(|channel| self.scheduler.place(channel, id)),
             finishing: self.scheduler.finishing(id),
             single: waiting.cloned(),
         }
@@ -127,12 +120,10 @@ impl Daemon {
         connection.answer(&Answer::Waiting(Vec::new()));
     }
 
-    /// Takes a message out of the schedule, then out of the queue. Its bounce
-    /// goes first and its sender's record last, so that what a crash leaves
-    /// is the message with fewer recipients, and never a notice.
+    /// Takes a message out of the schedule, then out of the queue.
     fn delete(&mut self, id: u64, uid: u32, log: &mut Log) -> Answer {
         let is_bouncing = self.injections.iter().any(|injection| injection.id == id);
-        if is_bouncing || self.delivered.contains(&id) {
+        if is_bouncing || self.outcomes.is_delivered(id) {
             return Answer::Busy;
         }
         match self.scheduler.forget(id) {
@@ -149,7 +140,8 @@ impl Daemon {
             self.forget_hold(id);
             self.discarded(id, trace, &why);
             self.events.tell(trace, id, Kind::Ended, |_| {});
-            self.cleaner.remove_envelope(&mut self.pipes.clean, id);
+            let command = self.outcomes.delivered(id);
+            self.cleaner.ask(&mut self.pipes.clean, command);
             return Answer::Deleted;
         }
         match self.remove_files(id, &why, log) {
@@ -175,10 +167,7 @@ impl Daemon {
         let trace = info
             .ok()
             .and_then(|i| TraceId::from_headers(&i.env_headers));
-        queue::forget_failures(&self.disk, &self.layout, id)?;
-        for channel in Channel::ALL {
-            queue::close_channel(&self.disk, &self.layout, channel, id)?;
-        }
+        self.outcomes.forget(id)?;
         log.line(|lines| lines.other(&format!("discard msg {id}: {why}")));
         self.discarded(id, trace, why);
         self.end(id, trace, log)

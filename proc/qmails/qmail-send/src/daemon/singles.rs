@@ -35,7 +35,8 @@ impl Daemon {
         log.line(|lines| lines.end_message(id));
         self.forget_hold(id);
         self.events.tell(trace, id, Kind::Ended, |_| {});
-        self.cleaner.remove_envelope(&mut self.pipes.clean, id);
+        let command = self.outcomes.delivered(id);
+        self.cleaner.ask(&mut self.pipes.clean, command);
     }
 
     /// The first try is over and something is left to do: tries until `due`,
@@ -71,30 +72,19 @@ impl Daemon {
     /// qmail-clean answered for the envelopes of delivered messages.
     pub(super) fn envelopes_removed(&mut self, answers: Vec<(u64, bool)>, log: &mut Log) {
         for (id, is_done) in answers {
-            if is_done {
+            if let Some(command) = self.outcomes.envelope_removed(id, is_done) {
                 // In this order: when the number is free to be given away,
                 // qmail-todo knows.
                 self.order(Order::Ended(id));
-                self.cleaner.remove(&mut self.pipes.clean, id);
+                self.cleaner.ask(&mut self.pipes.clean, command);
             } else {
                 log.warning(&format!(
                     "qmail-clean unable to clean up todo/{id}; will try again later"
                 ));
                 let now = os::clock::unix_seconds();
                 self.scheduler.finish_later(id, now);
-                self.delivered.insert(id);
             }
         }
-    }
-
-    /// Says whether the message was delivered and only its envelope could not
-    /// be removed; tries that again.
-    pub(super) fn finishes_delivered(&mut self, id: u64) -> bool {
-        let is_delivered = self.delivered.remove(&id);
-        if is_delivered {
-            self.cleaner.remove_envelope(&mut self.pipes.clean, id);
-        }
-        is_delivered
     }
 
     pub(super) fn order(&mut self, order: Order) {

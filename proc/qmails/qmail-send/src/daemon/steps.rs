@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 
+use queue::Closed;
 use schedule::{Channel, JobEnd, JobId, Step};
 use wire::spawn;
 use wire::trace::{Kind, TraceId};
@@ -14,7 +15,7 @@ use crate::log::Log;
 
 /// A job that is over.
 #[derive(Debug)]
-pub(super) struct Closed {
+pub(super) struct EndedJob {
     channel: Channel,
     id: u64,
     trace: Option<TraceId>,
@@ -43,7 +44,7 @@ impl Daemon {
                     if let Some(open) = &mut open {
                         self.tell_all(channel, id, open, log);
                     }
-                    self.closed.push(Closed {
+                    self.closed.push(EndedJob {
                         channel,
                         id,
                         trace: open.and_then(|open| open.trace),
@@ -59,17 +60,14 @@ impl Daemon {
     /// from: a process that is killed at any moment leaves no delivery that
     /// nobody knows of.
     pub(super) fn act_on_the_record(&mut self, now: i64, log: &mut Log) {
-        for (channel, id, offset) in std::mem::take(&mut self.marks) {
-            let marked = queue::mark_done(&self.disk, &self.layout, channel, id, offset);
-            if let Err(error) = marked {
-                let path = files::name(&self.layout, channel, id);
-                log.warning(&format!(
-                    "trouble marking {path}; message will be delivered twice! {error}"
-                ));
-            }
+        for (mark, error) in self.outcomes.mark() {
+            let path = files::name(&self.layout, mark.channel, mark.id);
+            log.warning(&format!(
+                "trouble marking {path}; message will be delivered twice! {error}"
+            ));
         }
         for closed in std::mem::take(&mut self.closed) {
-            let Closed {
+            let EndedJob {
                 channel, id, trace, ..
             } = closed;
             match closed.end {
@@ -82,7 +80,7 @@ impl Daemon {
     }
 
     pub(super) fn open_message(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
-        if self.through.contains(&(channel, id)) {
+        if self.outcomes.is_through(channel, id) {
             return self.close_channel(channel, id, now, log);
         }
         let opened = match self.open_single(id) {
@@ -152,13 +150,15 @@ impl Daemon {
         };
         let recipient = record.data;
         let started = self.scheduler.start(job, recipient.clone(), record.offset);
+        // The subscriber is known by the address outside.
+        let outside = || self.controls.virtual_domains.without_prepend(&recipient);
         let mut wire = Vec::new();
         spawn::append_command(
             &mut wire,
             &spawn::Command {
                 slot: started.slot,
                 message: self.layout.mess_relative(started.id).into_bytes(),
-                sender: address::verp_expand(&open.info.sender, &recipient),
+                sender: address::verp_expand(&open.info.sender, outside),
                 extra_headers: open.info.extra_headers.clone(),
                 env_headers: open.env_headers(&recipient),
                 recipient: recipient.clone(),
@@ -175,24 +175,22 @@ impl Daemon {
 
     /// No recipient of a message is left on a channel.
     pub(super) fn close_channel(&mut self, channel: Channel, id: u64, now: i64, log: &mut Log) {
-        if let Err(error) = queue::close_channel(&self.disk, &self.layout, channel, id) {
-            let path = queue::recipients(&self.layout, channel, id);
-            let path = path.display();
-            log.warning(&format!(
-                "unable to unlink {path}; will try again later: {error}"
-            ));
-            self.through.insert((channel, id));
-            return self.scheduler.unavailable(channel, id, now);
-        }
-        self.through.remove(&(channel, id));
-        match queue::has_recipients(&self.disk, &self.layout, channel.other(), id) {
-            Ok(true) => {}
-            Ok(false) => self.scheduler.finish(id, now),
-            Err(error) => {
+        match self.outcomes.close(channel, id) {
+            Ok(Closed::Half) => {}
+            Ok(Closed::Whole) => self.scheduler.finish(id, now),
+            Ok(Closed::Unknown(error)) => {
                 log.warning(&format!(
                     "unable to stat files of {id}; will try again later: {error}"
                 ));
                 self.scheduler.finish_later(id, now);
+            }
+            Err(error) => {
+                let path = queue::recipients(&self.layout, channel, id);
+                let path = path.display();
+                log.warning(&format!(
+                    "unable to unlink {path}; will try again later: {error}"
+                ));
+                self.scheduler.unavailable(channel, id, now);
             }
         }
     }

@@ -55,6 +55,39 @@ fn a_loop_ends() {
 }
 
 #[test]
+fn a_site_can_tolerate_some_rounds_of_a_loop() {
+    let world = World::new();
+    let line = "Delivered-To: joe@example.org\n";
+    let code = |rounds: usize, max: &str| {
+        world.write("root/control/maxdeliveredto", max, 0o644);
+        world.write("message", &format!("{}\nx\n", line.repeat(rounds)), 0o600);
+        world.deliver("./Mailbox\n").code
+    };
+    assert_eq!((code(2, "2\n"), code(3, "2\n")), (0, 100));
+    assert_eq!((code(0, "0\n"), code(1, "0\n")), (0, 100));
+    assert_eq!(code(50, "-1\n"), 0);
+}
+
+#[test]
+fn users_can_take_mail_from_local_domains_only() {
+    let world = World::new();
+    world.write("root/control/localdomains", "Inside.example\n", 0o644);
+    world.write("home/.qmail", "./Mailbox\n", 0o600);
+    let code = |sender: &str| world.run(&[], "", "", sender, "./Default").code;
+    assert_eq!(
+        code("ann@outside.example"),
+        0,
+        "who has no such file takes all"
+    );
+    world.write("home/.localdomains", "", 0o600);
+    assert_eq!(code("ann@inside.Example"), 0);
+    assert_eq!(code(""), 0, "a bounce is an answer to what went out");
+    let refused = world.run(&[], "", "", "ann@outside.example", "./Default");
+    assert_eq!(refused.code, 100);
+    assert!(refused.output.contains("remote domains. (#5.2.1)"));
+}
+
+#[test]
 fn a_wrong_home_or_usage_is_said() {
     let world = World::new();
     let home = world.path("nowhere");
@@ -211,7 +244,7 @@ fn instructions_that_are_no_file_are_absent() {
         let start = Instant::now();
         let ended = run();
         assert_eq!((ended.code, &ended.output[..]), (100, absent), "{what}");
-        assert!(start.elapsed() < Duration::from_secs(5), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
     };
     // Nobody ever writes to this FIFO.
     assert!(

@@ -46,7 +46,10 @@ impl World {
     }
 
     pub fn write(&self, name: &str, text: &str, mode: u32) {
-        fs::write(self.path(name), text).unwrap();
+        match text.starts_with("#!") {
+            true => testkit::write_script(self.path(name), text),
+            false => fs::write(self.path(name), text).unwrap(),
+        }
         self.mode(name, mode);
     }
 
