@@ -24,10 +24,13 @@ impl Daemon {
             std::fs::create_dir_all(path).unwrap();
         }
         queue::create(&home.queues().join("queue1"), None).unwrap();
+        // Its companion is another user, who may not reach where cargo builds.
+        let program = directory.path().join("qmail-queued");
+        testkit::copy_program(env!("CARGO_BIN_EXE_qmail-queued"), &program);
         if os::account::is_root() {
             give_to_nobody(directory.path());
         }
-        let child = Command::new(env!("CARGO_BIN_EXE_qmail-queued"))
+        let child = Command::new(&program)
             .env("QMAILDIR", directory.path())
             .envs(variables.iter().copied())
             .spawn()
