@@ -1,30 +1,21 @@
 //! One session and the world around it: does what the session says.
 
 use std::mem::MaybeUninit;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inject::Program;
-use listen::{Certificates, Handshakes, Inlookup, Lookup, Pipes, Secrets, TlsMode};
+use listen::Lookup;
 use policy::envrules::Change;
-use policy::relay;
-use run::{Home, Settings};
-use sasl::Mechanism;
-use settings::front_ends::QMAILQUEUE;
-use settings::receiving;
-use smtp::server::{Answer, Config, Mailbox, Moment, Peer, Session, Step};
+use smtp::server::{Answer, Config, Mailbox, Moment, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use wire::lookup::{Request, Service as LookupService};
 
-use crate::arguments::Arguments;
-use crate::changes::Changes;
-use crate::journal::Journal;
 use crate::mailboxes::{self, Whose};
-use crate::policies::{Policies, Policy};
+use crate::policies::Policy;
 use crate::queue::{Message, Queue};
+use crate::service::{Caller, Service};
 use crate::transport::{Transport, secure};
 use crate::verifier::Verifier;
 
@@ -34,272 +25,39 @@ const READ_BYTES_MAX: usize = 16 * 1024;
 const REPLY_BYTES_MAX: usize = 16 * 1024;
 /// How long what a client still sends is read after we said goodbye, so that
 /// the goodbye arrives.
-const LINGER_MAX: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_MAX: Duration = Duration::from_secs(2);
 /// How much of it.
 const LINGER_BYTES_MAX: usize = 1 << 20;
 /// Longest session without a message taken: silence is not the only way to
 /// hold a place.
 const IDLE_SESSION_MAX: Duration = Duration::from_secs(3600);
-/// Longest handshake.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 /// How long a message may go on arriving after SIGTERM.
 const LAST_MESSAGE_MAX: Duration = Duration::from_secs(5);
 
-/// What all sessions of the process share.
-#[derive(Debug)]
-pub struct Service {
-    pub home: Home,
-    pub settings: Settings,
-    pub journal: Journal,
-    pub tls: TlsMode,
-    pub certificates: Arc<Certificates>,
-    /// In the directories of control files and rules.
-    pub changes: Changes,
-    pub rules: std::path::PathBuf,
-    pub sessions: Option<usize>,
-    pub stop: watch::Sender<bool>,
-    submission: bool,
-    auth: bool,
-    policies: Policies,
-    inlookup: Inlookup,
-    /// Connections to the verifier.
-    verifiers: Arc<Pipes>,
-    /// Connections to the queue writer.
-    writers: Arc<Pipes>,
-    handshakes: Handshakes,
-}
-
-/// Who is on the line, as the listener or tcpserver knows.
-#[derive(Debug)]
-pub struct Caller {
-    /// For logs: number of the session, or our process id under tcpserver.
-    pub number: u64,
-    pub ip: String,
-    pub host: Option<String>,
-    pub info: Option<String>,
-    pub local_ip: String,
-    /// What a rule changes about the settings.
-    pub changes: Vec<(String, Option<Vec<u8>>)>,
-}
-
-impl Service {
-    pub fn new(home: Home, settings: Settings, arguments: &Arguments) -> std::io::Result<Self> {
-        let key = settings.variable(receiving::SERVERCERT.variable);
-        let key = key.map_or("servercert.pem".to_owned(), |name| {
-            String::from_utf8_lossy(name).into_owned()
-        });
-        let auth = settings.variable(receiving::SMTPAUTH.variable).is_some();
-        let rules = home.etc().join("tcp.smtp.cdb");
-        let rules = arguments.rules.as_ref().map_or(rules, Into::into);
-        let of_rules = rules.parent().unwrap_or(Path::new("."));
-        Ok(Self {
-            changes: Changes::of(&[home.control(), of_rules]),
-            journal: Journal::new(&home),
-            certificates: Arc::new(Certificates::new(
-                crate::PROGRAM,
-                home.socket("signer"),
-                key,
-            )),
-            inlookup: Inlookup::new(home.socket("inlookup")),
-            writers: Arc::new(Pipes::new(home.socket("queue"), wire::queue::VERSION)),
-            verifiers: Arc::new(Pipes::new(home.socket("verifier"), wire::verify::VERSION)),
-            handshakes: Handshakes::start(HANDSHAKE_MAX)?,
-            policies: Policies::default(),
-            tls: arguments.network.tls,
-            rules,
-            sessions: arguments.sessions,
-            stop: watch::channel(false).0,
-            submission: arguments.submission,
-            auth: auth || arguments.auth || arguments.submission,
-            home,
-            settings,
-        })
-    }
-
-    /// Asks for the certificate before the first client does, so that the log
-    /// tells at the start when there is none. A port that speaks nothing but
-    /// TLS is of no use then.
-    pub async fn ask_for_certificate(&self) -> Result<(), String> {
-        self.certificates.ask_first(self.tls).await
-    }
-
-    /// Serves one client until the end of its session.
-    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) {
-        let changes = caller
-            .changes
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_deref()));
-        let settings = self.settings.overlaid(changes);
-        let key = format!("{:?}", caller.changes).into_bytes();
-        let policy =
-            match self
-                .policies
-                .of(&self.home, &self.changes, &settings, key, self.submission)
-            {
-                Ok(policy) => policy,
-                Err(error) => {
-                    let text = run::chain(&error);
-                    run::warn(crate::PROGRAM, &text);
-                    self.journal.session(caller.number, &caller.ip, &text);
-                    self.apologise(transport).await;
-                    return;
-                }
-            };
-        let certificate = match tls {
-            TlsMode::None => None,
-            TlsMode::Starttls | TlsMode::Implicit => self.certificates.config().await,
-        };
-        let mut transport = transport;
-        let mut established = None;
-        if tls == TlsMode::Implicit {
-            let Some(config) = &certificate else {
-                self.journal
-                    .session(caller.number, &caller.ip, "no certificate for TLS");
-                return;
-            };
-            match secure(&self.handshakes, transport, Arc::clone(config)).await {
-                Ok((secured, tls)) => (transport, established) = (secured, Some(tls)),
-                Err(error) => {
-                    let text = format!("TLS connection failed: {error}");
-                    self.journal.session(caller.number, &caller.ip, &text);
-                    return;
-                }
-            }
-        }
-        let peer = Peer {
-            refusal: refusal(&settings, &policy, &caller.ip),
-            starttls: certificate.is_some() && tls == TlsMode::Starttls,
-            mechanisms: match self.auth {
-                true => mechanisms(self.inlookup.secrets().await),
-                false => Vec::new(),
-            },
-            relay_suffix: relay_suffix(&settings, &policy, &caller),
-            ip: caller.ip.clone(),
-            host: caller.host.clone(),
-            info: caller.info.clone(),
-            local_ip: caller.local_ip.clone(),
-        };
-        let mut connection = Connection {
-            service: self,
-            session: Session::new(Arc::clone(&policy.config), peer, established),
-            lookup: self.inlookup.session(),
-            verifier: Verifier::new(Arc::clone(&self.verifiers)),
-            queue: self.queue(&settings, &caller),
-            message: None,
-            certificate,
-            policy,
-            caller,
-            transport,
-            replies: Vec::new(),
-            last_message: Instant::now(),
-        };
-        connection.run().await;
-    }
-
-    /// The controls cannot be read: the client shall come again.
-    async fn apologise(&self, mut transport: Box<dyn Transport>) {
-        let text = b"451 4.3.0 Requested action aborted: unable to read controls (#4.3.0)\r\n";
-        let _ = tokio::time::timeout(LINGER_MAX, async {
-            let _ = transport.write_all(text).await;
-            let _ = transport.shutdown().await;
-        })
-        .await;
-    }
-
-    fn queue(&self, settings: &Settings, caller: &Caller) -> Queue {
-        if settings.variable(receiving::NULLQUEUE.variable).is_some() {
-            return Queue::Null;
-        }
-        let mut variables = caller.changes.clone();
-        variables.push(("TCPREMOTEIP".into(), Some(caller.ip.clone().into_bytes())));
-        let command = settings.variable(QMAILQUEUE.variable);
-        let command = command.filter(|command| !command.is_empty());
-        match command.map(|c| Program::parse(&self.home, settings, c, &variables)) {
-            Some(Ok(program)) => Queue::Program(program),
-            Some(Err(refused)) => Queue::Broken(refused.text),
-            None => Queue::Writer {
-                pipes: Arc::clone(&self.writers),
-                pipe: None,
-            },
-        }
-    }
-}
-
-/// SHUTDOWN and OPENRELAY (smtp-receiving.md §2.4).
-fn refusal(settings: &Settings, policy: &Policy, ip: &str) -> Option<String> {
-    let host = &policy.config.host;
-    if let Some(text) = settings.variable(receiving::SHUTDOWN.variable) {
-        let text = text::log::printable(text, 400);
-        return Some(match text.get(..3) {
-            Some(code) if code.bytes().all(|b| b.is_ascii_digit()) => {
-                format!("{code} {host}{}", &text[3..])
-            }
-            _ => format!("421 {host} SMTP service unavailable (#4.3.2)"),
-        });
-    }
-    if let Some(listed) = listed(settings, ip) {
-        return Some(listed);
-    }
-    settings.variable(receiving::OPENRELAY.variable)?;
-    Some(format!(
-        "554 {host} No mail accepted from an open relay ({ip}); check your server configs (#5.7.1)"
-    ))
-}
-
-/// RBLSMTPD, which rules for rblsmtpd set: a client is refused for good after
-/// a hyphen, for now without (smtp-receiving.md §1.8).
-fn listed(settings: &Settings, ip: &str) -> Option<String> {
-    let value = settings.variable(receiving::RBLSMTPD.variable)?;
-    let text = String::from_utf8_lossy(value).replace("%IP%", ip);
-    let text = text::log::printable(text.as_bytes(), 200);
-    match text.strip_prefix('-') {
-        Some(text) => Some(format!("554 {text}")),
-        None => (!text.is_empty()).then(|| format!("451 {text}")),
-    }
-}
-
-/// RELAYCLIENT, else relayclients, else relaydomains.
-fn relay_suffix(settings: &Settings, policy: &Policy, caller: &Caller) -> Option<Vec<u8>> {
-    if let Some(suffix) = settings.variable(receiving::RELAYCLIENT.variable) {
-        return Some(suffix.to_vec());
-    }
-    let host = caller.host.as_deref().unwrap_or_default();
-    relay::by_ip(&policy.relay_clients, &caller.ip)
-        .or_else(|| relay::by_name(&policy.relay_domains, host.as_bytes()))
-        .map(<[u8]>::to_vec)
-}
-
-/// What can be offered. PLAIN and LOGIN always can: when inlookup is away the
-/// client is told so when it tries.
-fn mechanisms(secrets: Secrets) -> Vec<Mechanism> {
-    let mut mechanisms = vec![Mechanism::Plain, Mechanism::Login];
-    mechanisms.extend(secrets.scram_sha_256.then_some(Mechanism::ScramSha256));
-    mechanisms.extend(secrets.cram_md5.then_some(Mechanism::CramMd5));
-    mechanisms
-}
-
 /// A session with everything it needs.
-struct Connection<'a> {
-    service: &'a Service,
-    policy: Arc<Policy>,
-    session: Session,
-    caller: Caller,
-    transport: Box<dyn Transport>,
+pub(crate) struct Connection<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) session: Session,
+    pub(crate) caller: Caller,
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) lookup: Lookup,
+    pub(crate) verifier: Verifier,
+    pub(crate) queue: Queue,
+    pub(crate) certificate: Option<Arc<tls::rustls::ServerConfig>>,
+    /// The message that is on its way into the queue.
+    pub(crate) message: Option<Message>,
     /// Not written yet.
-    replies: Vec<u8>,
-    lookup: Lookup,
-    verifier: Verifier,
-    queue: Queue,
-    message: Option<Message>,
-    certificate: Option<Arc<tls::rustls::ServerConfig>>,
-    last_message: Instant,
+    pub(crate) replies: Vec<u8>,
+    pub(crate) last_message: Instant,
 }
 
 /// Why a connection is over.
 struct Over;
 
 impl Connection<'_> {
-    async fn run(&mut self) {
+    /// Serves until the session is over.
+    pub(crate) async fn run(mut self) {
         while self.go_on().await.is_ok() {}
         if let Some(message) = self.message.take() {
             self.queue.abort(message).await;

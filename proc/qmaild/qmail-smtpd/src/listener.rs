@@ -10,7 +10,7 @@ use policy::tcprules::{self, Client, Rule};
 use settings::receiving;
 
 use crate::PROGRAM;
-use crate::connection::{Caller, Service};
+use crate::service::{Caller, Service};
 
 /// How long running sessions are waited for at the end.
 const LAST_SESSIONS_MAX: Duration = Duration::from_secs(8);

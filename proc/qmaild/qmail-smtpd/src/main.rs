@@ -28,6 +28,7 @@ mod policies;
 mod program;
 mod queue;
 mod recipients;
+mod service;
 mod transport;
 mod ucspi;
 mod verifier;
@@ -40,7 +41,7 @@ use run::{Exit, Home, PERMANENT, Settings, TEMPORARY, sandboxes};
 use settings::receiving;
 
 use arguments::{Arguments, USAGE};
-use connection::Service;
+use service::Service;
 
 const PROGRAM: &str = "qmail-smtpd";
 

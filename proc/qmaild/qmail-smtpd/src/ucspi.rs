@@ -4,7 +4,7 @@
 use listen::TlsMode;
 use settings::receiving;
 
-use crate::connection::{Caller, Service};
+use crate::service::{Caller, Service};
 
 /// Serves the one client.
 pub async fn serve(service: &Service) -> Result<u8, String> {

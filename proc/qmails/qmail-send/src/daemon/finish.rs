@@ -78,6 +78,7 @@ impl Daemon {
         self.events.tell(trace, id, Kind::Discarded, |event| {
             event.text = Some(format!("{degree} bounce"));
         });
+        self.put_on_record(log);
         self.outcomes.discard(id)?;
         self.end(id, trace, log)
     }
@@ -225,6 +226,7 @@ impl Daemon {
         self.events.tell(trace, id, Kind::Discarded, |event| {
             event.text = Some("bounce, by BOUNCEPROCESSOR".to_owned());
         });
+        self.put_on_record(log);
         self.outcomes.discard(id)?;
         self.end(id, trace, log)
     }
@@ -237,15 +239,24 @@ impl Daemon {
     ) -> io::Result<()> {
         let id = injection.id;
         log.line(|lines| lines.bounce(id, qp));
-        let forgotten = self.outcomes.bounced(id);
-        let info = queue::Info::read(&self.layout.info(id))?;
-        let trace = TraceId::from_headers(&info.env_headers);
+        let info = queue::Info::read(&self.layout.info(id));
+        let trace = info
+            .as_ref()
+            .map_or(None, |info| TraceId::from_headers(&info.env_headers));
         self.events.tell(trace, id, Kind::Bounced, |event| {
             event.other = Some(injection.trace);
             event.recipients = vec![text::log::safe(&injection.notice.recipient)];
         });
-        forgotten?;
+        self.put_on_record(log);
+        self.outcomes.bounced(id)?;
+        info?;
         self.end(id, trace, log)
+    }
+
+    /// Before something that cannot be undone and is logged in this turn.
+    pub(super) fn put_on_record(&mut self, log: &mut Log) {
+        log.flush();
+        self.events.flush();
     }
 
     /// The order matters: once `info` is gone only cleaning up is left.

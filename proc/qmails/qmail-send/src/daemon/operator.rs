@@ -167,9 +167,10 @@ impl Daemon {
         let trace = info
             .ok()
             .and_then(|i| TraceId::from_headers(&i.env_headers));
-        self.outcomes.forget(id)?;
         log.line(|lines| lines.other(&format!("discard msg {id}: {why}")));
         self.discarded(id, trace, why);
+        self.put_on_record(log);
+        self.outcomes.forget(id)?;
         self.end(id, trace, log)
     }
 
