@@ -430,9 +430,8 @@ fn the_books_balance_over_forwards_bounces_deferrals_and_killed_processes() {
     let mut found = balance();
     // The four for eve stay. What is deferred because a process was killed
     // would wait 100 s.
-    let is_settled = |found: &Value| {
-        found["queued"].as_u64().unwrap() <= 4 && found["differences"][0].is_null()
-    };
+    let is_settled =
+        |found: &Value| found["queued"].as_u64().unwrap() <= 4 && found["differences"][0].is_null();
     let deadline = Instant::now() + Duration::from_secs(90);
     while !is_settled(&found) && Instant::now() < deadline {
         server.svc("-a", "qmail-send.25");
