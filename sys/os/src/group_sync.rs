@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -93,7 +94,7 @@ impl GroupSync {
             if !state.running && state.waiting == 0 {
                 let number = begin(&mut state);
                 drop(state);
-                let result = alone();
+                let result = unwound(alone);
                 self.end(self.state(), number);
                 return result;
             }
@@ -130,7 +131,7 @@ impl GroupSync {
         state.has_leader = false;
         let number = begin(&mut state);
         drop(state);
-        let result = (self.together)(&self.directory);
+        let result = unwound(|| (self.together)(&self.directory));
         state = self.state();
         match &result {
             Ok(()) => state.of_everything = number,
@@ -181,6 +182,12 @@ impl GroupSync {
         // The numbers stay true even when a thread panicked between them.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A panic is an error like any other: the sync ends, nobody waits for ever.
+fn unwound(sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    std::panic::catch_unwind(AssertUnwindSafe(sync))
+        .unwrap_or_else(|_| Err(io::Error::other("a sync was cut off by a mistake of ours")))
 }
 
 fn begin(state: &mut State) -> u64 {
@@ -249,6 +256,14 @@ mod tests {
             crowd(&group).iter().all(Result::is_ok),
             "later ones are not to blame"
         );
+    }
+
+    #[test]
+    fn a_sync_that_panics_has_ended_and_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let group = GroupSync::on(directory.path()).unwrap();
+        assert!(group.sync(&[], || panic!("for the test")).is_err());
+        assert!(crowd(&group).iter().all(Result::is_ok));
     }
 
     #[test]

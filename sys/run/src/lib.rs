@@ -13,6 +13,7 @@
 //! ```
 
 pub mod envdir;
+pub mod family;
 mod fatal;
 mod home;
 mod link;

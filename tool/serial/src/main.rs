@@ -16,19 +16,10 @@ mod maildirserial;
 mod serialqmtp;
 mod serialsmtp;
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 use run::Exit;
-
-/// A program: its name, its usage, what it does with its arguments.
-struct Tool {
-    name: &'static str,
-    usage: &'static str,
-    run: fn(&[OsString]) -> Result<u8, Exit>,
-}
+use run::family::{Family, Tool};
 
 const TOOLS: &[Tool] = &[
     Tool {
@@ -63,49 +54,19 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+const FAMILY: Family = Family {
+    name: "serial-tools",
+    tools: TOOLS,
+    exit_codes: "Exit codes: 0 done, 100 wrong use, 111 trouble.",
+};
+
 fn main() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let find = |argument: &OsString| {
-        let name = Path::new(argument).file_name()?;
-        TOOLS
-            .iter()
-            .find(|tool| tool.name.as_bytes() == name.as_bytes())
-    };
-    let mut tool = arguments.first().and_then(find);
-    if tool.is_none() && !arguments.is_empty() {
-        arguments.remove(0);
-        tool = arguments.first().and_then(find);
-    }
-    let Some(tool) = tool else {
-        let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
-        let help = format!(
-            "usage: serial-tools NAME ARGUMENTS...\n\nNAME is one of {}.\nExit codes: 0 done, 100 wrong use, 111 trouble.",
-            names.join(", ")
-        );
-        return run::process("serial-tools", || {
-            match run::usage::help(&help, &arguments) {
-                true => Ok(()),
-                false => Err(run::usage::misused(&help)),
-            }
-        });
-    };
-    arguments.remove(0);
-    run::process(tool.name, || {
-        if os::account::is_set_uid() {
-            return Err(Exit::new(run::PERMANENT, "refusing to run set-uid"));
-        }
-        if run::usage::help(&format!("usage: {}", tool.usage), &arguments) {
-            return Ok(0);
-        }
-        run::usage::no_options(tool.name, &arguments)?;
-        (tool.run)(&arguments)
-    })
+    FAMILY.main()
 }
 
 /// The end of a program that was called in a wrong way.
 fn usage(name: &str) -> Exit {
-    let tool = TOOLS.iter().find(|tool| tool.name == name);
-    run::usage::misused(&format!("usage: {}", tool.map_or("", |tool| tool.usage)))
+    FAMILY.misused(name)
 }
 
 fn temporary(text: impl Into<String>) -> Exit {

@@ -101,7 +101,11 @@ pub fn run(name: &str, words: &[String]) -> Result<(), Exit> {
         os::signal::poll(&waits, Some(next)).map_err(cannot("wait".into()))?;
         while let Some(signal) = signals.take() {
             match signal {
-                Signal::SIGHUP => server.whitelist = whitelist(&options)?,
+                // The old one holds while the new one cannot be read.
+                Signal::SIGHUP => match whitelist(&options) {
+                    Ok(whitelist) => server.whitelist = whitelist,
+                    Err(exit) => server.say(0, &exit.text),
+                },
                 Signal::SIGUSR1 => server.save(),
                 Signal::SIGUSR2 => server.purge(),
                 _ => {

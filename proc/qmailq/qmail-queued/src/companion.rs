@@ -43,7 +43,11 @@ pub struct Companion {
 
 /// A message that is being scanned.
 #[derive(Debug)]
-pub struct Scan(UnixStream);
+pub struct Scan {
+    text: UnixStream,
+    /// A piece did not get there whole: what is scanned is not the message.
+    is_broken: bool,
+}
 
 impl Companion {
     /// Starts it when messages are to be scanned; `owner` is who the daemon
@@ -87,24 +91,30 @@ impl Companion {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         os::socket::send_with_fds(socket.as_fd(), b"s", &[there.as_fd()])?;
-        Ok(Scan(here))
+        Ok(Scan {
+            text: here,
+            is_broken: false,
+        })
     }
 }
 
 impl Scan {
     /// Hands over a piece of the text. Trouble shows at the end.
     pub fn write(&mut self, piece: &[u8]) {
-        let _ = self.0.write_all(piece);
+        self.is_broken = self.is_broken || self.text.write_all(piece).is_err();
     }
 
     /// The text is complete; what the scanner says, or the exit code of
     /// qmail-queue(8) for one that says nothing.
     pub fn finish(mut self) -> Result<Finding, u8> {
+        if self.is_broken {
+            return Err(CODE_SCANNER);
+        }
         let mut answer = [0];
         let asked = self
-            .0
+            .text
             .shutdown(Shutdown::Write)
-            .and_then(|()| self.0.read_exact(&mut answer));
+            .and_then(|()| self.text.read_exact(&mut answer));
         match (asked, answer[0]) {
             (Err(_), _) => Err(CODE_SCANNER),
             (Ok(()), SKIPPED) => Ok(Finding::Skipped),
@@ -136,7 +146,7 @@ pub fn run(settings: &Settings) -> Result<(), Exit> {
         }
         for fd in fds {
             let scanner = std::sync::Arc::clone(&scanner);
-            std::thread::spawn(move || {
+            let thread = std::thread::Builder::new().spawn(move || {
                 let mut text = UnixStream::from(fd);
                 let answer = answer(&scanner, &mut text).unwrap_or_else(|error| {
                     run::warn(PROGRAM, &run::chain(&error));
@@ -145,6 +155,10 @@ pub fn run(settings: &Settings) -> Result<(), Exit> {
                 // Who asked may be gone.
                 let _ = text.write_all(&[answer]);
             });
+            // Without one the socket is closed, which is no verdict.
+            if let Err(error) = thread {
+                run::warn(PROGRAM, &format!("cannot start a thread: {error}"));
+            }
         }
     }
 }

@@ -190,3 +190,59 @@ impl Pipe {
         messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe of qmail-send, and what the other side reads.
+    fn pipe(name: &'static str) -> (Pipe, File) {
+        let (there, write) = os::fd::pipe().unwrap();
+        let (read, _) = os::fd::pipe().unwrap();
+        for file in [&write, &there] {
+            os::fd::set_nonblocking(file, true).unwrap();
+        }
+        let pipe = Pipe {
+            write: write.into(),
+            read: read.into(),
+            output: Vec::new(),
+            is_full: false,
+            input: Vec::new(),
+            name,
+            is_open: true,
+        };
+        (pipe, there.into())
+    }
+
+    fn read(mut from: &File) -> usize {
+        let (mut buffer, mut total) = ([0; 4096], 0);
+        while let Ok(length) = from.read(&mut buffer) {
+            total += length;
+        }
+        total
+    }
+
+    #[test]
+    fn qmail_clean_hears_nothing_before_all_for_qmail_todo_is_written() {
+        let [(local, _local), (remote, _remote)] = [pipe("spawn"), pipe("spawn")];
+        let ((clean, to_clean), (todo, to_todo)) = (pipe("qmail-clean"), pipe("qmail-todo"));
+        let mut pipes = Pipes {
+            spawn: [local, remote],
+            clean,
+            todo,
+        };
+        let orders = vec![b'x'; 1 << 20];
+        pipes.todo.send(&orders);
+        pipes.clean.send(b"foop/1\0");
+        pipes.write_all();
+        assert!(pipes.todo.is_congested() && pipes.todo.writer().is_some());
+        let mut heard = 0;
+        while pipes.todo.is_congested() {
+            assert_eq!(read(&to_clean), 0, "after {heard} bytes");
+            heard += read(&to_todo);
+            pipes.write_all();
+        }
+        heard += read(&to_todo);
+        assert_eq!((heard, read(&to_clean)), (orders.len(), 7));
+    }
+}

@@ -195,6 +195,17 @@ fn text(outcome: &Outcome) -> String {
 }
 
 #[test]
+fn a_mailbox_that_lost_a_part_gets_it_again() {
+    let world = World::new();
+    for part in ["new", "tmp"] {
+        assert_eq!(world.deliver("Joe", "hi\n").code, 0);
+        fs::remove_dir_all(world.path("mail/joe/Maildir").join(part)).unwrap();
+    }
+    assert_eq!(world.deliver("Joe", "hi\n").code, 0);
+    assert_eq!(world.messages("mail/joe/Maildir").len(), 2);
+}
+
+#[test]
 fn a_user_gets_mail_and_a_home() {
     let world = World::new();
     assert_eq!(world.deliver("Joe", "Subject: x\n\nhi\n").code, 0);
