@@ -1,15 +1,18 @@
 //! `indimail ledger`: accepted = delivered + bounced + discarded + queued,
-//! message by message, from the trace log, qmail-send's log and the queue.
+//! message by message, from the trace log, qmail-send's log and the queue; and
+//! every 250 that qmail-smtpd's log has was the truth.
 //!
-//! Both logs are read once, as one stream in order of time, over all rotated
+//! All logs are read once, as one stream in order of time, over all rotated
 //! files. Only messages that are not settled are kept in memory, so it is
 //! bounded by what is in the queue and under way, not by the logs. Each log
 //! stands in for what a process that was killed did not get into the other.
 
 mod account;
+mod answers;
 mod book;
 mod read;
 mod stock;
+mod timed;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +36,8 @@ const YOUNG_SECONDS: f64 = 60.0;
 const SHOWN_MAX: usize = 50;
 /// Log directories of qmail-send begin with one of these.
 const SEND_LOGS: [&str; 3] = ["deliver", "qmail-send", "send"];
+/// And those of qmail-smtpd with one of these.
+const SMTP_LOGS: [&str; 2] = ["smtpd", "qmail-smtpd"];
 
 /// Arguments of `indimail ledger`.
 #[derive(clap::Args, Debug)]
@@ -113,10 +118,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         .map(Layout::detect)
         .collect::<Result<Vec<_>, _>>()?;
     let logs = match arguments.logs.is_empty() {
-        true => send_logs(&home)?,
+        true => logs_of(&home, &SEND_LOGS)?,
         false => arguments.logs.clone(),
     };
-    let mut balance = balance(&home, &logs, &layouts)?;
+    let smtp = logs_of(&home, &SMTP_LOGS)?;
+    let mut balance = balance(&home, &logs, &smtp, &layouts)?;
     for _ in 1..READINGS_MAX {
         if !balance
             .differences
@@ -126,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             break;
         }
         std::thread::sleep(PAUSE);
-        balance = self::balance(&home, &logs, &layouts)?;
+        balance = self::balance(&home, &logs, &smtp, &layouts)?;
     }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&balance)?);
@@ -139,18 +145,18 @@ pub fn run(arguments: &Arguments) -> Outcome {
     })
 }
 
-fn send_logs(home: &Home) -> Result<Vec<PathBuf>, String> {
+fn logs_of(home: &Home, names: &[&str]) -> Result<Vec<PathBuf>, String> {
     let directory = home.log();
     let entries = std::fs::read_dir(&directory)
         .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
-    let is_of_send = |path: &PathBuf| {
+    let is_one = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        SEND_LOGS.iter().any(|begin| name.starts_with(begin))
+        names.iter().any(|begin| name.starts_with(begin))
     };
     let mut logs: Vec<_> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(is_of_send)
+        .filter(is_one)
         .collect();
     logs.sort();
     Ok(logs)
@@ -160,6 +166,7 @@ fn send_logs(home: &Home) -> Result<Vec<PathBuf>, String> {
 fn balance(
     home: &Home,
     logs: &[PathBuf],
+    smtp: &[PathBuf],
     layouts: &[Layout],
 ) -> Result<Balance, Box<dyn std::error::Error>> {
     let only = match layouts {
@@ -167,9 +174,10 @@ fn balance(
         _ => None,
     };
     let mut book = Book::new(only);
-    let mut merged = read::Merged::open(&home.log().join("trace"), logs).map_err(|error| {
-        format!("{error}; run this as root or as the owner of the installation")
-    })?;
+    let mut merged =
+        read::Merged::open(&home.log().join("trace"), logs, smtp).map_err(|error| {
+            format!("{error}; run this as root or as the owner of the installation")
+        })?;
     while let Some((time, line)) = merged.next_line()? {
         book.enter(time, line);
     }
