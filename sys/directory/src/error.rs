@@ -43,6 +43,14 @@ pub enum Error {
         /// Why not.
         source: Source,
     },
+    /// What should name a database server does not.
+    #[error("cannot understand {path}")]
+    Server {
+        /// The control file; the variable in front of it may be to blame.
+        path: PathBuf,
+        /// Why not.
+        source: crate::BadServer,
+    },
     /// A file or directory beside the database could not be used.
     #[error("cannot use {path}")]
     File {

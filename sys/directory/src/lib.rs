@@ -15,6 +15,7 @@ pub mod assign;
 mod domains;
 mod error;
 pub mod home;
+mod location;
 mod mysql;
 pub mod password;
 mod placement;
@@ -28,10 +29,11 @@ pub mod tree;
 mod user;
 pub mod value;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
+pub use location::Location;
 use mysql::Mysql;
 pub use mysql::{BadServer, Fallback, Server, Tls};
 pub use placement::{MountTag, Placement};
@@ -42,15 +44,6 @@ use sqlite::Sqlite;
 use tables::counters::Tree;
 use tables::{alias as alias_rows, auth as auth_rows, domain as domain_rows, user as user_rows};
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
-
-/// Where the users are.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Location {
-    /// A file of SQLite.
-    File(PathBuf),
-    /// A database server.
-    Server(Server),
-}
 
 /// The users of this installation. May be shared between threads.
 pub struct Directory {

@@ -382,3 +382,6 @@ fn value(value: mysql::Value) -> Value {
         other => Value::Text(other.as_sql(true)),
     }
 }
+
+#[cfg(test)]
+mod tests;

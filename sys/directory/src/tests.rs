@@ -65,7 +65,7 @@ on_both! {
     many_users_are_read_some_at_a_time,
 }
 
-fn user(name: &str) -> User {
+pub(crate) fn user(name: &str) -> User {
     User {
         name: name.to_owned(),
         domain: "example.com".to_owned(),

@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
+use crate::Alias;
 use crate::sql::{Dialect, Failed, Row, Session, values};
-use crate::{Alias, Error};
 
 fn order(dialect: Dialect) -> &'static str {
     match dialect {
@@ -118,7 +118,7 @@ pub fn move_path(
         if moved == alias.line {
             continue;
         }
-        crate::value::check_line(&moved).map_err(Error::from)?;
+        crate::value::check_line(&moved)?;
         replace(session, &alias, &moved)?;
     }
     Ok(())
