@@ -4,4 +4,5 @@ pub mod alias;
 pub mod auth;
 pub mod counters;
 pub mod domain;
+pub mod filter;
 pub mod user;
