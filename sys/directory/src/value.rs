@@ -145,6 +145,9 @@ pub fn check_directory(path: &Path) -> Result<(), Error> {
     let text = path
         .to_str()
         .ok_or_else(|| refused("directory", "is not UTF-8"))?;
+    if !path.is_absolute() {
+        return Err(refused("directory", "is not absolute"));
+    }
     check_text("directory", text, DIRECTORY_BYTES_MAX)
 }
 
@@ -154,6 +157,27 @@ pub fn check_line(line: &str) -> Result<(), Error> {
         return Err(refused("alias line", "is empty"));
     }
     check_text("alias line", line, LINE_BYTES_MAX)
+}
+
+/// Checks a filter rule: what fits the columns of the table.
+pub fn check_filter(address: &str, rule: &vfilter::Row) -> Result<(), Error> {
+    let texts = [
+        ("address", address, 107),
+        ("filter name", &rule.name, 32),
+        ("keyword", &rule.keyword, 64),
+        ("folder", &rule.destination, 156),
+        ("action", &rule.action, 64),
+    ];
+    for (field, text, bytes_max) in texts {
+        check_text(field, text, bytes_max)?;
+    }
+    if i16::try_from(rule.header).is_err() {
+        return Err(refused("header", "is out of range"));
+    }
+    if i8::try_from(rule.comparison).is_err() {
+        return Err(refused("comparison", "is out of range"));
+    }
+    Ok(())
 }
 
 /// Checks length and control characters.
