@@ -23,6 +23,7 @@ use queue::{Layout, Queues};
 use run::{Home, Settings};
 use serde::Serialize;
 
+use crate::print::say;
 use crate::{Outcome, site};
 use book::Book;
 
@@ -135,7 +136,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         balance = self::balance(&home, &logs, &smtp, &layouts)?;
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&balance)?);
+        say!("{}", serde_json::to_string_pretty(&balance)?);
     } else {
         print(&balance);
     }
@@ -189,15 +190,15 @@ fn print(balance: &Balance) {
     let since = balance.since.map_or(String::new(), |since| {
         format!("  since {}", tai::header_date(since))
     });
-    println!("accepted     {:>8}{since}", balance.accepted);
-    println!("delivered    {:>8}", balance.delivered);
-    println!("bounced      {:>8}", balance.bounced);
+    say!("accepted     {:>8}{since}", balance.accepted);
+    say!("delivered    {:>8}", balance.delivered);
+    say!("bounced      {:>8}", balance.bounced);
     let rules: Vec<String> = balance
         .rules
         .iter()
         .map(|(rule, count)| format!("{count} {rule}"))
         .collect();
-    println!(
+    say!(
         "discarded    {:>8}  {}",
         balance.discarded,
         rules.join(", ")
@@ -206,10 +207,10 @@ fn print(balance: &Balance) {
         0 => String::new(),
         n => format!("  {n} of them accepted before the logs begin"),
     };
-    println!("queued       {:>8}{before}", balance.queued);
-    println!("differences  {:>8}", balance.differences.len());
+    say!("queued       {:>8}{before}", balance.queued);
+    say!("differences  {:>8}", balance.differences.len());
     if 0 < balance.texts_alone {
-        println!(
+        say!(
             "texts without envelope (being written, or left by a crash): {}",
             balance.texts_alone
         );
@@ -223,7 +224,7 @@ fn print(balance: &Balance) {
             .sender
             .as_deref()
             .map_or(String::new(), |s| format!(" from <{s}>"));
-        println!(
+        say!(
             "  {}/{number} ({trace}){from}, accepted {}: {}",
             difference.queue,
             tai::header_date(difference.accepted),
@@ -231,10 +232,10 @@ fn print(balance: &Balance) {
         );
     }
     if SHOWN_MAX < balance.differences.len() {
-        println!("  and more; --json tells all");
+        say!("  and more; --json tells all");
     }
     match balance.differences.is_empty() {
-        true => println!("every accepted message is accounted for"),
-        false => println!("`indimail trace NUMBER` tells the story of a message"),
+        true => say!("every accepted message is accounted for"),
+        false => say!("`indimail trace NUMBER` tells the story of a message"),
     }
 }
