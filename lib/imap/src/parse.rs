@@ -7,12 +7,12 @@
 mod fetch;
 mod folders;
 mod search;
+mod words;
 
 use crate::command::{Append, Command, Numbering, Transfer};
 use crate::date;
 use crate::flags::{Change, Flags};
-use crate::folder::{FolderName, NameError};
-use crate::set::SequenceSet;
+use crate::folder::NameError;
 use crate::{command, command::Access};
 
 /// Longest tag.
@@ -89,7 +89,7 @@ struct Parser<'a> {
     at: usize,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn command(&mut self) -> Parsed<Command> {
         let name = self.atom()?.to_ascii_uppercase();
         match name.as_slice() {
@@ -276,174 +276,6 @@ impl<'a> Parser<'a> {
             self.byte(b')')?;
         }
         Ok(flags)
-    }
-
-    fn set(&mut self) -> Parsed<SequenceSet> {
-        let text = self.take_while(|b| matches!(b, b'0'..=b'9' | b':' | b',' | b'*'));
-        SequenceSet::parse(text).ok_or(ParseError::Syntax("expected a set of messages"))
-    }
-
-    fn folder(&mut self) -> Parsed<Result<FolderName, NameError>> {
-        Ok(FolderName::parse(&self.astring()?))
-    }
-
-    fn astring(&mut self) -> Parsed<Vec<u8>> {
-        match self.peek() {
-            Some(b'"' | b'{') => self.string(),
-            _ => match self.take_while(is_astring_byte) {
-                [] => syntax("expected a string"),
-                text => Ok(text.to_vec()),
-            },
-        }
-    }
-
-    fn nstring(&mut self) -> Parsed<Option<Vec<u8>>> {
-        if self.word_is("NIL") {
-            return Ok(None);
-        }
-        self.string().map(Some)
-    }
-
-    fn string(&mut self) -> Parsed<Vec<u8>> {
-        match self.peek() {
-            Some(b'"') => self.quoted(),
-            Some(b'{') => self.literal(),
-            _ => syntax("expected a string"),
-        }
-    }
-
-    fn quoted(&mut self) -> Parsed<Vec<u8>> {
-        self.byte(b'"')?;
-        let mut text = Vec::new();
-        loop {
-            match self.next() {
-                Some(b'"') => return Ok(text),
-                Some(b'\\') => match self.next() {
-                    Some(b @ (b'"' | b'\\')) => text.push(b),
-                    _ => return syntax("bad escape in a quoted string"),
-                },
-                Some(b'\r' | b'\n' | 0) | None => return syntax("quoted string does not end"),
-                Some(b) => text.push(b),
-            }
-        }
-    }
-
-    fn literal(&mut self) -> Parsed<Vec<u8>> {
-        self.byte(b'{')?;
-        let digits = self.take_while(|b| b.is_ascii_digit());
-        let length: usize = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| digits.parse().ok())
-            .ok_or(ParseError::Syntax("bad literal"))?;
-        if self.next_is(b'+') {
-            self.at += 1;
-        }
-        self.byte(b'}')?;
-        if self.next_is(b'\r') {
-            self.at += 1;
-        }
-        self.byte(b'\n')?;
-        let end = self.at.checked_add(length);
-        let text = end.and_then(|end| self.input.get(self.at..end));
-        let text = text.ok_or(ParseError::Syntax("literal is cut off"))?;
-        self.at += length;
-        if memchr::memchr(0, text).is_some() {
-            return syntax("NUL in a literal");
-        }
-        Ok(text.to_vec())
-    }
-
-    fn upper_atom(&mut self) -> Parsed<String> {
-        Ok(self
-            .atom()?
-            .iter()
-            .map(|b| char::from(b.to_ascii_uppercase()))
-            .collect())
-    }
-
-    fn atom(&mut self) -> Parsed<&'a [u8]> {
-        match self.take_while(is_atom_byte) {
-            [] => syntax("expected a word"),
-            text => Ok(text),
-        }
-    }
-
-    fn number(&mut self) -> Parsed<u32> {
-        let digits = self.take_while(|b| b.is_ascii_digit());
-        std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| digits.parse().ok())
-            .ok_or(ParseError::Syntax("expected a number"))
-    }
-
-    /// Elements in parentheses, one space between two.
-    fn list<T>(&mut self, element: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
-        self.byte(b'(')?;
-        let mut elements = Vec::new();
-        while !self.next_is(b')') {
-            if !elements.is_empty() {
-                self.space()?;
-            }
-            elements.push(element(self)?);
-        }
-        self.byte(b')')?;
-        Ok(elements)
-    }
-
-    /// Steps over a word if it is this one, in any case.
-    fn word_is(&mut self, word: &str) -> bool {
-        let rest = &self.input[self.at..];
-        let same = rest
-            .get(..word.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()));
-        let ends = !rest.get(word.len()).copied().is_some_and(is_atom_byte);
-        if same && ends {
-            self.at += word.len();
-        }
-        same && ends
-    }
-
-    /// One space; we take several, since some clients send them.
-    fn space(&mut self) -> Parsed<()> {
-        self.byte(b' ')?;
-        while self.next_is(b' ') {
-            self.at += 1;
-        }
-        Ok(())
-    }
-
-    fn byte(&mut self, wanted: u8) -> Parsed<()> {
-        if self.next() == Some(wanted) {
-            return Ok(());
-        }
-        syntax(match wanted {
-            b' ' => "expected a space",
-            b'(' => "expected (",
-            b')' => "expected )",
-            b']' => "expected ]",
-            _ => "unexpected character",
-        })
-    }
-
-    fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
-        let rest = &self.input[self.at..];
-        let end = rest.iter().position(|&b| !wanted(b)).unwrap_or(rest.len());
-        self.at += end;
-        &rest[..end]
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek();
-        self.at = (self.at + 1).min(self.input.len());
-        byte
-    }
-
-    fn next_is(&self, byte: u8) -> bool {
-        self.peek() == Some(byte)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.input.get(self.at).copied()
     }
 }
 

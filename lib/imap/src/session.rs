@@ -14,18 +14,20 @@ mod append;
 mod auth;
 mod fetch;
 mod folders;
+mod literals;
+mod replies;
 mod search;
 mod selected;
 
 use std::sync::Arc;
 
-use crate::ask::{Answer, Question, Refusal};
+use crate::ask::{Answer, Question};
 use crate::command::Command;
 use crate::folder::FolderName;
-use crate::input::{Event, Input, tag_of};
+use crate::input::{Event, Input};
 use crate::mime::Part;
 use crate::parse::{self, ParseError};
-use crate::view::{Expunges, View, line};
+use crate::view::View;
 
 /// Most bytes of a command before a login, literals included. Room for an ID
 /// with all that RFC 2971 §3.3 allows: 30 fields of 30 and 1024 bytes.
@@ -481,47 +483,6 @@ impl Session {
         self.question = Some(question);
     }
 
-    /// Ends a command that has no sequence numbers.
-    fn finish(&mut self, tag: &str, text: &str) {
-        self.finish_telling(tag, text, Expunges::Told);
-    }
-
-    /// Ends a command: first what other sessions did, then the tagged line.
-    fn finish_telling(&mut self, tag: &str, text: &str, expunges: Expunges) {
-        if let Phase::Selected(_, view) = &mut self.phase {
-            view.tell(&mut self.output, expunges);
-        }
-        self.line(format_args!("{tag} {text}"));
-    }
-
-    /// Introduces keywords before they are used.
-    fn tell_keywords(&mut self) {
-        if let Phase::Selected(_, view) = &mut self.phase {
-            view.tell_keywords(&mut self.output);
-        }
-    }
-
-    fn refuse(&mut self, tag: &str, refusal: Refusal) {
-        self.finish(tag, &format!("NO {}", refusal.text()));
-    }
-
-    /// Ends a command that was none.
-    fn bad(&mut self, tag: &str, text: &str) {
-        self.line(format_args!("{tag} BAD {text}"));
-        self.bad_commands += 1;
-        if BAD_COMMANDS_MAX <= self.bad_commands {
-            self.bye("too many errors");
-        }
-    }
-
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        line(&mut self.output, text);
-    }
-
-    fn flush(&mut self) -> Step {
-        Step::Send(std::mem::take(&mut self.output))
-    }
-
     fn view(&self) -> &View {
         match &self.phase {
             Phase::Selected(_, view) => view,
@@ -551,33 +512,5 @@ impl Session {
 
     fn kept(&self, uid: u32) -> Option<Message> {
         self.kept.clone().filter(|message| message.uid == uid)
-    }
-
-    /// A literal is announced in a command that is not APPEND, or is one.
-    fn take_literal(&mut self, literal: crate::input::Literal, bytes_max: usize) {
-        let guest = matches!(self.phase, Phase::Guest);
-        let idle = matches!(self.job, Job::None);
-        let before = self.input.before_literal().to_vec();
-        if !guest && idle && self.take_append_literal(literal, &before) {
-            return;
-        }
-        let fits = literal.length.saturating_add(before.len() as u64) < bytes_max as u64;
-        if idle && fits {
-            self.input.accept();
-            if literal.synchronizing {
-                self.line(format_args!("+ go on"));
-            }
-            return;
-        }
-        let tag = tag_of(&before).unwrap_or_else(|| "*".into());
-        if guest || !literal.synchronizing {
-            // Nothing that large belongs into a command, and it would come
-            // whether we wait for it or not.
-            self.line(format_args!("{tag} BAD literal is too large"));
-            return self.bye("literal is too large");
-        }
-        self.input.refuse();
-        self.job = Job::None;
-        self.bad(&tag, "[TOOBIG] literal is too large");
     }
 }
