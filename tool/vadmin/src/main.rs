@@ -18,6 +18,7 @@ mod site;
 mod undo;
 mod user;
 mod valias;
+mod vcfilter;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -34,6 +35,7 @@ Commands, also as programs of their own:
   vadduser     add a user                     vdeluser    delete one
   vmoduser     change quota, flags, state     vpasswd     change a password
   vuserinfo    show a user                    valias      show and change aliases
+  vcfilter     show and change filter rules   vmoddomain  change a domain's delivery
 
 COMMAND --help explains each.
 Exit codes: 0 done, 1 not found, 100 wrong use or refused, 111 not now.";
@@ -48,12 +50,14 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vdeldomain", ("vdeldomain", domain::delete::main)),
     ("vdelldomain", ("vdeldomain", domain::delete::main)),
     ("vdominfo", ("vdominfo", domain::info::main)),
+    ("vmoddomain", ("vmoddomain", domain::modify::main)),
     ("vadduser", ("vadduser", user::add::main)),
     ("vdeluser", ("vdeluser", user::delete::main)),
     ("vmoduser", ("vmoduser", user::modify::main)),
     ("vpasswd", ("vpasswd", user::passwd::main)),
     ("vuserinfo", ("vuserinfo", user::info::main)),
     ("valias", ("valias", valias::main)),
+    ("vcfilter", ("vcfilter", vcfilter::main)),
     ("vaddaliasdomain", ("vaddaliasdomain", domain::alias::main)),
     (
         domain::populate::LINK,

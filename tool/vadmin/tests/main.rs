@@ -1,5 +1,6 @@
 //! Whole commands in installations of their own.
 
 mod domain;
+mod filter;
 mod house;
 mod user;
