@@ -18,6 +18,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("sqlite3", "sqlite3"),
     ("ps", "procps"),
+    // The server alone: the package around it would start a service.
+    ("mariadbd", "mariadb-server-core"),
 ];
 
 /// Packages without a program of their own: TLS for swaks, another DKIM.

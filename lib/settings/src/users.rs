@@ -104,6 +104,82 @@ pub static ALIAS_DOMAINS: Setting = Setting {
     meaning: "Pairs alias,real separated by colons, asked before the tables.",
 };
 
+const DATABASE: &[&str] = &["inlookup", "vadddomain", "vadduser", "indimail"];
+
+/// The database server.
+pub static HOST_MYSQL: Setting = Setting {
+    file: "host.mysql",
+    variable: "MYSQL_HOST",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: DATABASE,
+    meaning: "Database server with the users, host:user:password:socket-or-port:ssl|nossl, all but \
+              the host optional. Without it they are in an SQLite file. Only root and group \
+              indimail may read the file (mode 640).",
+};
+
+/// Account there.
+pub static MYSQL_USER: Setting = Setting {
+    file: "",
+    variable: "MYSQL_USER",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: DATABASE,
+    meaning: "Account on the database server when host.mysql names none; else indimail.",
+};
+
+/// Its password.
+pub static MYSQL_PASSWD: Setting = Setting {
+    file: "",
+    variable: "MYSQL_PASSWD",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: DATABASE,
+    meaning: "Its password when host.mysql names none.",
+};
+
+/// Socket of a server on this host.
+pub static MYSQL_SOCKET: Setting = Setting {
+    file: "",
+    variable: "MYSQL_SOCKET",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: DATABASE,
+    meaning: "Unix socket of the database server when host.mysql names neither socket nor port.",
+};
+
+/// Port of the server.
+pub static MYSQL_VPORT: Setting = Setting {
+    file: "",
+    variable: "MYSQL_VPORT",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: DATABASE,
+    meaning: "TCP port of the database server when host.mysql names neither socket nor port; else \
+              3306.",
+};
+
+/// Name of the database.
+pub static MYSQL_DATABASE: Setting = Setting {
+    file: "",
+    variable: "MYSQL_DATABASE",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: DATABASE,
+    meaning: "Database on the server; else indimail.",
+};
+
+/// Whom the server's certificate may be signed by.
+pub static MYSQL_CA: Setting = Setting {
+    file: "mysql_ca",
+    variable: "",
+    kind: Kind::List,
+    default: None,
+    readers: DATABASE,
+    meaning: "Certificates, in PEM, of those who may have signed that of the database server; \
+              without the file the public authorities.",
+};
+
 /// Settings of this group.
 pub static ALL: &[&Setting] = &[
     &CRAM_MD5,
@@ -115,4 +191,11 @@ pub static ALL: &[&Setting] = &[
     &NOLASTAUTH,
     &REAL_DOMAINS,
     &ALIAS_DOMAINS,
+    &HOST_MYSQL,
+    &MYSQL_USER,
+    &MYSQL_PASSWD,
+    &MYSQL_SOCKET,
+    &MYSQL_VPORT,
+    &MYSQL_DATABASE,
+    &MYSQL_CA,
 ];

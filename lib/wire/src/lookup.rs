@@ -2,8 +2,10 @@
 //!
 //! One connection carries questions one after the other, each answered before
 //! the next. No reply contains a password, a hash or a SCRAM key: whoever
-//! parses the network learns verdicts only. (The guide's FIFO form of
-//! virtual-domains.md §10.2 stands beside this socket.)
+//! parses the network learns verdicts only. Deliveries, which run as the
+//! owner of the mail, may ask for rows and set marks, too; nobody else may.
+//! (The guide's FIFO form of virtual-domains.md §10.2 stands beside this
+//! socket.)
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +86,36 @@ pub enum Request {
         /// Address of the client.
         remote_ip: String,
     },
+    /// The row of a user of a real domain, for its delivery.
+    User {
+        /// Local part.
+        local: String,
+        /// Real domain.
+        domain: String,
+    },
+    /// The delivery lines of an alias.
+    Aliases {
+        /// Local part.
+        local: String,
+        /// Real domain.
+        domain: String,
+    },
+    /// Marks a mailbox over quota, or takes the mark away.
+    OverQuota {
+        /// Local part.
+        local: String,
+        /// Real domain.
+        domain: String,
+        /// Bytes in use; `None` clears the mark.
+        usage: Option<u64>,
+    },
+    /// Notes that mail was delivered to a group.
+    Delivered {
+        /// Local part.
+        local: String,
+        /// Real domain.
+        domain: String,
+    },
 }
 
 /// An answer.
@@ -110,6 +142,31 @@ pub enum Reply {
     },
     /// The question could not be answered now; the text is for the log.
     Temporary(String),
+    /// To `User`: the row, if there is one.
+    User(Option<User>),
+    /// To `Aliases`: oldest first, none when there is no alias.
+    Aliases(Vec<String>),
+    /// To `OverQuota` and `Delivered`.
+    Done,
+}
+
+/// What a delivery has to know of a user.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct User {
+    /// Local part, lower case.
+    pub name: String,
+    /// Real domain, lower case.
+    pub domain: String,
+    /// Account flags (virtual-domains.md §5.1).
+    pub gid_flags: u32,
+    /// Full name; that of a group begins with `MailGroup`.
+    pub gecos: String,
+    /// Home directory.
+    pub dir: String,
+    /// Quota text.
+    pub quota: String,
+    /// Takes mail.
+    pub active: bool,
 }
 
 /// The state of a mailbox (virtual-domains.md §10.3).

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use directory::{Directory, Domains};
+use directory::Domains;
 use run::{Home, Settings};
 
+use crate::rows::Rows;
 use crate::users::{User, Users, UsersError};
 
 /// How long an answer is good for.
@@ -27,9 +28,9 @@ pub struct Recent {
     domains: Answers<String>,
 }
 
-/// The database and the table of domains.
+/// The rows of users and the table of domains.
 pub struct DirectoryUsers {
-    directory: Directory,
+    rows: Rows,
     domains: Domains,
     recent: Arc<Recent>,
 }
@@ -44,7 +45,7 @@ impl DirectoryUsers {
         let domains = Domains::at(&home.users())
             .with_overrides(&variable("REAL_DOMAINS"), &variable("ALIAS_DOMAINS"));
         Ok(Self {
-            directory: Directory::open(&home.database()).map_err(error)?,
+            rows: Rows::open(home, settings)?,
             domains,
             recent,
         })
@@ -54,19 +55,12 @@ impl DirectoryUsers {
         let key = (user.name.clone(), user.domain.clone());
         lock(&self.recent.users).remove(&key);
     }
-
-    /// The row with its secrets, for changes.
-    fn row(&self, user: &User) -> Result<Option<directory::User>, UsersError> {
-        let row = self.directory.find_user(&user.name, &user.domain);
-        row.map_err(error)
-    }
 }
 
 impl Users for DirectoryUsers {
     fn find_user(&self, local: &str, domain: &str) -> Result<Option<User>, UsersError> {
         remembered(&self.recent.users, local, domain, || {
-            let row = self.directory.find_user(local, domain).map_err(error)?;
-            Ok(row.map(user))
+            self.rows.find_user(local, domain)
         })
     }
 
@@ -74,41 +68,24 @@ impl Users for DirectoryUsers {
         // "No alias" is remembered: it is asked for with every message to a
         // user, and an alias made this second need not count at once.
         let lines = remembered(&self.recent.aliases, local, domain, || {
-            self.directory
-                .aliases(local, domain)
-                .map(Some)
-                .map_err(error)
+            self.rows.aliases(local, domain).map(Some)
         });
         Ok(lines?.unwrap_or_default())
     }
 
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {
         remembered(&self.recent.domains, "", domain, || {
-            let real = self.directory.real_domain(&self.domains, domain);
-            real.map_err(error)
+            self.domains.real(domain).map_err(error)
         })
     }
 
     fn set_over_quota(&self, user: &User, usage: Option<u64>) -> Result<(), UsersError> {
         self.forget(user);
-        let Some(row) = self.row(user)? else {
-            return Ok(());
-        };
-        match usage {
-            Some(bytes) => self.directory.mark_over_quota(&row, bytes),
-            None => self.directory.clear_over_quota(&row),
-        }
-        .map_err(error)
+        self.rows.set_over_quota(user, usage)
     }
 
     fn record_delivery(&self, user: &User) -> Result<(), UsersError> {
-        match self.row(user)? {
-            Some(row) => self
-                .directory
-                .record_auth(&row, "deli", "", 0)
-                .map_err(error),
-            None => Ok(()),
-        }
+        self.rows.record_delivery(user)
     }
 }
 
@@ -189,18 +166,6 @@ fn remembered<T: Clone>(
 
 fn lock<T>(answers: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     answers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn user(row: directory::User) -> User {
-    User {
-        name: row.name,
-        domain: row.domain,
-        gid_flags: row.gid_flags,
-        gecos: row.gecos,
-        dir: row.dir,
-        quota: row.quota,
-        active: row.active,
-    }
 }
 
 fn error(error: directory::Error) -> UsersError {

@@ -22,6 +22,7 @@ pub mod local;
 mod outcome;
 pub mod outside;
 mod program;
+mod rows;
 mod scan;
 mod site;
 mod spool;

@@ -2,44 +2,54 @@
 
 use std::path::PathBuf;
 
+use crate::sql::Source;
+
 /// Why a question about users has no answer, or a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no database yet.
-    #[error("no user database at {path}; `vadddomain` or `indimail quickstart` creates it")]
+    #[error("no user database at {place}; `vadddomain` or `indimail quickstart` creates it")]
     Missing {
         /// Where it should be.
-        path: PathBuf,
+        place: String,
     },
     /// The file is not a database, is cut short, or lacks our tables.
     #[error(
-        "user database {path} is damaged ({what}); restore it from a backup or move it out of the way"
+        "user database {place} is damaged ({what}); restore it from a backup or move it out of the way"
     )]
     Damaged {
-        /// Which file.
-        path: PathBuf,
+        /// Which one.
+        place: String,
         /// What does not fit.
         what: String,
     },
     /// A newer program has migrated it.
     #[error(
-        "user database {path} has schema {found}, this program knows up to {known}; upgrade the program"
+        "user database {place} has schema {found}, this program knows up to {known}; upgrade the program"
     )]
     Newer {
-        /// Which file.
-        path: PathBuf,
-        /// Schema of the file.
+        /// Which one.
+        place: String,
+        /// Its schema.
         found: i64,
         /// Schema of this program.
         known: i64,
     },
     /// It could not be opened, read or written now.
-    #[error("cannot use user database {path}")]
+    #[error("cannot use user database {place}")]
     Database {
-        /// Which file.
+        /// Which one.
+        place: String,
+        /// Why not.
+        source: Source,
+    },
+    /// What should name a database server does not.
+    #[error("cannot understand {path}")]
+    Server {
+        /// The control file; the variable in front of it may be to blame.
         path: PathBuf,
         /// Why not.
-        source: rusqlite::Error,
+        source: crate::BadServer,
     },
     /// A file or directory beside the database could not be used.
     #[error("cannot use {path}")]

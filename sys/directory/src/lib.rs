@@ -2,7 +2,8 @@
 //!
 //! [`Directory`] answers questions about users and changes them; [`Domains`]
 //! knows which domains are ours; [`assign`] writes the table that knows it.
-//! The database stands behind the trait [`Store`]: SQLite for one host.
+//! The database is SQLite for one host, or MySQL/MariaDB for many; the
+//! statements are the same ([`Location`] says which).
 //!
 //! A question that cannot be answered is an [`Error`], never "no such user":
 //! the one turns mail away for good, the other only for now.
@@ -14,13 +15,16 @@ pub mod assign;
 mod domains;
 mod error;
 pub mod home;
+mod location;
+mod mysql;
 pub mod password;
 mod placement;
 mod quota;
 mod schema;
 pub mod secret;
+mod sql;
 mod sqlite;
-mod store;
+mod tables;
 pub mod tree;
 mod user;
 pub mod value;
@@ -29,15 +33,22 @@ use std::path::Path;
 
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
+pub use location::Location;
+use mysql::Mysql;
+pub use mysql::{BadServer, Fallback, Server, Tls};
 pub use placement::{MountTag, Placement};
 pub use quota::{BadQuota, Quota};
-pub use sqlite::Sqlite;
-pub use store::Store;
+pub use sql::Source;
+use sql::{Database, Dialect, Failed, Session};
+use sqlite::Sqlite;
+use tables::counters::Tree;
+use tables::{alias as alias_rows, auth as auth_rows, domain as domain_rows, user as user_rows};
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
 
 /// The users of this installation. May be shared between threads.
 pub struct Directory {
-    store: Box<dyn Store>,
+    database: Box<dyn Database>,
+    dialect: Dialect,
 }
 
 /// Reads all of a user database and says what is wrong with it, if anything.
@@ -45,48 +56,126 @@ pub fn quick_check(path: &Path) -> Result<(), Error> {
     Sqlite::quick_check(path)
 }
 
+/// Users that are read at once.
+const PAGE_USERS: u32 = 1000;
+
 impl Directory {
-    /// Opens an existing database for reading and writing.
+    /// Opens an existing database for reading and writing. A server is
+    /// connected to at the first question.
+    pub fn open_at(location: &Location) -> Result<Self, Error> {
+        match location {
+            Location::File(path) => Self::open(path),
+            Location::Server(server) => Ok(Self {
+                database: Box::new(Mysql::at(server.clone())),
+                dialect: Dialect::Mysql,
+            }),
+        }
+    }
+
+    /// Makes an empty database when there is none, and opens it.
+    pub fn create_at(location: &Location) -> Result<Self, Error> {
+        match location {
+            Location::File(path) => Self::create(path),
+            Location::Server(server) => Ok(Self {
+                database: Box::new(Mysql::create(server.clone())?),
+                dialect: Dialect::Mysql,
+            }),
+        }
+    }
+
+    /// Opens an existing file for reading and writing.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Ok(Self::of(Sqlite::open(path)?))
     }
 
-    /// Opens an existing database for reading.
+    /// Opens an existing file for reading.
     pub fn open_read_only(path: &Path) -> Result<Self, Error> {
         Ok(Self::of(Sqlite::open_read_only(path)?))
     }
 
-    /// Makes an empty database when there is none, and opens it. Its
-    /// directory must exist.
+    /// Makes an empty file when there is none, and opens it. Its directory
+    /// must exist.
     pub fn create(path: &Path) -> Result<Self, Error> {
         Sqlite::create(path)?;
         Self::open(path)
     }
 
-    /// Wraps any database.
-    pub fn of(store: impl Store + 'static) -> Self {
+    fn of(file: Sqlite) -> Self {
         Self {
-            store: Box::new(store),
+            database: Box::new(file),
+            dialect: Dialect::Sqlite,
         }
+    }
+
+    /// Where the database is, without its password.
+    pub fn place(&self) -> String {
+        self.database.place()
+    }
+
+    /// The version of its tables, and the one this program knows.
+    pub fn schema(&self) -> Result<(i64, i64), Error> {
+        Ok((self.database.version()?, schema::known()))
+    }
+
+    /// Moves the tables to a version, up or down; returns the one they had.
+    /// Going down drops what later versions added; below the first version
+    /// there is nothing to go to.
+    pub fn migrate_schema(&self, to: i64) -> Result<i64, Error> {
+        if !(schema::LOWEST..=schema::known()).contains(&to) {
+            return Err(Error::Value {
+                field: "schema",
+                problem: format!("is not {} to {}", schema::LOWEST, schema::known()),
+            });
+        }
+        self.database.migrate(to)
     }
 
     /// One user of a real domain, active or not. Names are folded to lower
     /// case; a name that does not fit its column is nobody's.
     pub fn find_user(&self, local: &str, domain: &str) -> Result<Option<User>, Error> {
         match folded(local, domain) {
-            Some((name, domain)) => self.store.find_user(&name, &domain),
+            Some((name, domain)) => self.read(|s| user_rows::find(s, &name, &domain)),
             None => Ok(None),
         }
     }
 
-    /// The users of a domain in the order of their names.
+    /// The users of a domain in the order of their names. Their number has no
+    /// bound: what only looks at each uses [`Directory::each_user`].
     pub fn users(&self, domain: &str) -> Result<Vec<User>, Error> {
-        self.store.users(&domain.to_lowercase())
+        let mut users = Vec::new();
+        self.each_user(domain, |user| {
+            users.push(user);
+            Ok(())
+        })?;
+        Ok(users)
+    }
+
+    /// Looks at the users of a domain in the order of their names, some at a
+    /// time.
+    pub fn each_user<E: From<Error>>(
+        &self,
+        domain: &str,
+        mut look: impl FnMut(User) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let domain = domain.to_lowercase();
+        let mut after = String::new();
+        loop {
+            let page = self.read(|s| user_rows::list(s, &domain, &after, PAGE_USERS))?;
+            let full = page.len() == PAGE_USERS as usize;
+            if let Some(last) = page.last() {
+                after = last.name.clone();
+            }
+            page.into_iter().try_for_each(&mut look)?;
+            if !full {
+                return Ok(());
+            }
+        }
     }
 
     /// How many users a domain has.
     pub fn count_users(&self, domain: &str) -> Result<u64, Error> {
-        self.store.count_users(&domain.to_lowercase())
+        let domain = domain.to_lowercase();
+        self.read(|s| user_rows::count(s, &domain))
     }
 
     /// The real domain behind a name: itself, or what it is an alias of;
@@ -99,21 +188,28 @@ impl Directory {
     /// yet on disk. Check the name with [`value::check_new_user`] before.
     pub fn add_user(&self, user: &User, placement: &Placement) -> Result<User, Error> {
         value::check_user(user)?;
-        self.store
-            .add_user(user, placement, os::clock::unix_seconds())
+        self.define_tree(&user.name, &user.domain, Some(placement))?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| user_rows::add(s, user, placement, now))
     }
 
     /// Writes everything about a user but its name and home; `false` when
     /// there is no such user. Use [`Directory::change_flags`] for flags alone.
     pub fn update_user(&self, user: &User) -> Result<bool, Error> {
         value::check_user(user)?;
-        self.store.update_user(user, os::clock::unix_seconds())
+        let now = os::clock::unix_seconds();
+        self.write(|s| user_rows::update(s, user, now))
+    }
+
+    /// Says that a home is somewhere else now. The files are the caller's.
+    pub fn move_home(&self, user: &User, new: &Path) -> Result<bool, Error> {
+        let now = os::clock::unix_seconds();
+        self.write(|s| user_rows::move_home(s, &user.name, &user.domain, new, now))
     }
 
     /// Sets and clears account flags in one step.
     pub fn change_flags(&self, user: &User, set: u32, clear: u32) -> Result<bool, Error> {
-        self.store
-            .change_flags(&user.name, &user.domain, set, clear)
+        self.write(|s| user_rows::change_flags(s, &user.name, &user.domain, set, clear))
     }
 
     /// Replaces a password hash of an obsolete kind, unless the password was
@@ -128,7 +224,7 @@ impl Directory {
         new.password_hash = hash.to_owned();
         new.scram = scram.map(str::to_owned);
         value::check_user(&new)?;
-        self.store.replace_hash(user, hash, scram)
+        self.write(|s| user_rows::replace_hash(s, user, hash, scram))
     }
 
     /// Deletes a user with aliases to and from it, filters and marks; returns
@@ -140,53 +236,55 @@ impl Directory {
         domain: &str,
         placement: Option<&Placement>,
     ) -> Result<Option<User>, Error> {
-        match folded(local, domain) {
-            Some((name, domain)) => self.store.delete_user(&name, &domain, placement),
-            None => Ok(None),
-        }
+        let Some((name, domain)) = folded(local, domain) else {
+            return Ok(None);
+        };
+        self.define_tree(&name, &domain, placement)?;
+        self.write(|s| user_rows::delete(s, &name, &domain, placement))
     }
 
     /// Deletes every row of a domain.
     pub fn delete_domain(&self, domain: &str) -> Result<(), Error> {
-        self.store.delete_domain(&domain.to_lowercase())
+        let domain = domain.to_lowercase();
+        self.write(|s| domain_rows::delete(s, &domain))
     }
 
     /// The delivery lines of an alias, oldest first; empty when there is none.
     pub fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, Error> {
         match folded(local, domain) {
-            Some((name, domain)) => self.store.aliases(&name, &domain),
+            Some((name, domain)) => self.read(|s| alias_rows::lines(s, &name, &domain)),
             None => Ok(Vec::new()),
         }
     }
 
     /// All alias lines of a domain.
     pub fn domain_aliases(&self, domain: &str) -> Result<Vec<Alias>, Error> {
-        self.store.domain_aliases(&domain.to_lowercase())
+        let domain = domain.to_lowercase();
+        self.read(|s| alias_rows::lines_of_domain(s, &domain))
     }
 
     /// The alias lines that forward to an address.
     pub fn aliases_to(&self, address: &str) -> Result<Vec<Alias>, Error> {
         let address = address.to_lowercase();
-        self.store
-            .aliases_with_line(&[&format!("&{address}"), &address])
+        let lines = [format!("&{address}"), address];
+        self.read(|s| alias_rows::with_line(s, &[&lines[0], &lines[1]]))
     }
 
     /// Adds a delivery line; `false` when it is there already.
     pub fn add_alias(&self, alias: &Alias) -> Result<bool, Error> {
         check_alias(alias)?;
-        self.store.add_alias(alias, os::clock::unix_seconds())
+        self.write(|s| alias_rows::insert(s, alias))
     }
 
     /// Deletes a delivery line; `false` when there is none.
     pub fn delete_alias(&self, alias: &Alias) -> Result<bool, Error> {
-        self.store.delete_alias(alias)
+        self.write(|s| alias_rows::delete(s, alias))
     }
 
     /// Replaces a delivery line; `false` when there is none.
     pub fn replace_alias(&self, old: &Alias, new_line: &str) -> Result<bool, Error> {
         value::check_line(new_line)?;
-        self.store
-            .replace_alias(old, new_line, os::clock::unix_seconds())
+        self.write(|s| alias_rows::replace(s, old, new_line))
     }
 
     /// Records a login or another event, now.
@@ -207,31 +305,70 @@ impl Directory {
             usage: i64::try_from(usage).unwrap_or(i64::MAX),
             time: os::clock::unix_seconds(),
         };
-        self.store.record_auth(user, &auth)
+        self.write(|s| auth_rows::record(s, user, &auth))
     }
 
     /// What was recorded for a user, one entry a service.
     pub fn last_auth(&self, user: &User) -> Result<Vec<LastAuth>, Error> {
-        self.store.last_auth(&user.name, &user.domain)
+        self.read(|s| auth_rows::events(s, &user.name, &user.domain))
     }
 
     /// Marks a mailbox over quota: its mail is refused until
     /// [`Directory::clear_over_quota`].
     pub fn mark_over_quota(&self, user: &User, usage: u64) -> Result<(), Error> {
         let now = os::clock::unix_seconds();
-        self.store
-            .mark_over_quota(&user.name, &user.domain, usage, now)
+        self.write(|s| auth_rows::mark_over_quota(s, &user.name, &user.domain, usage, now))
     }
 
     /// Takes that mark away.
     pub fn clear_over_quota(&self, user: &User) -> Result<(), Error> {
-        self.store.clear_over_quota(&user.name, &user.domain)
+        self.write(|s| auth_rows::clear_over_quota(s, &user.name, &user.domain))
     }
 
     /// Which mechanisms the secrets of active users allow. Reads the whole
     /// table when nobody has one: keep the answer for a while.
     pub fn mechanisms(&self) -> Result<Mechanisms, Error> {
-        self.store.mechanisms()
+        self.read(user_rows::mechanisms)
+    }
+
+    fn read<T>(
+        &self,
+        mut body: impl FnMut(&mut dyn Session) -> Result<T, Failed>,
+    ) -> Result<T, Error> {
+        let mut answer = None;
+        self.database.read(&mut |session| {
+            answer = Some(body(session)?);
+            Ok(())
+        })?;
+        Ok(answer.expect("a database that says yes has asked"))
+    }
+
+    fn write<T>(
+        &self,
+        mut body: impl FnMut(&mut dyn Session) -> Result<T, Failed>,
+    ) -> Result<T, Error> {
+        let mut answer = None;
+        self.database.write(&mut |session| {
+            answer = Some(body(session)?);
+            Ok(())
+        })?;
+        Ok(answer.expect("a database that says yes has written"))
+    }
+
+    /// The table of counters that a placement needs. Not in the transaction
+    /// that uses it: on a server, making a table would end that.
+    fn define_tree(
+        &self,
+        name: &str,
+        domain: &str,
+        placement: Option<&Placement>,
+    ) -> Result<(), Error> {
+        match placement {
+            Some(Placement::Tree { mount, .. }) => {
+                Tree::of(name, domain, mount).define(&*self.database, self.dialect)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

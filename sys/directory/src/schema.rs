@@ -1,30 +1,74 @@
 //! The tables, as numbered steps (virtual-domains.md §4.2, §18).
 //!
-//! Table `ischema` says which steps a database has seen. A step is never
-//! edited once released; a change is a new step at the end.
+//! A table of its own says which steps a database has seen. A step is never
+//! edited once released; a change is a new step at the end, with the way
+//! back. On a server a step only adds what is not there: another program may
+//! have made the tables, and may be using them.
+
+mod mysql;
+mod sqlite;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// Marks a file as ours (`PRAGMA application_id`): the letters `INDI`.
-pub const APPLICATION_ID: i64 = 0x494e_4449;
+pub use mysql::OPTIONS;
 
-/// What each step does, and its statements.
-const STEPS: &[(&str, &str)] = &[("tables of domains and users", FIRST)];
+/// One step.
+pub struct Step {
+    /// What it does.
+    pub comment: &'static str,
+    /// Its statements for SQLite.
+    sqlite: &'static str,
+    /// The way back; `None` when it would take mailboxes away.
+    sqlite_back: Option<&'static str>,
+    /// Its tables on a server. The way back drops them.
+    pub mysql: &'static [mysql::Table],
+}
+
+/// All steps, in order.
+pub const STEPS: &[Step] = &[
+    Step {
+        comment: "tables of domains and users",
+        sqlite: sqlite::FIRST,
+        sqlite_back: None,
+        mysql: mysql::FIRST,
+    },
+    Step {
+        comment: "passwords for single programs",
+        sqlite: sqlite::APP_PASSWORDS,
+        sqlite_back: Some(sqlite::NO_APP_PASSWORDS),
+        mysql: mysql::APP_PASSWORDS,
+    },
+];
+
+/// The schema below which no database is taken: that would drop its users.
+pub const LOWEST: i64 = 1;
 
 /// The schema this program knows.
 pub fn known() -> i64 {
     STEPS.len() as i64
 }
 
-/// The schema of a database.
-pub fn version(connection: &Connection) -> rusqlite::Result<i64> {
+/// The steps from one version up to another, with their numbers.
+pub fn steps_up(from: i64, to: i64) -> impl Iterator<Item = (i64, &'static Step)> {
+    let numbered = (1i64..).zip(STEPS);
+    numbered.filter(move |(number, _)| from < *number && *number <= to)
+}
+
+/// The steps to take back, the last one first.
+pub fn steps_down(from: i64, to: i64) -> impl Iterator<Item = (i64, &'static Step)> {
+    let steps: Vec<_> = steps_up(to.max(LOWEST), from).collect();
+    steps.into_iter().rev()
+}
+
+/// The schema of a file.
+pub fn version_of_sqlite(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT COALESCE(MAX(id), 0) FROM ischema", [], |row| {
         row.get(0)
     })
 }
 
-/// Does the steps that are missing, all or none.
-pub fn migrate(connection: &mut Connection, now: i64) -> rusqlite::Result<()> {
+/// Moves a file to a version, up or down, all or nothing.
+pub fn move_sqlite(connection: &mut Connection, to: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS ischema (
@@ -33,174 +77,19 @@ pub fn migrate(connection: &mut Connection, now: i64) -> rusqlite::Result<()> {
             timestamp INTEGER NOT NULL
         );",
     )?;
-    let done = version(&transaction)?;
-    for (number, (comment, statements)) in (1i64..).zip(STEPS) {
-        if done < number {
-            transaction.execute_batch(statements)?;
-            transaction.execute(
-                "INSERT INTO ischema (id, comment, timestamp) VALUES (?1, ?2, ?3)",
-                (number, comment, now),
-            )?;
+    let found = version_of_sqlite(&transaction)?;
+    for (number, step) in steps_up(found, to) {
+        transaction.execute_batch(step.sqlite)?;
+        transaction.execute(
+            "INSERT INTO ischema (id, comment, timestamp) VALUES (?1, ?2, ?3)",
+            (number, step.comment, os::clock::unix_seconds()),
+        )?;
+    }
+    for (number, step) in steps_down(found, to) {
+        if let Some(back) = step.sqlite_back {
+            transaction.execute_batch(back)?;
+            transaction.execute("DELETE FROM ischema WHERE id = ?1", [number])?;
         }
     }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.commit()
 }
-
-const FIRST: &str = "
-CREATE TABLE indimail (
-    pw_name TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_name) <= 40),
-    pw_domain TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_domain) <= 67),
-    pw_passwd TEXT NOT NULL CHECK (length(pw_passwd) <= 128),
-    pw_uid INTEGER,
-    pw_gid INTEGER,
-    pw_gecos TEXT NOT NULL CHECK (length(pw_gecos) <= 48),
-    pw_dir TEXT CHECK (length(pw_dir) <= 156),
-    pw_shell TEXT CHECK (length(pw_shell) <= 30),
-    scram TEXT CHECK (length(scram) <= 255),
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (pw_name, pw_domain)
-);
-CREATE INDEX indimail_gecos ON indimail (pw_gecos);
-CREATE INDEX indimail_uid ON indimail (pw_uid);
-CREATE INDEX indimail_domain ON indimail (pw_domain);
-CREATE TABLE indibak (
-    pw_name TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_name) <= 40),
-    pw_domain TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_domain) <= 67),
-    pw_passwd TEXT NOT NULL CHECK (length(pw_passwd) <= 128),
-    pw_uid INTEGER,
-    pw_gid INTEGER,
-    pw_gecos TEXT NOT NULL CHECK (length(pw_gecos) <= 48),
-    pw_dir TEXT CHECK (length(pw_dir) <= 156),
-    pw_shell TEXT CHECK (length(pw_shell) <= 30),
-    scram TEXT CHECK (length(scram) <= 255),
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (pw_name, pw_domain)
-);
-CREATE INDEX indibak_gecos ON indibak (pw_gecos);
-CREATE INDEX indibak_uid ON indibak (pw_uid);
-CREATE INDEX indibak_domain ON indibak (pw_domain);
-CREATE TABLE relay (
-    email TEXT NOT NULL COLLATE NOCASE,
-    ipaddr TEXT NOT NULL,
-    timestamp INTEGER NOT NULL,
-    UNIQUE (email, ipaddr)
-);
-CREATE INDEX relay_ipaddr ON relay (ipaddr);
-CREATE INDEX relay_timestamp ON relay (timestamp);
-CREATE TABLE lastauth (
-    user TEXT NOT NULL COLLATE NOCASE,
-    domain TEXT NOT NULL COLLATE NOCASE,
-    service TEXT NOT NULL,
-    remote_ip TEXT NOT NULL,
-    quota INTEGER NOT NULL,
-    gecos TEXT NOT NULL,
-    timestamp INTEGER NOT NULL,
-    PRIMARY KEY (user, domain, service)
-);
-CREATE INDEX lastauth_timestamp ON lastauth (timestamp);
-CREATE TABLE userquota (
-    user TEXT NOT NULL COLLATE NOCASE,
-    domain TEXT NOT NULL COLLATE NOCASE,
-    quota INTEGER NOT NULL,
-    timestamp INTEGER NOT NULL,
-    PRIMARY KEY (user, domain)
-);
-CREATE TABLE valias (
-    alias TEXT NOT NULL COLLATE NOCASE CHECK (length(alias) <= 40),
-    domain TEXT NOT NULL COLLATE NOCASE CHECK (length(domain) <= 67),
-    valias_line TEXT NOT NULL CHECK (length(valias_line) <= 190),
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (alias, domain, valias_line)
-);
-CREATE INDEX valias_line ON valias (valias_line);
-CREATE TABLE vfilter (
-    emailid TEXT NOT NULL COLLATE NOCASE,
-    filter_no INTEGER NOT NULL,
-    filter_name TEXT NOT NULL,
-    header_name INTEGER NOT NULL,
-    comparision INTEGER NOT NULL,
-    keyword TEXT NOT NULL,
-    destination TEXT NOT NULL,
-    bounce_action TEXT NOT NULL,
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (emailid, filter_no),
-    UNIQUE (emailid, header_name, comparision, keyword, destination)
-);
-CREATE TABLE bulkmail (
-    emailid TEXT NOT NULL COLLATE NOCASE,
-    filename TEXT NOT NULL,
-    zztimestamp INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (emailid, filename)
-);
-CREATE TABLE vlimits (
-    domain TEXT PRIMARY KEY NOT NULL COLLATE NOCASE,
-    domain_expiry INTEGER NOT NULL DEFAULT -1,
-    passwd_expiry INTEGER NOT NULL DEFAULT -1,
-    maxpopaccounts INTEGER NOT NULL DEFAULT -1,
-    maxaliases INTEGER NOT NULL DEFAULT -1,
-    maxforwards INTEGER NOT NULL DEFAULT -1,
-    maxautoresponders INTEGER NOT NULL DEFAULT -1,
-    maxmailinglists INTEGER NOT NULL DEFAULT -1,
-    diskquota INTEGER NOT NULL DEFAULT 0,
-    maxmsgcount INTEGER NOT NULL DEFAULT 0,
-    defaultquota INTEGER NOT NULL DEFAULT 0,
-    defaultmaxmsgcount INTEGER NOT NULL DEFAULT 0,
-    disable_pop INTEGER NOT NULL DEFAULT 0,
-    disable_imap INTEGER NOT NULL DEFAULT 0,
-    disable_dialup INTEGER NOT NULL DEFAULT 0,
-    disable_passwordchanging INTEGER NOT NULL DEFAULT 0,
-    disable_webmail INTEGER NOT NULL DEFAULT 0,
-    disable_relay INTEGER NOT NULL DEFAULT 0,
-    disable_smtp INTEGER NOT NULL DEFAULT 0,
-    perm_account INTEGER NOT NULL DEFAULT 0,
-    perm_alias INTEGER NOT NULL DEFAULT 0,
-    perm_forward INTEGER NOT NULL DEFAULT 0,
-    perm_autoresponder INTEGER NOT NULL DEFAULT 0,
-    perm_maillist INTEGER NOT NULL DEFAULT 0,
-    perm_quota INTEGER NOT NULL DEFAULT 0,
-    perm_defaultquota INTEGER NOT NULL DEFAULT 0,
-    timestamp INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE fstab (
-    filesystem TEXT NOT NULL,
-    host TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    max_users INTEGER NOT NULL,
-    cur_users INTEGER NOT NULL,
-    max_size INTEGER NOT NULL,
-    cur_size INTEGER NOT NULL,
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (filesystem, host)
-);
-CREATE TABLE ip_alias_map (
-    ipaddr TEXT PRIMARY KEY NOT NULL,
-    domain TEXT COLLATE NOCASE,
-    timestamp INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE atrn_map (
-    pw_name TEXT NOT NULL COLLATE NOCASE,
-    pw_domain TEXT NOT NULL COLLATE NOCASE,
-    domain_list TEXT COLLATE NOCASE,
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (pw_name, pw_domain, domain_list)
-);
-CREATE TABLE vlog (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    user TEXT,
-    passwd TEXT,
-    domain TEXT,
-    logon TEXT,
-    remoteip TEXT,
-    message TEXT,
-    timestamp INTEGER,
-    error INTEGER
-);
--- Freed home directories; other writers keep them in files of the domain.
-CREATE TABLE dir_free (
-    suffix TEXT NOT NULL,
-    domain TEXT NOT NULL COLLATE NOCASE,
-    the_dir TEXT NOT NULL
-);
-CREATE INDEX dir_free_domain ON dir_free (suffix, domain);
-";

@@ -5,21 +5,23 @@
 //! empty or lacks its tables is damage and never a fresh start: answering
 //! "no such user" from it would bounce everybody's mail.
 
-mod alias;
-mod auth;
-mod counters;
-mod user;
-
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
 
+use crate::sql::{Body, Database, Dialect, Failed, Row, Session, Source, Value, quoted};
 use crate::{Error, schema};
 
 /// How long a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Statements kept ready.
+const STATEMENTS_MAX: usize = 64;
+/// Marks a file as ours (`PRAGMA application_id`): the letters `INDI`.
+const APPLICATION_ID: i64 = 0x494e_4449;
 
 /// A user database in one file.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl Sqlite {
                 .pragma_update(None, "journal_mode", "WAL")
                 .map_err(|e| store.error(e))?;
             if found < schema::known() {
-                schema::migrate(&mut connection, os::clock::unix_seconds())
+                schema::move_sqlite(&mut connection, schema::known())
                     .map_err(|e| store.error(e))?;
             }
         }
@@ -52,7 +54,7 @@ impl Sqlite {
         let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         if store.check()? < schema::known() {
             return Err(Error::Damaged {
-                path: path.to_owned(),
+                place: place(path),
                 what: "its tables are of an older version; any `vadduser` brings them up to date"
                     .to_owned(),
             });
@@ -98,7 +100,7 @@ impl Sqlite {
         match said.as_str() {
             "ok" => Ok(()),
             _ => Err(Error::Damaged {
-                path: path.to_owned(),
+                place: place(path),
                 what: said.replace('\n', " "),
             }),
         }
@@ -117,17 +119,19 @@ impl Sqlite {
             .open(path)
             .map_err(file)?;
         let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        schema::migrate(&mut store.lock(), os::clock::unix_seconds())
-            .map_err(|e| store.error(e))?;
+        {
+            let mut connection = store.lock();
+            schema::move_sqlite(&mut connection, schema::known())
+                .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
+                .map_err(|e| store.error(e))?;
+        }
         drop(store);
         empty.sync_all().map_err(file)
     }
 
     fn connect(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
         if !path.exists() {
-            return Err(Error::Missing {
-                path: path.to_owned(),
-            });
+            return Err(Error::Missing { place: place(path) });
         }
         let connect = || {
             let connection =
@@ -137,6 +141,8 @@ impl Sqlite {
             connection.pragma_update(None, "trusted_schema", false)?;
             // Temporary files elsewhere would need another sandbox.
             connection.pragma_update(None, "temp_store", "MEMORY")?;
+            connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+            times_are_numbers(&connection)?;
             Ok(connection)
         };
         let connection = connect().map_err(|source| classify(path, source))?;
@@ -149,20 +155,20 @@ impl Sqlite {
     /// Makes sure that the file is ours; returns its schema.
     fn check(&self) -> Result<i64, Error> {
         let damaged = |what: &str| Error::Damaged {
-            path: self.path.clone(),
+            place: place(&self.path),
             what: what.to_owned(),
         };
         let connection = self.lock();
         let id: i64 = connection
             .query_row("PRAGMA application_id", [], |row| row.get(0))
             .map_err(|e| self.error(e))?;
-        if id != schema::APPLICATION_ID {
+        if id != APPLICATION_ID {
             return Err(damaged("it is empty or not ours"));
         }
-        let found = schema::version(&connection).map_err(|e| self.error(e))?;
+        let found = schema::version_of_sqlite(&connection).map_err(|e| self.error(e))?;
         if schema::known() < found {
             return Err(Error::Newer {
-                path: self.path.clone(),
+                place: place(&self.path),
                 found,
                 known: schema::known(),
             });
@@ -185,61 +191,150 @@ impl Sqlite {
         classify(&self.path, source)
     }
 
-    /// Reads.
-    fn read<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        body(&self.lock()).map_err(|e| self.error(e))
-    }
-
-    /// Changes, all or nothing; other writers wait.
-    fn write<T>(
-        &self,
-        body: impl FnOnce(&Transaction<'_>) -> Result<T, Failed>,
-    ) -> Result<T, Error> {
-        let mut connection = self.lock();
-        let result = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(Failed::from)
-            .and_then(|transaction| {
-                let value = body(&transaction)?;
-                transaction.commit()?;
-                Ok(value)
-            });
-        result.map_err(|failed| match failed {
-            Failed::Sql(source) => self.error(source),
+    fn failed(&self, failed: Failed) -> Error {
+        match failed {
+            Failed::Sql(Source::Sqlite(source)) => self.error(source),
+            Failed::Sql(source) => Error::Database {
+                place: self.place(),
+                source,
+            },
+            Failed::Duplicate => Error::Exists("row".to_owned()),
             Failed::Told(error) => error,
-        })
-    }
-
-    fn damaged(&self, what: impl ToString) -> Error {
-        Error::Damaged {
-            path: self.path.clone(),
-            what: what.to_string(),
         }
     }
 }
 
-/// Why a transaction was given up.
-enum Failed {
-    Sql(rusqlite::Error),
-    Told(Error),
+impl Database for Sqlite {
+    fn read(&self, body: Body<'_>) -> Result<(), Error> {
+        let connection = self.lock();
+        body(&mut Open(&connection)).map_err(|failed| self.failed(failed))
+    }
+
+    fn write(&self, body: Body<'_>) -> Result<(), Error> {
+        let mut connection = self.lock();
+        let mut run = || -> Result<(), Failed> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            body(&mut Open(&transaction))?;
+            Ok(transaction.commit()?)
+        };
+        run().map_err(|failed| self.failed(failed))
+    }
+
+    fn define(&self, name: &str, columns: &str) -> Result<(), Error> {
+        let statement = format!("CREATE TABLE IF NOT EXISTS {} ({columns})", quoted(name)?);
+        self.lock()
+            .execute_batch(&statement)
+            .map_err(|e| self.error(e))
+    }
+
+    fn migrate(&self, to: i64) -> Result<i64, Error> {
+        let found = self.version()?;
+        let mut connection = self.lock();
+        schema::move_sqlite(&mut connection, to).map_err(|e| self.error(e))?;
+        Ok(found)
+    }
+
+    fn version(&self) -> Result<i64, Error> {
+        schema::version_of_sqlite(&self.lock()).map_err(|e| self.error(e))
+    }
+
+    fn place(&self) -> String {
+        place(&self.path)
+    }
+}
+
+/// A connection, in a transaction or not.
+struct Open<'a>(&'a Connection);
+
+impl Session for Open<'_> {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn has_scram(&self) -> bool {
+        true
+    }
+
+    fn query(&mut self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Failed> {
+        let mut statement = self.0.prepare_cached(statement)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let mut values = Vec::with_capacity(columns);
+            for column in 0..columns {
+                values.push(value(row.get_ref(column)?));
+            }
+            found.push(Row(values));
+        }
+        Ok(found)
+    }
+
+    fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, Failed> {
+        let mut statement = self.0.prepare_cached(statement)?;
+        Ok(statement.execute(params_from_iter(values))? as u64)
+    }
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        // No column of ours is one; what somebody put there is shown as text.
+        ValueRef::Real(number) => Value::Text(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Value::Text(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => rusqlite::types::Null.into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Text(text) => text.as_str().into(),
+        })
+    }
 }
 
 impl From<rusqlite::Error> for Failed {
     fn from(source: rusqlite::Error) -> Self {
-        Self::Sql(source)
+        match source.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) if is_duplicate(&source) => Self::Duplicate,
+            _ => Self::Sql(source.into()),
+        }
     }
 }
 
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self::Told(error)
+fn is_duplicate(source: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    let code = source.sqlite_error().map(|error| error.extended_code);
+    matches!(
+        code,
+        Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_UNIQUE)
+    )
+}
+
+/// Times are kept as seconds: what a server converts is left as it is.
+fn times_are_numbers(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    for name in ["FROM_UNIXTIME", "UNIX_TIMESTAMP"] {
+        connection
+            .create_scalar_function(name, 1, flags, |context| context.get::<Option<i64>>(0))?;
     }
+    Ok(())
+}
+
+fn place(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Damage is not the same as being busy: one needs the administrator, the
 /// other a moment.
 fn classify(path: &Path, source: rusqlite::Error) -> Error {
-    let path = path.to_owned();
+    let place = place(path);
     let damaged = match &source {
         rusqlite::Error::SqliteFailure(error, text) => {
             matches!(
@@ -256,9 +351,12 @@ fn classify(path: &Path, source: rusqlite::Error) -> Error {
     };
     if damaged {
         let what = source.to_string();
-        Error::Damaged { path, what }
+        Error::Damaged { place, what }
     } else {
-        Error::Database { path, source }
+        Error::Database {
+            place,
+            source: source.into(),
+        }
     }
 }
 

@@ -2,13 +2,70 @@
 
 use super::*;
 
-fn directory() -> (tempfile::TempDir, Directory) {
-    let home = tempfile::tempdir().unwrap();
-    let directory = Directory::create(&home.path().join("indimail.db")).unwrap();
-    (home, directory)
+/// An empty directory of users, and a place for homes.
+struct Site {
+    home: tempfile::TempDir,
+    location: Location,
+    directory: Directory,
 }
 
-fn user(name: &str) -> User {
+impl Site {
+    fn on_sqlite() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let location = Location::File(home.path().join("indimail.db"));
+        Self::at(home, location)
+    }
+
+    fn on_mariadb() -> Self {
+        let mut server = Server::from_url("mysql://root@localhost/").unwrap();
+        server.socket = Some(testkit::Mariadb::shared().socket());
+        server.database = testkit::Mariadb::new_name();
+        Self::at(tempfile::tempdir().unwrap(), Location::Server(server))
+    }
+
+    fn at(home: tempfile::TempDir, location: Location) -> Self {
+        let directory = Directory::create_at(&location).unwrap();
+        Self {
+            home,
+            location,
+            directory,
+        }
+    }
+}
+
+/// Every promise is kept by both databases.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { super::$name(&super::Site::on_sqlite()); })*
+        }
+        mod mariadb {
+            $(#[test] fn $name() { super::$name(&super::Site::on_mariadb()); })*
+        }
+    };
+}
+
+on_both! {
+    a_user_is_found_again_however_it_is_written,
+    sql_in_a_name_is_only_a_name,
+    inactive_users_are_in_the_other_table_and_keep_everything,
+    a_deleted_user_leaves_nothing_behind,
+    a_deleted_domain_takes_only_its_own_rows,
+    lines_of_an_alias_keep_their_order,
+    flags_change_one_by_one,
+    the_last_event_of_each_service_is_kept,
+    a_password_changed_meanwhile_is_not_overwritten,
+    values_that_do_not_fit_are_refused_by_name,
+    homes_fill_a_directory_and_freed_ones_are_used_again,
+    parallel_writers_lose_nothing,
+    one_name_is_given_to_one_of_many,
+    a_name_is_exactly_itself,
+    a_moved_home_takes_its_aliases_along,
+    the_schema_goes_down_and_up_again,
+    many_users_are_read_some_at_a_time,
+}
+
+pub(crate) fn user(name: &str) -> User {
     User {
         name: name.to_owned(),
         domain: "example.com".to_owned(),
@@ -35,9 +92,8 @@ fn at() -> Placement {
     Placement::At("/mail/x".into())
 }
 
-#[test]
-fn a_user_is_found_again_however_it_is_written() {
-    let (_home, directory) = directory();
+fn a_user_is_found_again_however_it_is_written(site: &Site) {
+    let directory = &site.directory;
     let added = directory.add_user(&user("joe"), &at()).unwrap();
     assert_eq!(
         directory.find_user("JOE ", "Example.COM").unwrap(),
@@ -56,9 +112,8 @@ fn a_user_is_found_again_however_it_is_written() {
     );
 }
 
-#[test]
-fn sql_in_a_name_is_only_a_name() {
-    let (_home, directory) = directory();
+fn sql_in_a_name_is_only_a_name(site: &Site) {
+    let directory = &site.directory;
     directory.add_user(&user("joe"), &at()).unwrap();
     for name in [
         "' OR '1'='1",
@@ -86,9 +141,8 @@ fn sql_in_a_name_is_only_a_name() {
     assert!(directory.find_user("joe", "example.com").unwrap().is_some());
 }
 
-#[test]
-fn inactive_users_are_in_the_other_table_and_keep_everything() {
-    let (_home, directory) = directory();
+fn inactive_users_are_in_the_other_table_and_keep_everything(site: &Site) {
+    let directory = &site.directory;
     let mut joe = directory.add_user(&user("joe"), &at()).unwrap();
     joe.active = false;
     joe.gecos = "Joe".to_owned();
@@ -107,9 +161,8 @@ fn inactive_users_are_in_the_other_table_and_keep_everything() {
     assert!(!directory.update_user(&user("ann")).unwrap());
 }
 
-#[test]
-fn a_deleted_user_leaves_nothing_behind() {
-    let (_home, directory) = directory();
+fn a_deleted_user_leaves_nothing_behind(site: &Site) {
+    let directory = &site.directory;
     let joe = directory.add_user(&user("joe"), &at()).unwrap();
     directory.add_user(&user("ann"), &at()).unwrap();
     directory.add_alias(&alias("joe", "&x@y.org")).unwrap();
@@ -138,9 +191,8 @@ fn a_deleted_user_leaves_nothing_behind() {
     assert!(directory.last_auth(&joe).unwrap().is_empty());
 }
 
-#[test]
-fn a_deleted_domain_takes_only_its_own_rows() {
-    let (_home, directory) = directory();
+fn a_deleted_domain_takes_only_its_own_rows(site: &Site) {
+    let directory = &site.directory;
     directory.add_user(&user("joe"), &at()).unwrap();
     let other = User {
         domain: "not-example.com".to_owned(),
@@ -152,9 +204,8 @@ fn a_deleted_domain_takes_only_its_own_rows() {
     assert_eq!(directory.count_users("not-example.com").unwrap(), 1);
 }
 
-#[test]
-fn lines_of_an_alias_keep_their_order() {
-    let (_home, directory) = directory();
+fn lines_of_an_alias_keep_their_order(site: &Site) {
+    let directory = &site.directory;
     for line in [
         "&z@example.com",
         "&a@example.com",
@@ -189,9 +240,8 @@ fn lines_of_an_alias_keep_their_order() {
     assert!(directory.add_alias(&alias("list", "&a@b\n| rm")).is_err());
 }
 
-#[test]
-fn flags_change_one_by_one() {
-    let (_home, directory) = directory();
+fn flags_change_one_by_one(site: &Site) {
+    let directory = &site.directory;
     let joe = directory.add_user(&user("joe"), &at()).unwrap();
     directory
         .change_flags(&joe, flags::NO_POP | flags::NO_SMTP, 0)
@@ -205,9 +255,8 @@ fn flags_change_one_by_one() {
     assert_eq!(now.gid_flags, flags::NO_SMTP);
 }
 
-#[test]
-fn the_last_event_of_each_service_is_kept() {
-    let (_home, directory) = directory();
+fn the_last_event_of_each_service_is_kept(site: &Site) {
+    let directory = &site.directory;
     let joe = directory.add_user(&user("joe"), &at()).unwrap();
     directory.record_auth(&joe, "imap", "192.0.2.1", 1).unwrap();
     directory
@@ -223,9 +272,8 @@ fn the_last_event_of_each_service_is_kept() {
     );
 }
 
-#[test]
-fn a_password_changed_meanwhile_is_not_overwritten() {
-    let (_home, directory) = directory();
+fn a_password_changed_meanwhile_is_not_overwritten(site: &Site) {
+    let directory = &site.directory;
     let joe = directory.add_user(&user("joe"), &at()).unwrap();
     assert!(
         directory
@@ -239,9 +287,8 @@ fn a_password_changed_meanwhile_is_not_overwritten() {
     assert!(!directory.mechanisms().unwrap().scram_sha_256);
 }
 
-#[test]
-fn values_that_do_not_fit_are_refused_by_name() {
-    let (_home, directory) = directory();
+fn values_that_do_not_fit_are_refused_by_name(site: &Site) {
+    let directory = &site.directory;
     for bad in [
         User {
             gecos: "x".repeat(49),
@@ -274,9 +321,8 @@ fn values_that_do_not_fit_are_refused_by_name() {
     assert_eq!(directory.count_users("example.com").unwrap(), 0);
 }
 
-#[test]
-fn homes_fill_a_directory_and_freed_ones_are_used_again() {
-    let (home, directory) = directory();
+fn homes_fill_a_directory_and_freed_ones_are_used_again(site: &Site) {
+    let (home, directory) = (&site.home, &site.directory);
     let placement = Placement::below(home.path(), 100).unwrap();
     let base = home.path().join("A2E/example.com");
     for number in 1..=101 {
@@ -300,17 +346,13 @@ fn homes_fill_a_directory_and_freed_ones_are_used_again() {
     assert_eq!(added.dir, home.path().join("T2Zsym/example.com/zoe"));
 }
 
-#[test]
-fn parallel_writers_lose_nothing() {
-    let (home, directory) = directory();
-    drop(directory);
-    let placement = Placement::below(home.path(), 2).unwrap();
-    let path = home.path().join("indimail.db");
+fn parallel_writers_lose_nothing(site: &Site) {
+    let placement = Placement::below(site.home.path(), 2).unwrap();
     std::thread::scope(|scope| {
         for writer in 0..4 {
-            let (placement, path) = (&placement, &path);
+            let placement = &placement;
             scope.spawn(move || {
-                let directory = Directory::open(path).unwrap();
+                let directory = Directory::open_at(&site.location).unwrap();
                 for number in 0..5 {
                     let name = format!("a{writer}x{number}");
                     directory.add_user(&user(&name), placement).unwrap();
@@ -318,8 +360,7 @@ fn parallel_writers_lose_nothing() {
             });
         }
     });
-    let directory = Directory::open_read_only(&path).unwrap();
-    let users = directory.users("example.com").unwrap();
+    let users = site.directory.users("example.com").unwrap();
     assert_eq!(users.len(), 20);
     let mut in_each = std::collections::BTreeMap::new();
     for user in &users {
@@ -328,7 +369,96 @@ fn parallel_writers_lose_nothing() {
             .or_insert(0) += 1;
     }
     assert!(in_each.values().all(|&count| count <= 2), "{in_each:?}");
-    assert!(directory.add_user(&user("b"), &placement).is_err());
+}
+
+fn one_name_is_given_to_one_of_many(site: &Site) {
+    let added: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|number| {
+                scope.spawn(move || {
+                    let new = User {
+                        active: number % 2 == 0,
+                        ..user("joe")
+                    };
+                    match site.directory.add_user(&new, &at()) {
+                        Ok(_) => 1,
+                        Err(Error::Exists(_)) => 0,
+                        Err(error) => panic!("{error}"),
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).sum()
+    });
+    assert_eq!(added, 1);
+    assert_eq!(site.directory.count_users("example.com").unwrap(), 1);
+}
+
+fn a_name_is_exactly_itself(site: &Site) {
+    let directory = &site.directory;
+    directory.add_user(&user("jose"), &at()).unwrap();
+    directory.add_alias(&alias("sales", "&x@y.org")).unwrap();
+    for name in ["jos\u{e9}", "j%", "jos_", "jose\u{301}"] {
+        assert_eq!(directory.find_user(name, "example.com").unwrap(), None);
+        assert!(!directory.update_user(&user(name)).unwrap());
+        let deleted = directory.delete_user(name, "example.com", None);
+        assert_eq!(deleted.unwrap(), None);
+    }
+    assert!(
+        directory
+            .aliases("s\u{e1}les", "example.com")
+            .unwrap()
+            .is_empty()
+    );
+}
+
+fn a_moved_home_takes_its_aliases_along(site: &Site) {
+    let directory = &site.directory;
+    let joe = directory.add_user(&user("joe"), &at()).unwrap();
+    let line = |text: &str| alias("sales", text);
+    directory.add_alias(&line("/mail/x/Maildir/")).unwrap();
+    directory.add_alias(&line("/mail/xy/Maildir/")).unwrap();
+    assert!(directory.move_home(&joe, Path::new("/new/joe")).unwrap());
+    let now = directory.find_user("joe", "example.com").unwrap().unwrap();
+    assert_eq!(now.dir, Path::new("/new/joe"));
+    let lines = directory.aliases("sales", "example.com").unwrap();
+    assert_eq!(lines, ["/new/joe/Maildir/", "/mail/xy/Maildir/"]);
+    assert!(directory.move_home(&joe, Path::new("relative")).is_err());
+    assert!(!directory.move_home(&user("ann"), Path::new("/x")).unwrap());
+}
+
+fn the_schema_goes_down_and_up_again(site: &Site) {
+    let directory = &site.directory;
+    let (now, known) = directory.schema().unwrap();
+    assert_eq!(now, known);
+    directory.add_user(&user("joe"), &at()).unwrap();
+    assert_eq!(directory.migrate_schema(1).unwrap(), known);
+    assert_eq!(directory.schema().unwrap(), (1, known));
+    assert!(directory.migrate_schema(0).is_err());
+    assert!(directory.migrate_schema(known + 1).is_err());
+    assert_eq!(directory.migrate_schema(known).unwrap(), 1);
+    assert!(directory.find_user("joe", "example.com").unwrap().is_some());
+    directory.delete_user("joe", "example.com", None).unwrap();
+}
+
+fn many_users_are_read_some_at_a_time(site: &Site) {
+    let directory = &site.directory;
+    let count = PAGE_USERS as usize + 5;
+    directory
+        .write(|session| {
+            for number in 0..count {
+                let new = User {
+                    active: number % 3 != 0,
+                    ..user(&format!("u{number:05}"))
+                };
+                user_rows::insert(session, &new, 1)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let users = directory.users("example.com").unwrap();
+    assert_eq!(users.len(), count);
+    assert!(users.is_sorted_by(|a, b| a.name < b.name));
 }
 
 #[test]

@@ -145,6 +145,9 @@ pub fn check_directory(path: &Path) -> Result<(), Error> {
     let text = path
         .to_str()
         .ok_or_else(|| refused("directory", "is not UTF-8"))?;
+    if !path.is_absolute() {
+        return Err(refused("directory", "is not absolute"));
+    }
     check_text("directory", text, DIRECTORY_BYTES_MAX)
 }
 

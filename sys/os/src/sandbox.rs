@@ -13,8 +13,8 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
 /// A sandbox about to be entered. It starts with nothing allowed that can be
@@ -25,6 +25,7 @@ pub struct Sandbox {
     writable: Vec<PathBuf>,
     programs: Programs,
     network: Network,
+    ports: Vec<u16>,
 }
 
 /// May it start programs?
@@ -81,6 +82,15 @@ impl Sandbox {
         self
     }
 
+    /// Allows TCP connections to this port, and with it sockets; of all hosts,
+    /// because the kernel's rules know no addresses. (Datagrams have no rule
+    /// there yet.)
+    pub fn connect(mut self, port: u16) -> Self {
+        self.network = Network::Internet;
+        self.ports.push(port);
+        self
+    }
+
     /// Closes the sandbox, irrevocably. What this kernel cannot enforce is
     /// left open and reported. Nobody can trace the process afterwards, and
     /// it leaves no core: what it holds of passwords stays its own.
@@ -102,12 +112,15 @@ impl Sandbox {
         if self.programs == Programs::Refused {
             ruleset = ruleset.scope(Scope::Signal)?;
         }
-        if self.network == Network::UnixOnly {
+        if self.network == Network::UnixOnly || !self.ports.is_empty() {
             // A connection that was accepted could be dissolved and connected
             // to somewhere else: no new socket is needed for that.
             ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
         }
         let mut ruleset = ruleset.create()?;
+        for port in &self.ports {
+            ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+        }
         let mut read = AccessFs::from_read(abi);
         if self.programs == Programs::Refused {
             read &= !AccessFs::Execute;

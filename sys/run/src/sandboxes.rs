@@ -24,6 +24,14 @@ const USER_DATABASE: [&str; 7] = [
     "/usr/lib64",
 ];
 
+/// What looking up the address of a host reads beside that.
+const HOST_NAMES: [&str; 4] = [
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/resolv.conf",
+    "/etc/gai.conf",
+];
+
 /// Closes a sandbox and says so when this kernel cannot enforce all of it.
 pub fn close(sandbox: Sandbox, program: &str) {
     let enforced = sandbox.enter();
@@ -53,10 +61,33 @@ pub fn mailboxes(home: &Home) -> Sandbox {
     Sandbox::default().write(home.mail())
 }
 
-/// inlookup: writes the user database, reads where mail is.
-pub fn inlookup(home: &Home) -> Sandbox {
+/// Which server on the network a program may talk to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// None.
+    Nothing,
+    /// This port of an address.
+    Address(u16),
+    /// This port of a host whose address is looked up each time.
+    Name(u16),
+}
+
+/// inlookup: writes the user database, reads where mail is; when the users
+/// are on a server of the network, connects to its port and no other.
+pub fn inlookup(home: &Home, reach: &Reach) -> Sandbox {
+    const DOMAIN: u16 = 53;
     let database = home.database();
-    Sandbox::default()
+    let sandbox = match *reach {
+        Reach::Nothing => Sandbox::default(),
+        Reach::Address(port) => Sandbox::default().connect(port),
+        Reach::Name(port) => HOST_NAMES
+            .iter()
+            .chain(&USER_DATABASE)
+            .fold(Sandbox::default(), Sandbox::read)
+            .connect(port)
+            .connect(DOMAIN),
+    };
+    sandbox
         .read(home.control())
         .read(home.users())
         .read(home.domains())

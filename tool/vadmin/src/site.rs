@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use directory::{Directory, Domains, User, VirtualDomain, value};
+use directory::{Directory, Domains, Location, User, VirtualDomain, value};
 use os::account::{self, Account, Identity};
 use run::{Exit, Home, Settings};
 use settings::{Setting, site, users};
@@ -54,7 +54,12 @@ impl Site {
 
     /// Opens the database of users; call after [`Site::become_owner`].
     pub fn directory(&self) -> Result<Directory, Exit> {
-        Directory::open(&self.home.database()).map_err(|error| refused(&error))
+        Directory::open_at(&self.location()?).map_err(|error| refused(&error))
+    }
+
+    /// Where the users are.
+    pub fn location(&self) -> Result<Location, Exit> {
+        Location::of(&self.home, &self.settings).map_err(|error| refused(&error))
     }
 
     /// A setting as text.

@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use directory::password::{self, Method};
 use directory::secret::{self, Keep};
-use directory::{Directory, Quota, User, flags};
+use directory::{Directory, Location, Quota, User, flags};
+use run::{Home, Settings};
 use zeroize::Zeroizing;
 
 /// Entries that wait; more are dropped, with a warning.
@@ -52,12 +54,15 @@ pub struct Books(SyncSender<Entry>);
 impl Books {
     /// Starts the thread, with a connection of its own: nobody waits for its
     /// syncs.
-    pub fn start(database: &Path) -> io::Result<Self> {
+    pub fn start(home: &Home) -> io::Result<Self> {
         let (entries, queue) = mpsc::sync_channel(WAITING_MAX);
-        let database = database.to_owned();
+        let mut database = Database {
+            home: home.clone(),
+            server: None,
+        };
         std::thread::Builder::new()
             .name("books".to_owned())
-            .spawn(move || keep_books(&database, &queue))?;
+            .spawn(move || keep_books(&mut database, &queue))?;
         Ok(Self(entries))
     }
 
@@ -69,7 +74,29 @@ impl Books {
     }
 }
 
-fn keep_books(database: &Path, queue: &Receiver<Entry>) {
+/// The database, as this thread uses it. A file is opened for each entry: it
+/// may be another one by now. Connections to a server are kept.
+struct Database {
+    home: Home,
+    server: Option<(Location, Arc<Directory>)>,
+}
+
+impl Database {
+    fn open(&mut self) -> Result<Arc<Directory>, directory::Error> {
+        let location = Location::of(&self.home, &Settings::of_process(&self.home))?;
+        if let Some((at, directory)) = &self.server
+            && *at == location
+        {
+            return Ok(Arc::clone(directory));
+        }
+        let directory = Arc::new(Directory::open_at(&location)?);
+        self.server =
+            matches!(location, Location::Server(_)).then(|| (location, Arc::clone(&directory)));
+        Ok(directory)
+    }
+}
+
+fn keep_books(database: &mut Database, queue: &Receiver<Entry>) {
     let mut recent: HashMap<(String, &'static str), Instant> = HashMap::new();
     while let Ok(entry) = queue.recv() {
         if let Entry::Login { user, service, .. } = &entry {
@@ -85,7 +112,7 @@ fn keep_books(database: &Path, queue: &Receiver<Entry>) {
             }
             recent.insert(key, Instant::now());
         }
-        let written = Directory::open(database).and_then(|directory| match &entry {
+        let written = database.open().and_then(|directory| match &entry {
             Entry::Login {
                 user,
                 service,

@@ -2,8 +2,9 @@
 //!
 //! Starts as root or as `indimail` (single-user: as anybody), binds
 //! `run/inlookup`, becomes `indimail`, closes its sandbox: it reads `control`,
-//! `users`, `domains` and `mail`, writes `db`, opens no network socket and
-//! starts no program. It is the only process that reads the user database for
+//! `users`, `domains` and `mail`, writes `db`, and starts no program. It opens
+//! no network socket, unless the users are on a database server: then only to
+//! that port. It is the only process that reads the user database for
 //! daemons, and no answer contains a secret.
 //!
 //! No descriptors, no arguments. HUP drops what it remembers and reads
@@ -12,6 +13,7 @@
 //! Unlike the original it listens on a socket; the FIFO protocol is separate.
 
 mod books;
+mod delivery;
 mod failures;
 mod login;
 mod pool;
@@ -22,9 +24,10 @@ mod world;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use directory::Location;
 use os::account::{self, Account, Identity};
 use os::signal::{Signal, Signals};
-use run::{Exit, Home, sandboxes};
+use run::{Exit, Home, Settings, sandboxes};
 
 const PROGRAM: &str = "inlookup";
 const USAGE: &str = "usage: inlookup
@@ -56,12 +59,16 @@ fn main() -> ExitCode {
             temporary(&format!("cannot listen on {}", socket.display()), &error)
         })?;
         let (identity, clients) = users()?;
+        let location = Location::of(&home, &Settings::of_process(&home))
+            .map_err(|error| temporary("cannot find the user database", &error))?;
         identity
             .assume()
             .map_err(|error| temporary("cannot become indimail", &error))?;
         account::set_umask(0o077);
-        sandboxes::close(sandboxes::inlookup(&home), PROGRAM);
-        let world = world::World::new(home).map_err(|error| temporary("cannot start", &error))?;
+        sandboxes::close(sandboxes::inlookup(&home, &reach(&location)), PROGRAM);
+        let owners = vec![0, identity.uid];
+        let world =
+            world::World::new(home, owners).map_err(|error| temporary("cannot start", &error))?;
         service::serve(&listener, signals, &Arc::new(world), &clients)
             .map_err(|error| temporary("cannot go on serving", &error))
     })
@@ -79,6 +86,20 @@ fn users() -> Result<(Identity, Vec<u32>), Exit> {
     let mut clients = vec![0, indimail.identity.uid];
     clients.extend(Account::by_name(CLIENT).map(|account| account.identity.uid));
     Ok((indimail.identity, clients))
+}
+
+/// Which server the sandbox has to leave open.
+fn reach(location: &Location) -> sandboxes::Reach {
+    let Location::Server(server) = location else {
+        return sandboxes::Reach::Nothing;
+    };
+    match server.tcp_port() {
+        None => sandboxes::Reach::Nothing,
+        Some(port) if server.host.parse::<std::net::IpAddr>().is_ok() => {
+            sandboxes::Reach::Address(port)
+        }
+        Some(port) => sandboxes::Reach::Name(port),
+    }
 }
 
 fn temporary(what: &str, error: &dyn std::error::Error) -> Exit {

@@ -12,6 +12,7 @@ use os::signal::{Interest, Signal, Signals};
 use run::Link;
 use wire::lookup::{Reply, Request, VERSION};
 
+use crate::delivery;
 use crate::login::{self, Attempt};
 use crate::recipient;
 use crate::world::{Trouble, World, locked};
@@ -78,12 +79,16 @@ fn accept(
     let place = Place::take(counts, uid)
         .ok_or_else(|| io::Error::other(format!("user {uid} has too many connections")))?;
     let world = Arc::clone(world);
+    let asker = match world.owners.contains(&uid) {
+        true => Asker::Owner,
+        false => Asker::Network,
+    };
     std::thread::Builder::new()
         .name("client".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
             let _place = place;
-            converse(&world, stream);
+            converse(&world, asker, stream);
         })?;
     Ok(())
 }
@@ -112,10 +117,10 @@ impl Drop for Place {
 }
 
 /// Answers one question after the other until the client hangs up.
-fn converse(world: &World, stream: UnixStream) {
+fn converse(world: &World, asker: Asker, stream: UnixStream) {
     let mut link = Link::accepted(stream, Path::new("client"), VERSION);
     while let Ok(Some(request)) = link.receive::<Request>() {
-        let reply = answer(world, &request).unwrap_or_else(|trouble| {
+        let reply = answer(world, asker, &request).unwrap_or_else(|trouble| {
             let text = run::chain(&trouble);
             run::warn(crate::PROGRAM, &text);
             Reply::Temporary(text)
@@ -126,8 +131,17 @@ fn converse(world: &World, stream: UnixStream) {
     }
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asker {
+    /// A daemon that parses the network: it gets verdicts.
+    Network,
+    /// A delivery, or root: it gets rows without secrets, and sets marks.
+    Owner,
+}
+
 /// Answers one question.
-pub fn answer(world: &World, request: &Request) -> Result<Reply, Trouble> {
+pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, Trouble> {
     Ok(match request {
         Request::Recipient { address } => Reply::Recipient(recipient::find(world, address)?),
         Request::Mechanisms => {
@@ -179,6 +193,13 @@ pub fn answer(world: &World, request: &Request) -> Result<Reply, Trouble> {
             };
             Reply::Login(login::scram(world, &attempt, auth_message, proof)?)
         }
+        Request::User { .. }
+        | Request::Aliases { .. }
+        | Request::OverQuota { .. }
+        | Request::Delivered { .. } => match asker {
+            Asker::Owner => delivery::answer(world, request)?,
+            Asker::Network => Reply::Temporary("only deliveries may ask that".to_owned()),
+        },
     })
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use directory::{Directory, Domains, Mechanisms, User};
+use directory::{Directory, Domains, Location, Mechanisms, User};
 use run::{Home, Settings};
 use settings::users;
 use wire::lookup::Mailbox;
@@ -57,8 +57,11 @@ pub struct World {
     pub failures: Failures,
     /// Behind the salts of users that do not exist.
     pub key: Zeroizing<[u8; KEY_BYTES]>,
+    /// Users that deliveries run as.
+    pub owners: Vec<u32>,
     settings: RwLock<Arc<Rules>>,
     database: Mutex<Option<(Stamp, Arc<Directory>)>>,
+    server: Mutex<Option<Arc<Directory>>>,
     recipients: Mutex<HashMap<Vec<u8>, (Instant, Mailbox)>>,
     mechanisms: Mutex<Option<(Instant, Mechanisms)>>,
 }
@@ -69,6 +72,8 @@ type Stamp = (u64, u64);
 /// The settings, read once and after HUP.
 #[derive(Debug)]
 pub struct Rules {
+    /// Where the users are.
+    pub location: Location,
     /// CRAM-MD5 is allowed.
     pub cram_md5: bool,
     /// Logins are recorded.
@@ -85,16 +90,18 @@ pub struct Rules {
 
 impl World {
     /// Reads settings and the key, starts the workers.
-    pub fn new(home: Home) -> io::Result<Self> {
+    pub fn new(home: Home, owners: Vec<u32>) -> io::Result<Self> {
         let database = home.database();
         let rules = Rules::read(&home).map_err(io::Error::other)?;
         Ok(Self {
             pool: Pool::start()?,
-            books: Books::start(&database)?,
+            books: Books::start(&home)?,
+            owners,
             failures: Failures::default(),
             key: key(&database.with_file_name("inlookup.key"))?,
             settings: RwLock::new(Arc::new(rules)),
             database: Mutex::new(None),
+            server: Mutex::new(None),
             recipients: Mutex::new(HashMap::new()),
             mechanisms: Mutex::new(None),
             home,
@@ -111,9 +118,13 @@ impl World {
                     .write()
                     .unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
             }
-            Err(error) => run::warn(crate::PROGRAM, &format!("old settings stay: {error}")),
+            Err(error) => run::warn(
+                crate::PROGRAM,
+                &format!("old settings stay: {}", run::chain(&error)),
+            ),
         }
         *locked(&self.database) = None;
+        *locked(&self.server) = None;
         locked(&self.recipients).clear();
         *locked(&self.mechanisms) = None;
     }
@@ -126,9 +137,23 @@ impl World {
 
     /// The database; opened again when it failed before or was replaced.
     pub fn directory(&self) -> Result<Arc<Directory>, directory::Error> {
-        let path = self.home.database();
+        match &self.rules().location {
+            Location::File(path) => self.file(path),
+            location => {
+                let mut open = locked(&self.server);
+                if let Some(directory) = &*open {
+                    return Ok(Arc::clone(directory));
+                }
+                let directory = Arc::new(Directory::open_at(location)?);
+                *open = Some(Arc::clone(&directory));
+                Ok(directory)
+            }
+        }
+    }
+
+    fn file(&self, path: &Path) -> Result<Arc<Directory>, directory::Error> {
         let mut open = locked(&self.database);
-        let stamp = std::fs::metadata(&path)
+        let stamp = std::fs::metadata(path)
             .map(|metadata| (metadata.dev(), metadata.ino()))
             .ok();
         if let Some((of, directory)) = &*open
@@ -137,7 +162,7 @@ impl World {
             return Ok(Arc::clone(directory));
         }
         *open = None;
-        let directory = Arc::new(Directory::open(&path)?);
+        let directory = Arc::new(Directory::open(path)?);
         *open = stamp.map(|stamp| (stamp, Arc::clone(&directory)));
         Ok(directory)
     }
@@ -162,6 +187,11 @@ impl World {
             }
         }
         recipients.insert(address.to_vec(), (Instant::now(), mailbox));
+    }
+
+    /// Drops what is remembered of an address: it has changed.
+    pub fn forget_recipient(&self, address: &str) {
+        locked(&self.recipients).remove(address.as_bytes());
     }
 
     /// Which mechanisms the stored secrets allow.
@@ -211,7 +241,7 @@ impl World {
 }
 
 impl Rules {
-    fn read(home: &Home) -> Result<Self, run::SettingError> {
+    fn read(home: &Home) -> Result<Self, Trouble> {
         let settings = Settings::of_process(home);
         let text = |setting| -> Result<String, run::SettingError> {
             let line = settings.line(setting)?.unwrap_or_default();
@@ -223,6 +253,7 @@ impl Rules {
         }
         let method = text(&users::HASH_METHOD)?;
         Ok(Self {
+            location: Location::of(home, &settings)?,
             cram_md5: settings.integer(&users::CRAM_MD5)? == 1,
             last_auth: !settings.is_set(&users::NOLASTAUTH)?,
             hash: directory::password::Method::parse(&method).unwrap_or_default(),

@@ -79,6 +79,20 @@ fn no_program_can_be_started() {
 }
 
 #[test]
+fn one_port_can_be_connected_to_and_no_other() {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [allowed, other] = listeners.each_ref().map(|l| l.local_addr().unwrap());
+    inside(Sandbox::default().connect(allowed.port()), || {
+        std::net::TcpStream::connect(allowed).unwrap();
+        // Landlock rules ports from its fourth version on.
+        if 4 <= super::landlock_version() {
+            assert!(std::net::TcpStream::connect(other).is_err());
+            assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err());
+        }
+    });
+}
+
+#[test]
 fn only_unix_sockets_can_be_made() {
     inside(Sandbox::default(), || {
         for family in [

@@ -78,7 +78,7 @@ fn sandbox(role: &str, home: &Home) -> Option<Sandbox> {
     let queue = home.queues().join("queue1");
     let log = home.log().join("smtpd.25");
     Some(match role {
-        "inlookup" => sandboxes::inlookup(home),
+        "inlookup" => sandboxes::inlookup(home, &sandboxes::Reach::Nothing),
         "mailboxes" => sandboxes::mailboxes(home),
         "multilog" => sandboxes::multilog(std::iter::once(log.as_path())),
         "queue" => sandboxes::queue(&queue),

@@ -208,7 +208,7 @@ fn add(site: &Site, work: &Work) -> Result<(), Exit> {
 }
 
 fn add_users(site: &Site, domain_directory: &Path, work: &Work) -> Result<(), Exit> {
-    let directory = Directory::create(&site.home.database()).map_err(|error| refused(&error))?;
+    let directory = Directory::create_at(&site.location()?).map_err(|error| refused(&error))?;
     let rows = directory.count_users(&work.domain);
     if rows.map_err(|error| refused(&error))? != 0 {
         // Of a domain that was here before: nobody should get its mail.
@@ -282,7 +282,7 @@ pub fn remember_suffix(domain: &Path, placement: &Placement, user: &User) -> Res
 }
 
 fn take_away(site: &Site, domain: &str) -> Result<(), Exit> {
-    match Directory::open(&site.home.database()) {
+    match Directory::open_at(&site.location()?) {
         Ok(directory) => directory
             .delete_domain(domain)
             .map_err(|error| refused(&error))?,

@@ -109,7 +109,7 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
         .map_err(|error| refused(&error))?;
     notify.hup();
     if arguments.verbose {
-        info::print(&site, &directory, &user)?;
+        info::print(&directory, &user)?;
     } else {
         println!("added {}", user.address());
     }

@@ -92,11 +92,11 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     if arguments.json {
         return print_json(&directory, &user);
     }
-    arguments.print(&site, &directory, &user)
+    arguments.print(&directory, &user)
 }
 
 impl Arguments {
-    fn print(&self, site: &Site, directory: &Directory, user: &User) -> Result<(), Exit> {
+    fn print(&self, directory: &Directory, user: &User) -> Result<(), Exit> {
         let some = [
             self.name,
             self.password,
@@ -108,7 +108,7 @@ impl Arguments {
             self.last,
         ];
         if self.all || !some.contains(&true) {
-            return print(site, directory, user);
+            return print(directory, user);
         }
         if self.name {
             line("name", user.address());
@@ -140,7 +140,7 @@ impl Arguments {
 }
 
 /// Shows everything about a user.
-pub fn print(site: &Site, directory: &Directory, user: &User) -> Result<(), Exit> {
+pub fn print(directory: &Directory, user: &User) -> Result<(), Exit> {
     line("name", user.address());
     print_password(user);
     line("uid", user.uid_state);
@@ -150,7 +150,7 @@ pub fn print(site: &Site, directory: &Directory, user: &User) -> Result<(), Exit
     print_quota(user);
     line("Mail Store IP", "127.0.0.1 (NonClustered - local)");
     line("Mail Store ID", "non-clustered domain");
-    line("Sql Database", site.home.database().display());
+    line("Sql Database", directory.place());
     let table = if user.active { "indimail" } else { "indibak" };
     line("Table Name", table);
     line(

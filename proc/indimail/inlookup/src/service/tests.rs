@@ -1,7 +1,7 @@
 //! Whole questions and answers, in a private installation.
 
 use directory::password::{self, Method};
-use directory::{Alias, Directory, Placement, User, flags, secret};
+use directory::{Alias, Directory, Location, Placement, User, flags, secret};
 use run::Home;
 use wire::lookup::{Login, Mailbox, Service};
 
@@ -33,6 +33,16 @@ fn user(name: &str) -> User {
 
 impl House {
     fn new() -> Self {
+        Self::with_users_at(None)
+    }
+
+    /// With the users on a server.
+    fn on(server: &testkit::Mariadb) -> Self {
+        let line = format!("localhost:root::{}", server.socket().display());
+        Self::with_users_at(Some(&line))
+    }
+
+    fn with_users_at(server: Option<&str>) -> Self {
         let root = tempfile::tempdir().unwrap();
         for name in ["control", "users", "db", "domains/example.com", "mail"] {
             std::fs::create_dir_all(root.path().join(name)).unwrap();
@@ -49,8 +59,15 @@ impl House {
         )
         .unwrap();
         let home = Home::at(root.path());
-        Directory::create(&home.database()).unwrap();
-        let world = World::new(home).unwrap();
+        if let Some(line) = server {
+            use std::os::unix::fs::PermissionsExt;
+            let path = home.control().join("host.mysql");
+            std::fs::write(&path, line).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        }
+        let location = Location::of(&home, &run::Settings::of_files(&home)).unwrap();
+        Directory::create_at(&location).unwrap();
+        let world = World::new(home, Vec::new()).unwrap();
         Self { root, world }
     }
 
@@ -66,7 +83,7 @@ impl House {
 
     fn recipient(&self, address: &str) -> Mailbox {
         let address = address.as_bytes().to_vec();
-        match answer(&self.world, &Request::Recipient { address }).unwrap() {
+        match answer(&self.world, Asker::Network, &Request::Recipient { address }).unwrap() {
             Reply::Recipient(mailbox) => mailbox,
             other => panic!("{other:?}"),
         }
@@ -79,7 +96,7 @@ impl House {
             password: password.as_bytes().to_vec(),
             remote_ip: "192.0.2.1".to_owned(),
         };
-        match answer(&self.world, &request).unwrap() {
+        match answer(&self.world, Asker::Network, &request).unwrap() {
             Reply::Login(login) => login,
             other => panic!("{other:?}"),
         }
@@ -148,10 +165,24 @@ fn trouble_is_never_absence() {
     std::fs::write(house.root.path().join("db/indimail.db"), "garbage").unwrap();
     house.world.reread();
     let address = b"joe@example.com".to_vec();
-    assert!(answer(&house.world, &Request::Recipient { address }).is_err());
+    assert!(
+        answer(
+            &house.world,
+            Asker::Network,
+            &Request::Recipient { address }
+        )
+        .is_err()
+    );
     std::fs::remove_file(house.root.path().join("db/indimail.db")).unwrap();
     let user = b"joe@example.com".to_vec();
-    assert!(answer(&house.world, &Request::ScramParameters { user }).is_err());
+    assert!(
+        answer(
+            &house.world,
+            Asker::Network,
+            &Request::ScramParameters { user }
+        )
+        .is_err()
+    );
 }
 
 #[test]
@@ -255,7 +286,7 @@ fn cram_needs_the_setting() {
     let Ok(Reply::Mechanisms {
         cram_md5,
         scram_sha_256,
-    }) = answer(&house.world, &request)
+    }) = answer(&house.world, Asker::Network, &request)
     else {
         panic!("no answer");
     };
@@ -269,13 +300,13 @@ fn cram_needs_the_setting() {
         remote_ip: String::new(),
     };
     assert_eq!(
-        answer(&house.world, &request).unwrap(),
+        answer(&house.world, Asker::Network, &request).unwrap(),
         Reply::Login(Login::Refused)
     );
     std::fs::write(house.root.path().join("control/cram_md5"), "1\n").unwrap();
     house.world.reread();
     assert!(matches!(
-        answer(&house.world, &request).unwrap(),
+        answer(&house.world, Asker::Network, &request).unwrap(),
         Reply::Login(Login::Granted(_))
     ));
 }
@@ -287,7 +318,13 @@ fn scram_goes_all_the_way_and_false_users_look_real() {
     let house = House::new().with_user(user("joe"));
     let parameters = |name: &str| {
         let user = name.as_bytes().to_vec();
-        match answer(&house.world, &Request::ScramParameters { user }).unwrap() {
+        match answer(
+            &house.world,
+            Asker::Network,
+            &Request::ScramParameters { user },
+        )
+        .unwrap()
+        {
             Reply::ScramParameters { salt, iterations } => (salt, iterations),
             other => panic!("{other:?}"),
         }
@@ -315,7 +352,7 @@ fn scram_goes_all_the_way_and_false_users_look_real() {
             proof,
             remote_ip: "192.0.2.1".to_owned(),
         };
-        answer(&house.world, &request).unwrap()
+        answer(&house.world, Asker::Network, &request).unwrap()
     };
     let Reply::Login(Login::Granted(account)) = prove(proof) else {
         panic!("refused");
@@ -366,4 +403,103 @@ fn answers_match_their_questions_on_a_socket() {
             });
         }
     });
+}
+
+#[test]
+fn a_server_gives_the_same_answers() {
+    let server = testkit::Mariadb::start(&[]);
+    let house = House::on(&server)
+        .with_user(User {
+            scram: None,
+            ..user("joe")
+        })
+        .with_user(User {
+            active: false,
+            ..user("old")
+        });
+    assert_eq!(house.recipient("joe@example.com"), Mailbox::Fine);
+    assert_eq!(house.recipient("old@example.com"), Mailbox::Inactive);
+    assert_eq!(house.recipient("ann@example.com"), Mailbox::Absent);
+    assert_eq!(house.recipient("jo\u{e9}@example.com"), Mailbox::Absent);
+    let right = house.login(Service::Imap, "joe@example.com", "Secret-1234");
+    assert!(matches!(right, Login::Granted(_)), "{right:?}");
+    let wrong = house.login(Service::Imap, "joe@example.com", "Secret-1235");
+    assert_eq!(wrong, Login::Refused);
+    let find = |name| {
+        let found = house.directory().find_user(name, "example.com");
+        found.unwrap().unwrap()
+    };
+    // What is written after a login arrives, too.
+    eventually(|| find("joe").scram.is_some());
+    eventually(|| {
+        !house
+            .directory()
+            .last_auth(&find("joe"))
+            .unwrap()
+            .is_empty()
+    });
+    let activated = house.login(Service::Pop3, "old@example.com", "Secret-1234");
+    assert!(matches!(activated, Login::Granted(_)), "{activated:?}");
+    assert!(find("old").active);
+}
+
+#[test]
+fn a_server_that_is_down_turns_nobody_away() {
+    let mut server = testkit::Mariadb::start(&["innodb-flush-log-at-trx-commit=2"]);
+    let house = House::on(&server).with_user(user("joe"));
+    assert_eq!(house.recipient("joe@example.com"), Mailbox::Fine);
+    server.kill();
+    for name in ["ann", "other"] {
+        let address = format!("{name}@example.com").into_bytes();
+        let recipient = Request::Recipient { address };
+        assert!(answer(&house.world, Asker::Network, &recipient).is_err());
+    }
+    let login = Request::Password {
+        service: Service::Imap,
+        user: b"joe@example.com".to_vec(),
+        password: b"Secret-1234".to_vec(),
+        remote_ip: String::new(),
+    };
+    assert!(answer(&house.world, Asker::Network, &login).is_err());
+    server.begin();
+    testkit::wait_for("an answer", Duration::from_secs(90), || {
+        matches!(
+            answer(&house.world, Asker::Network, &login),
+            Ok(Reply::Login(Login::Granted(_)))
+        )
+    });
+    assert_eq!(house.recipient("ann@example.com"), Mailbox::Absent);
+}
+
+#[test]
+fn rows_are_for_deliveries_only() {
+    let house = House::new().with_user(user("joe"));
+    let names = || ("joe".to_owned(), "example.com".to_owned());
+    let (local, domain) = names();
+    let row = Request::User { local, domain };
+    let (local, domain) = names();
+    let mark = Request::OverQuota {
+        local,
+        domain,
+        usage: Some(5),
+    };
+    for request in [&row, &mark] {
+        let reply = answer(&house.world, Asker::Network, request).unwrap();
+        assert!(matches!(reply, Reply::Temporary(_)), "{reply:?}");
+    }
+    assert_eq!(house.recipient("joe@example.com"), Mailbox::Fine);
+    let reply = answer(&house.world, Asker::Owner, &row).unwrap();
+    let Reply::User(Some(shown)) = &reply else {
+        panic!("{reply:?}");
+    };
+    assert_eq!(
+        (shown.name.as_str(), shown.quota.as_str()),
+        ("joe", "1000S")
+    );
+    assert!(!format!("{reply:?}").contains("argon2"));
+    assert_eq!(
+        answer(&house.world, Asker::Owner, &mark).unwrap(),
+        Reply::Done
+    );
+    assert_eq!(house.recipient("joe@example.com"), Mailbox::OverQuota);
 }

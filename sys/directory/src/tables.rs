@@ -1,0 +1,7 @@
+//! The rows of our tables: every statement, once for all databases.
+
+pub mod alias;
+pub mod auth;
+pub mod counters;
+pub mod domain;
+pub mod user;
