@@ -12,6 +12,7 @@
 //! [`User`], whose `Debug` leaves them out.
 
 pub mod assign;
+pub mod copy;
 mod domains;
 mod error;
 pub mod home;
