@@ -9,6 +9,19 @@ pub enum Instruction<'a> {
     Blank,
     /// Run this with `/bin/sh -c`.
     Program(&'a [u8]),
+    /// `%dir`: programs below find what this directory says in their
+    /// environment.
+    Variables(&'a [u8]),
+    /// `?label command`: go on below the line `:label` when the command, if
+    /// there is one, exits 99.
+    Jump {
+        /// Where to.
+        label: &'a [u8],
+        /// Whether, `None` for always.
+        command: Option<&'a [u8]>,
+    },
+    /// `:label`: where jumps lead.
+    Label(&'a [u8]),
     /// Append to this mbox.
     Mbox(&'a [u8]),
     /// Deliver to this maildir; the path ends in a slash.
@@ -35,12 +48,25 @@ fn instruction(line: &[u8]) -> Instruction<'_> {
         [] => Instruction::Blank,
         [b'#', ..] => Instruction::Nothing,
         [b'|', command @ ..] => Instruction::Program(command),
+        [b'%', directory @ ..] => Instruction::Variables(directory),
+        [b':', label @ ..] => Instruction::Label(label),
+        [b'?', jump @ ..] => self::jump(jump),
         [b'/' | b'.', .., b'/'] | [b'/'] => Instruction::Maildir(line),
         [b'/' | b'.', ..] => Instruction::Mbox(line),
         b"+list" => Instruction::ForwardsOnly,
         [b'+', ..] => Instruction::Nothing,
         [b'&', address @ ..] => Instruction::Forward(address),
         address => Instruction::Forward(address),
+    }
+}
+
+fn jump(text: &[u8]) -> Instruction<'_> {
+    let blank = text.iter().position(|b| matches!(b, b' ' | b'\t'));
+    let (label, command) = text.split_at(blank.unwrap_or(text.len()));
+    let command = command.trim_ascii_start();
+    Instruction::Jump {
+        label,
+        command: (!command.is_empty()).then_some(command),
     }
 }
 
@@ -64,6 +90,21 @@ mod tests {
             Instruction::Blank,
             Instruction::Maildir(b"./M/"),
         ];
+        assert!(instructions(text).eq(expected));
+    }
+
+    #[test]
+    fn jumps_have_a_label_and_perhaps_a_command() {
+        let jump = |label, command| Instruction::Jump { label, command };
+        let expected = [
+            Instruction::Variables(b"./env"),
+            jump(b"end", Some(b"test -f x")),
+            jump(b"end", None),
+            jump(b"", None),
+            Instruction::Label(b"end"),
+            Instruction::Label(b""),
+        ];
+        let text = b"%./env\n?end  test -f x \n?end \n?\n:end \n:";
         assert!(instructions(text).eq(expected));
     }
 

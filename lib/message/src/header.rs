@@ -33,7 +33,9 @@ impl HeaderLines {
     /// Takes a line with its newline; the last one may lack it.
     pub fn push(&mut self, line: &[u8]) -> Result<Line, HeaderTooLong> {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        // All of them: what is read again must end where it did.
+        let end = text.iter().rposition(|&b| b != b'\r');
+        let text = &text[..end.map_or(0, |last| last + 1)];
         let blank = matches!(text.first(), Some(b' ' | b'\t'));
         if text.is_empty() {
             return Ok(Line::End);
@@ -105,6 +107,14 @@ mod tests {
         assert_eq!(HeaderLines::default().push(&long), Ok(Line::Body));
         let field = [b"X: ", &long[..]].concat();
         assert_eq!(HeaderLines::default().push(&field), Err(HeaderTooLong));
+    }
+
+    #[test]
+    fn carriage_returns_at_the_end_are_no_text() {
+        let mut header = HeaderLines::default();
+        assert_eq!(header.push(b"A: b\r\r\n"), Ok(Line::Header));
+        assert_eq!(header.fields().next().unwrap().raw, b"A: b\n");
+        assert_eq!(header.push(b"\r\r\n"), Ok(Line::End));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Header fields of a message, and the lines we add to them.
 //!
-//! Works on bytes with LF line ends, as the queue holds them. Bodies and MIME
-//! are not looked at.
+//! Works on bytes with LF line ends, as the queue holds them. Of bodies only
+//! the headers of MIME parts are looked at ([`parts`]).
 
 mod address_list;
 mod collect;
@@ -10,6 +10,7 @@ mod fields;
 mod filter;
 mod header;
 mod host_rules;
+pub mod parts;
 mod received;
 mod rewrite;
 mod token;

@@ -31,24 +31,36 @@ impl HostAccess {
 
     /// Says whether this client may send for the domain of this sender.
     pub fn allows(&self, sender: &[u8], ip: &str) -> bool {
+        self.decision(sender, ip).0
+    }
+
+    /// The same, with the line that decides, when one does.
+    pub fn decision(&self, sender: &[u8], ip: &str) -> (bool, Option<String>) {
         let domain = match sender.iter().rposition(|&b| b == b'@') {
             Some(at) => sender[at + 1..].to_ascii_lowercase(),
             None if sender.is_empty() => b"<>".to_vec(),
             None => Vec::new(),
         };
-        let (mut named_domain, mut named_ip) = (false, false);
-        for (name, pattern) in &self.lines {
+        let shown = |line: &(Vec<u8>, String)| {
+            let (name, pattern) = line;
+            format!("{}:{pattern}", String::from_utf8_lossy(name))
+        };
+        let (mut named_domain, mut named_ip) = (None, None);
+        for line in &self.lines {
+            let (name, pattern) = line;
             let everywhere = matches!(pattern.as_str(), "*" | "*.*.*.*");
             let domain_fits = name == b"*" || *name == domain;
             let ip_fits = everywhere || fits(pattern, ip);
             match (domain_fits, ip_fits) {
-                (true, true) => return true,
-                (true, false) => named_domain |= name != b"*",
-                (false, true) => named_ip |= !everywhere,
-                (false, false) => {}
+                (true, true) => return (true, Some(shown(line))),
+                (true, false) if name != b"*" => named_domain = Some(line),
+                (false, true) if !everywhere => named_ip = Some(line),
+                _ => {}
             }
         }
-        !(named_domain && self.paranoid || named_ip && !self.masquerade)
+        let denying = named_domain.filter(|_| self.paranoid);
+        let denying = denying.or(named_ip.filter(|_| !self.masquerade));
+        (denying.is_none(), denying.map(shown))
     }
 }
 
@@ -110,6 +122,7 @@ pub struct AccessList(Vec<AccessLine>);
 
 #[derive(Debug)]
 struct AccessLine {
+    text: Vec<u8>,
     /// `rcpt` restricts a recipient, `from` a sender.
     restricts_recipient: bool,
     sender: AddressList,
@@ -134,6 +147,7 @@ impl AccessList {
                 _ => continue,
             };
             list.push(AccessLine {
+                text: line.clone(),
                 restricts_recipient,
                 sender: side(sender)?,
                 recipient: side(recipient)?,
@@ -145,31 +159,40 @@ impl AccessList {
     /// Says whether this sender may write to this recipient. Notifications,
     /// postmaster and abuse are free.
     pub fn allows(&self, sender: &[u8], recipient: &[u8]) -> bool {
+        self.decision(sender, recipient).0
+    }
+
+    /// The same, with the line that allows or that restricts.
+    pub fn decision(&self, sender: &[u8], recipient: &[u8]) -> (bool, Option<&[u8]>) {
         let local = recipient.split(|&b| b == b'@').next().unwrap_or_default();
         let free = [&b"postmaster"[..], b"abuse"]
             .iter()
             .any(|name| local.eq_ignore_ascii_case(name));
         if free || matches!(sender, b"" | b"#@[]") {
-            return true;
+            return (true, None);
         }
-        let (mut recipient_restricted, mut sender_restricted) = (false, false);
-        for line in &self.0 {
-            if line.recipient.matching(recipient).is_some() {
-                recipient_restricted |= line.restricts_recipient;
-                if recipient_restricted && line.sender.matching(sender).is_some() {
-                    return true;
-                }
+        let recipient_fits = |line: &&AccessLine| line.recipient.matching(recipient).is_some();
+        let sender_fits = |line: &&AccessLine| line.sender.matching(sender).is_some();
+        let mut restricting = None;
+        for line in self.0.iter().filter(recipient_fits) {
+            if line.restricts_recipient {
+                restricting = restricting.or(Some(line));
+            }
+            if restricting.is_some() && sender_fits(&line) {
+                return (true, Some(&line.text));
             }
         }
-        for line in &self.0 {
-            if line.sender.matching(sender).is_some() {
-                sender_restricted |= !line.restricts_recipient;
-                if sender_restricted && line.recipient.matching(recipient).is_some() {
-                    return true;
-                }
+        let of_recipient = restricting.take();
+        for line in self.0.iter().filter(sender_fits) {
+            if !line.restricts_recipient {
+                restricting = restricting.or(Some(line));
+            }
+            if restricting.is_some() && recipient_fits(&line) {
+                return (true, Some(&line.text));
             }
         }
-        !recipient_restricted && !sender_restricted
+        let denying = of_recipient.or(restricting);
+        (denying.is_none(), denying.map(|line| &line.text[..]))
     }
 }
 

@@ -50,6 +50,7 @@ pub struct EnvRules(Vec<Line>);
 
 #[derive(Debug)]
 struct Line {
+    text: Vec<u8>,
     pattern: Pattern,
     changes: Vec<Change>,
 }
@@ -71,6 +72,7 @@ impl EnvRules {
             };
             let (pattern, assignments) = (line[..colon].to_vec(), &line[colon + 1..]);
             rules.push(Line {
+                text: line.clone(),
                 pattern: match mode {
                     _ if matches!(&pattern[..], b"" | b"<>") => Pattern::Wildcard(Vec::new()),
                     Mode::Wildcard => Pattern::Wildcard(pattern),
@@ -87,13 +89,21 @@ impl EnvRules {
     /// The changes for an address, of all lines that match, in file order;
     /// and how many lines that were.
     pub fn changes(&self, address: &[u8]) -> (usize, Vec<Change>) {
-        let matching = self.0.iter().filter(|line| match &line.pattern {
-            Pattern::Wildcard(pattern) => wildmat::matches(pattern, address),
-            Pattern::Regex(list) => list.matching(address).is_some(),
-        });
-        let matching: Vec<&Line> = matching.collect();
+        let matching: Vec<&Line> = self.matching(address).collect();
         let changes = matching.iter().flat_map(|line| line.changes.clone());
         (matching.len(), changes.collect())
+    }
+
+    /// The lines that match an address, as they are written.
+    pub fn lines_for(&self, address: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.matching(address).map(|line| &line.text[..])
+    }
+
+    fn matching(&self, address: &[u8]) -> impl Iterator<Item = &Line> {
+        self.0.iter().filter(move |line| match &line.pattern {
+            Pattern::Wildcard(pattern) => wildmat::matches(pattern, address),
+            Pattern::Regex(list) => list.matching(address).is_some(),
+        })
     }
 }
 

@@ -23,16 +23,22 @@ impl Hosts {
     /// Says whether the set has the domain, or a suffix of it that begins
     /// with a dot.
     pub fn contains(&self, domain: &[u8]) -> bool {
+        self.line_of(domain).is_some()
+    }
+
+    /// The line that covers the domain, in lower case.
+    pub fn line_of(&self, domain: &[u8]) -> Option<Vec<u8>> {
         let domain = domain.to_ascii_lowercase();
         let domain = domain.strip_suffix(b".").unwrap_or(&domain);
         let reader = self
             .cdb
             .as_deref()
             .and_then(|file| cdb::Reader::new(file).ok());
-        suffixes(domain).any(|suffix| {
+        let mut covering = suffixes(domain).filter(|&suffix| {
             self.lines.contains(suffix)
                 || reader.is_some_and(|reader| matches!(reader.find(suffix), Ok(Some(_))))
-        })
+        });
+        covering.next().map(<[u8]>::to_vec)
     }
 
     /// Says whether mail for an address may come in: its domain is in the

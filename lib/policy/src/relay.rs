@@ -3,31 +3,41 @@
 
 use crate::hosts::suffixes;
 
-/// What is appended to each recipient when the client's IP is in the lines of
-/// `relayclients`: `IP:suffix` or `prefix.:suffix`, longest first.
-pub fn by_ip<'a>(lines: &'a [Vec<u8>], ip: &str) -> Option<&'a [u8]> {
+/// A line that lets a client relay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Grant<'a> {
+    /// As it is written.
+    pub line: &'a [u8],
+    /// What is appended to each recipient.
+    pub suffix: &'a [u8],
+}
+
+/// The line of `relayclients` for the client's IP: `IP:suffix` or
+/// `prefix.:suffix`, longest first.
+pub fn by_ip<'a>(lines: &'a [Vec<u8>], ip: &str) -> Option<Grant<'a>> {
     let dots = ip.rmatch_indices('.').map(|(at, _)| &ip[..=at]);
     std::iter::once(ip)
         .chain(dots)
         .find_map(|key| value(lines, key.as_bytes()))
 }
 
-/// What is appended when the client's confirmed name is in the lines of
-/// `relaydomains`: `host:suffix` or `.domain:suffix`. The empty key never
-/// matches: it would make everybody a relay client.
-pub fn by_name<'a>(lines: &'a [Vec<u8>], host: &[u8]) -> Option<&'a [u8]> {
+/// The line of `relaydomains` for the client's confirmed name: `host:suffix`
+/// or `.domain:suffix`. The empty key never matches: it would make everybody a
+/// relay client.
+pub fn by_name<'a>(lines: &'a [Vec<u8>], host: &[u8]) -> Option<Grant<'a>> {
     suffixes(host)
         .filter(|key| !key.is_empty())
         .find_map(|key| value(lines, key))
 }
 
-fn value<'a>(lines: &'a [Vec<u8>], key: &[u8]) -> Option<&'a [u8]> {
+fn value<'a>(lines: &'a [Vec<u8>], key: &[u8]) -> Option<Grant<'a>> {
     lines.iter().find_map(|line| {
         // IPv6 addresses contain colons: the last one divides.
         let colon = line.iter().rposition(|&b| b == b':')?;
-        line[..colon]
-            .eq_ignore_ascii_case(key)
-            .then_some(&line[colon + 1..])
+        line[..colon].eq_ignore_ascii_case(key).then_some(Grant {
+            line,
+            suffix: &line[colon + 1..],
+        })
     })
 }
 
@@ -42,10 +52,11 @@ mod tests {
             b"192.0.2.7:@gate".to_vec(),
             b"2001:db8::1:".to_vec(),
         ];
-        assert_eq!(by_ip(&lines, "192.0.2.7"), Some(&b"@gate"[..]));
-        assert_eq!(by_ip(&lines, "192.0.2.8"), Some(&b""[..]));
-        assert_eq!(by_ip(&lines, "192.0.20.8"), None);
-        assert_eq!(by_ip(&lines, "2001:db8::1"), Some(&b""[..]));
+        let suffix = |ip| by_ip(&lines, ip).map(|grant| grant.suffix);
+        assert_eq!(suffix("192.0.2.7"), Some(&b"@gate"[..]));
+        assert_eq!(suffix("192.0.2.8"), Some(&b""[..]));
+        assert_eq!(suffix("192.0.20.8"), None);
+        assert_eq!(suffix("2001:db8::1"), Some(&b""[..]));
     }
 
     #[test]

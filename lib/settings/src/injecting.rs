@@ -81,7 +81,13 @@ pub static DOMAINQUEUE: Setting = Setting {
     variable: "DOMAINQUEUE",
     kind: Kind::List,
     default: None,
-    readers: INJECT,
+    readers: &[
+        "qmail-inject",
+        "new-inject",
+        "ofmipd",
+        "sendmail",
+        "qmail-queue",
+    ],
     meaning: "Rules pattern:VAR=value,... that set variables for the queue program, like QUEUEDIR, by the domain of each recipient, those of later recipients in front; the variable names another file.",
 };
 

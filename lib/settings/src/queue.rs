@@ -182,6 +182,16 @@ pub static HIDE_HOST: Setting = Setting {
     meaning: "The Received line names neither this host nor the client.",
 };
 
+/// No policies.
+pub static FASTQUEUE: Setting = Setting {
+    file: "",
+    variable: "FASTQUEUE",
+    kind: Kind::Line,
+    default: None,
+    readers: WRITERS,
+    meaning: "Set, and not empty: nothing is added, removed, logged, copied or scanned (EXTRAQUEUE, QUARANTINE, REMOVEHEADERS, ENVHEADERS, LOGHEADERS, MAILARCHIVE, ORIGINIPFIELD, QQEH, QHPSI). Of qmail-queue's callers only those of the mail system may say so.",
+};
+
 /// How long a queue writer may live.
 pub static DEATH: Setting = Setting {
     file: "",
@@ -226,6 +236,7 @@ pub static ALL: &[&Setting] = &[
     &MAILARCHIVE,
     &ORIGINIPFIELD,
     &HIDE_HOST,
+    &FASTQUEUE,
     &DEATH,
     &OSSIFIED,
 ];

@@ -17,6 +17,7 @@ mod bounces;
 mod command;
 mod config;
 mod data;
+mod finding;
 mod forged;
 mod hello;
 mod outside;
@@ -42,12 +43,14 @@ use wire::verify::Spf;
 pub use bounces::Batv;
 pub use command::{AUTH_BYTES_MAX, COMMAND_BYTES_MAX};
 pub use config::*;
+pub use finding::Finding;
 pub use outside::{Outside, SpfPolicy};
 pub use queue_reply::{Permanence, of_queue_code};
 pub use reply::Reply;
 pub use step::{Answer, Mailbox, Note, Step};
 
 use command::Command;
+use finding::Findings;
 use outside::{Beginning, Waiting};
 use transfer::Transfer;
 
@@ -69,6 +72,7 @@ pub struct Session {
     idle_commands: u32,
     invalid_recipients: u32,
     auth_failures: u32,
+    findings: Findings,
 }
 
 #[derive(Debug)]
@@ -179,7 +183,13 @@ impl Session {
             idle_commands: 0,
             invalid_recipients: 0,
             auth_failures: 0,
+            findings: Findings::default(),
         }
+    }
+
+    /// The settings that hold now.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// How many bytes [`Session::receive`] takes now.
@@ -258,6 +268,13 @@ impl Session {
         self.transaction = None;
         self.input.clear();
         self.state = State::Ready;
+    }
+
+    /// Goes on as if this user had logged in: for explanations, where nobody
+    /// has a password.
+    pub fn assume_login(&mut self, account: lookup::Account) {
+        let mechanism = Mechanism::Plain;
+        self.identity = Some(Identity { account, mechanism });
     }
 
     /// The client said nothing for too long.

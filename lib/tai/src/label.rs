@@ -87,4 +87,17 @@ mod tests {
         assert_eq!(Label::parse(b"@4000000038c3eeb027f41c7g"), Err(LabelError));
         assert_eq!(Label::parse(b""), Err(LabelError));
     }
+
+    #[test]
+    fn every_time_comes_back_from_text_and_from_bytes() {
+        arbtest::arbtest(|u| {
+            let label = Label(UnixTime {
+                seconds: u.arbitrary()?,
+                nanoseconds: u.int_in_range(0..=999_999_999)?,
+            });
+            assert_eq!(Label::parse(label.to_string().as_bytes()), Ok(label));
+            assert_eq!(Label::from_bytes(label.to_bytes()), label);
+            Ok(())
+        });
+    }
 }

@@ -11,6 +11,7 @@
 pub mod clean;
 pub mod deliver;
 pub mod dsn;
+pub mod explain;
 pub mod frame;
 pub mod lookup;
 pub mod operator;

@@ -219,4 +219,15 @@ mod tests {
         assert_eq!(TraceId::parse(b"../../etc/passwd"), Err(TraceIdError));
         assert_eq!(TraceId::parse(b"short"), Err(TraceIdError));
     }
+
+    #[test]
+    fn every_id_comes_back_from_text() {
+        arbtest::arbtest(|u| {
+            let id = TraceId::new(u.int_in_range(0..=u64::from(u32::MAX))?, u.arbitrary()?);
+            assert_eq!(TraceId::parse(id.to_string().as_bytes()), Ok(id));
+            let lines = format!("X-A: 1\n{}X-B: 2\n", id.to_header());
+            assert_eq!(TraceId::from_headers(lines.as_bytes()), Some(id));
+            Ok(())
+        });
+    }
 }

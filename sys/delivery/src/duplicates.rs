@@ -266,4 +266,39 @@ mod tests {
         assert!(memory.remember(&message).is_err());
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
     }
+
+    #[test]
+    fn what_is_remembered_is_known_and_nothing_else() {
+        arbtest::arbtest(|u| {
+            let directory = tempfile::tempdir().unwrap();
+            let memory = Memory {
+                maildir: directory.path(),
+                window_seconds: 900,
+            };
+            // As older software wrote it: a time and a hash, no copy.
+            let now = os::clock::unix_seconds();
+            let foreign: u64 = u.arbitrary()?;
+            let old = format!("{} {foreign:032x}\n", now - 5);
+            std::fs::write(directory.path().join(FILE), old).unwrap();
+            let fingerprint = |same: String| Fingerprint {
+                same,
+                copy: "c".to_owned(),
+            };
+            let mut known = vec![format!("{foreign:032x}")];
+            for _ in 0..u.int_in_range(0..=4)? {
+                let hash = format!("{:064x}", u.arbitrary::<u64>()?);
+                match u.arbitrary()? {
+                    true => memory.remember(&fingerprint(hash.clone())).unwrap(),
+                    false => drop(memory.is_another_copy(&fingerprint(hash.clone())).unwrap()),
+                }
+                known.push(hash);
+            }
+            for hash in &known {
+                assert!(memory.has(&fingerprint(hash.clone())).unwrap());
+            }
+            let other = format!("{:065x}", u.arbitrary::<u64>()?);
+            assert!(!memory.has(&fingerprint(other)).unwrap());
+            Ok(())
+        });
+    }
 }

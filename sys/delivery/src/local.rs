@@ -104,6 +104,7 @@ fn prepare<'a>(
         facts,
         home: home.path,
         header_variables: run::variables::of_headers(&request.env_headers),
+        chosen_variables: Vec::new(),
         trace,
         forwards_only,
         forwards: Vec::new(),

@@ -9,6 +9,9 @@ use crate::{Program, Refused};
 /// The program that puts a message into the queue.
 const QUEUE: &[u8] = b"qmail-queue";
 
+/// Variables that the persistent writer was not told of.
+const ONE_WRITER: [&str; 2] = ["QUEUEDIR", "FASTQUEUE"];
+
 /// Which way a message goes.
 #[derive(Clone, Debug)]
 pub enum Way {
@@ -41,7 +44,7 @@ impl Way {
         let program = |command| Program::parse(home, &settings, command, changes);
         Ok(match chosen(QMAILQUEUE.variable) {
             Some(command) => Self::Program(program(command)?),
-            None if changes.is_empty() && chosen("QUEUEDIR").is_none() => {
+            None if changes.is_empty() && ONE_WRITER.iter().all(|name| chosen(name).is_none()) => {
                 Self::Writer(program(QUEUE)?)
             }
             None => Self::Program(program(QUEUE)?),
@@ -81,7 +84,9 @@ mod tests {
 
     #[test]
     fn what_the_writer_cannot_know_takes_the_program() {
-        assert!(matches!(way(&[("QUEUEDIR", "q")], &[]), Way::Program(_)));
+        for name in ONE_WRITER {
+            assert!(matches!(way(&[(name, "q")], &[]), Way::Program(_)));
+        }
         assert!(matches!(way(&[], &[change("X", "1")]), Way::Program(_)));
         let null = [change("NULLQUEUE", "1")];
         assert!(matches!(way(&[], &null), Way::Nowhere));

@@ -345,4 +345,48 @@ mod tests {
         append(&link, Links::Followed, b"From x\n", &message(b"x")).unwrap();
         assert!(path.exists());
     }
+
+    /// Messages of an mbox as any reader finds them: a `From ` line begins
+    /// one, an empty line ends it, one `>` of a quoted line is taken away.
+    fn messages(mbox: &[u8]) -> Vec<Vec<u8>> {
+        let mut messages: Vec<Vec<u8>> = Vec::new();
+        for line in mbox.split_inclusive(|&b| b == b'\n') {
+            match messages.last_mut() {
+                _ if line.starts_with(b"From ") => messages.push(Vec::new()),
+                Some(message) if line.starts_with(b">") && is_from_line(line) => {
+                    message.extend_from_slice(&line[1..]);
+                }
+                Some(message) => message.extend_from_slice(line),
+                None => panic!("no From line first"),
+            }
+        }
+        for message in &mut messages {
+            assert_eq!(message.pop(), Some(b'\n'), "the empty line at its end");
+        }
+        messages
+    }
+
+    #[test]
+    fn what_was_appended_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Mailbox");
+        arbtest::arbtest(|u| {
+            let _ = std::fs::remove_file(&path);
+            let mut texts = Vec::new();
+            for _ in 0..u.int_in_range(1..=3)? {
+                let mut text = Vec::new();
+                for _ in 0..u.int_in_range(0..=6)? {
+                    let pieces = [&b"From "[..], b">", b">From me", b"\n", b"\n\n", b"\0\xff"];
+                    text.extend_from_slice(u.choose(&pieces)?);
+                }
+                append(&path, Links::Refused, b"From a@b DATE\n", &message(&text)).unwrap();
+                if !text.is_empty() && !text.ends_with(b"\n") {
+                    text.push(b'\n');
+                }
+                texts.push(text);
+            }
+            assert_eq!(messages(&std::fs::read(&path).unwrap()), texts);
+            Ok(())
+        });
+    }
 }

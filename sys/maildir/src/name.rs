@@ -282,4 +282,61 @@ mod tests {
         let name = FileName::parse(Place::Cur, format!("{a},S=7").as_bytes()).unwrap();
         assert_eq!((name.seconds(), name.size()), (Some(5), Some(7)));
     }
+
+    #[test]
+    fn flags_that_are_written_are_read() {
+        arbtest::arbtest(|u| {
+            let letters: Vec<u8> = u.arbitrary()?;
+            let system = letters
+                .iter()
+                .filter_map(|&letter| System::of_letter(letter));
+            let flags = Flags {
+                system: system.fold(System::default(), System::union),
+                keywords: u64::from(u.arbitrary::<u32>()?) & ((1 << KEYWORD_LETTERS) - 1),
+            };
+            let read = |name: &FileName| (name.system(), name.keywords());
+            let expected = (flags.system, flags.keywords);
+            let name = FileName::with_flags(b"1700000000.M1P2.host,S=7", flags).unwrap();
+            assert_eq!(read(&name), expected);
+            assert_eq!(
+                (name.size(), name.seconds()),
+                (Some(7), Some(1_700_000_000))
+            );
+            let again = FileName::parse(Place::Cur, name.text()).unwrap();
+            assert_eq!(again, name);
+            // From whatever was there before.
+            let mut before: Vec<u8> = u.arbitrary()?;
+            before.retain(|byte| !matches!(byte, b'/' | b':' | 0));
+            let before = [b"1.x:2,", &before[..]].concat();
+            let before = FileName::parse(Place::New, &before).unwrap();
+            assert_eq!(read(&before.changed(flags, KEYWORD_LETTERS)), expected);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn names_of_other_software_tell_the_same() {
+        for (name, size, seconds) in [
+            ("1700000000.42.host", None, Some(1_700_000_000)),
+            (
+                "1700000000.I1aV8fM99P7.host,S=5",
+                Some(5),
+                Some(1_700_000_000),
+            ),
+            (
+                "1700000000.M1P2V8I3_0.host,S=5,W=6",
+                Some(5),
+                Some(1_700_000_000),
+            ),
+            ("1700000000_0.77.host", None, None),
+            (
+                "1700000000.P1Q2.host\\072x\\057,S=9",
+                Some(9),
+                Some(1_700_000_000),
+            ),
+        ] {
+            let name = FileName::parse(Place::New, name.as_bytes()).unwrap();
+            assert_eq!((name.size(), name.seconds()), (size, seconds));
+        }
+    }
 }

@@ -387,4 +387,29 @@ mod tests {
         assert!(size_file(&directory).len() < 6000);
         assert!(size_file(&directory).starts_with("0S\n"));
     }
+
+    #[test]
+    fn what_was_noted_adds_up() {
+        let directory = maildir(&[]);
+        let quota = Quota::parse(b"1000000000S,1000000C");
+        let mut held = count(directory.path(), quota, Trash::Excluded).unwrap();
+        arbtest::arbtest(|u| {
+            // As the mailbox grows only, the file is never doubted; counting
+            // again would find it empty.
+            let change = Usage {
+                bytes: i64::from(u.arbitrary::<u16>()?),
+                messages: i64::from(u.arbitrary::<u8>()?),
+            };
+            let path = directory.path().join("maildirsize");
+            if FILE_BYTES_MAX <= std::fs::metadata(&path).unwrap().len() + 40 {
+                held = count(directory.path(), quota, Trash::Excluded).unwrap();
+            }
+            record(directory.path(), quota, change, Trash::Excluded).unwrap();
+            held.bytes += change.bytes;
+            held.messages += change.messages;
+            let read = usage(directory.path(), quota, None, Trash::Excluded).unwrap();
+            assert_eq!((read.bytes, read.messages), (held.bytes, held.messages));
+            Ok(())
+        });
+    }
 }

@@ -27,7 +27,9 @@ pub struct Setup {
     /// Everything else is closed on exec; 0, 1 and 2 are inherited when not
     /// named.
     pub descriptors: Vec<(RawFd, OwnedFd)>,
-    /// Becomes this user first, without supplementary groups.
+    /// Becomes this user first, without supplementary groups. Whoever is not
+    /// root stays who it is, but for a set-uid program: its children become
+    /// its caller for good, whatever stands here.
     pub identity: Option<Identity>,
     /// Starts a session of its own, so that signals of a terminal do not
     /// reach it.
@@ -58,6 +60,7 @@ pub fn prepare(command: &mut Command, setup: Setup) {
         // The standard library drops supplementary groups before the user.
         command.uid(identity.uid).gid(identity.gid);
     }
+    let caller = crate::account::is_set_uid().then(|| Caller::of(setup.identity));
     let descriptors = setup.descriptors;
     let new_session = setup.new_session;
     let last_signal = setup.signal_when_parent_ends;
@@ -65,10 +68,13 @@ pub fn prepare(command: &mut Command, setup: Setup) {
     // fork the parent it has now.
     let (this, parent_of_this) = (nix::unistd::getpid(), nix::unistd::getppid());
     // SAFETY: between fork and exec only async-signal-safe calls are made:
-    // sigprocmask, signal, setsid, prctl, getpid, getppid, fcntl and dup2 on
-    // numbers; nothing allocates.
+    // setgroups, setresgid, setresuid, sigprocmask, signal, setsid, prctl,
+    // getpid, getppid, fcntl and dup2 on numbers; nothing allocates.
     unsafe {
         command.pre_exec(move || {
+            if let Some(caller) = &caller {
+                caller.assume()?;
+            }
             for signal in SIGNALS_RESET {
                 nix::libc::signal(signal, nix::libc::SIG_DFL);
             }
@@ -92,6 +98,42 @@ pub fn prepare(command: &mut Command, setup: Setup) {
             }
             place(&descriptors)
         });
+    }
+}
+
+/// Who a child of a set-uid program becomes.
+struct Caller {
+    identity: Identity,
+    is_root: bool,
+}
+
+impl Caller {
+    fn of(wanted: Option<Identity>) -> Self {
+        let real = Identity {
+            uid: nix::unistd::getuid().as_raw(),
+            gid: nix::unistd::getgid().as_raw(),
+        };
+        let is_root = real.uid == 0;
+        Self {
+            identity: wanted.filter(|_| is_root).unwrap_or(real),
+            is_root,
+        }
+    }
+
+    /// For good: real, effective and saved.
+    fn assume(&self) -> io::Result<()> {
+        use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+        let (uid, gid) = (
+            Uid::from_raw(self.identity.uid),
+            Gid::from_raw(self.identity.gid),
+        );
+        if self.is_root {
+            let root = Uid::from_raw(0);
+            setresuid(root, root, root)?;
+            setgroups(&[gid])?;
+        }
+        setresgid(gid, gid, gid)?;
+        Ok(setresuid(uid, uid, uid)?)
     }
 }
 

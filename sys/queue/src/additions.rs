@@ -5,7 +5,9 @@ use message::{Collected, Collector, Filter};
 use policy::addresses::Mode;
 use run::{SettingError, Settings};
 use settings::Setting;
-use settings::queue::{ENVHEADERS, EXTRAQUEUE, LOGHEADERS, MAILARCHIVE, QUARANTINE, REMOVEHEADERS};
+use settings::queue::{
+    ENVHEADERS, EXTRAQUEUE, FASTQUEUE, LOGHEADERS, MAILARCHIVE, QUARANTINE, REMOVEHEADERS,
+};
 use settings::receiving::QREGEX;
 use wire::trace::TraceId;
 
@@ -41,10 +43,19 @@ struct EnvHeader {
     bytes_max: usize,
 }
 
+/// Says whether a queue writer leaves out all that 3.1.5 allows.
+pub fn is_fast(settings: &Settings) -> bool {
+    let value = settings.variable(FASTQUEUE.variable);
+    value.is_some_and(|value| !value.is_empty())
+}
+
 impl Additions {
     /// What the settings say. A variable that is set but empty switches its
-    /// feature off.
+    /// feature off; `FASTQUEUE` switches all of them off.
     pub fn configured(settings: &Settings) -> Result<Self, Error> {
+        if is_fast(settings) {
+            return Ok(Self::default());
+        }
         let list = |setting: &Setting| -> Result<_, SettingError> {
             match settings.variable(setting.variable) {
                 Some([]) => Ok(Vec::new()),

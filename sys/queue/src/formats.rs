@@ -165,6 +165,82 @@ fn an_envelope_comes_back_from_info_local_and_remote() {
     });
 }
 
+/// Records of an envelope as older software may have ordered them.
+fn shuffled(u: &mut Unstructured<'_>, envelope: &Envelope) -> arbitrary::Result<Vec<u8>> {
+    let mut records = vec![(b'u', b"7".to_vec()), (b'p', b"8".to_vec())];
+    records.extend(envelope.recipients.iter().map(|r| (b'T', r.clone())));
+    for (kind, lines) in [
+        (b'e', &envelope.extra_headers),
+        (b'h', &envelope.env_headers),
+    ] {
+        if !lines.is_empty() {
+            records.push((kind, lines.clone()));
+        }
+    }
+    let mut file = Vec::new();
+    text::records::append(&mut file, b'F', &envelope.sender);
+    while !records.is_empty() {
+        // Recipients keep their order among each other.
+        let mut at = u.choose_index(records.len())?;
+        if records[at].0 == b'T' {
+            at = records
+                .iter()
+                .position(|(kind, _)| *kind == b'T')
+                .unwrap_or(at);
+        }
+        let (kind, data) = records.remove(at);
+        text::records::append(&mut file, kind, &data);
+    }
+    Ok(file)
+}
+
+#[test]
+fn records_of_an_envelope_may_come_in_any_order() {
+    let (_directory, layout) = queue(23, true);
+    let id = 7;
+    arbtest::arbtest(|u| {
+        let envelope = Envelope::any(u)?;
+        std::fs::write(layout.mess(id), "text").unwrap();
+        std::fs::write(layout.todo(id), shuffled(u, &envelope)?).unwrap();
+        let stored = read_stored(&layout, id).unwrap().unwrap();
+        assert_eq!(stored.sender, envelope.sender);
+        let read: Vec<_> = stored.recipients.into_iter().map(|r| r.address).collect();
+        assert_eq!(read, envelope.recipients);
+        let found = sort(&Disk::new(), &layout, &routing(), id, How::default()).unwrap();
+        let Found::Message(sorted) = found else {
+            panic!("it is in todo");
+        };
+        assert_eq!((sorted.uid, sorted.qp), (7, 8));
+        let info = Info::read(&layout.info(id)).unwrap();
+        assert_eq!(info.sender, envelope.sender);
+        assert_eq!(info.extra_headers, envelope.extra_headers);
+        assert_eq!(info.env_headers, envelope.env_headers);
+        for channel in Channel::ALL {
+            let read = left(&layout, channel, id);
+            let read: Vec<_> = read.iter().map(|record| &record.data[..]).collect();
+            assert_eq!(read, envelope.on(channel));
+        }
+        for path in [layout.info(id), layout.local(id), layout.remote(id)] {
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_envelope_with_an_alien_record_stays_where_it_is() {
+    let (directory, layout) = queue(23, false);
+    std::fs::write(layout.mess(7), "text").unwrap();
+    for kind in (1..=255u8).filter(|kind| !b"upFTeh".contains(kind)) {
+        let mut file = b"u7\0p8\0Fa@b\0Tc@d\0".to_vec();
+        text::records::append(&mut file, kind, b"x");
+        std::fs::write(layout.todo(7), file).unwrap();
+        let tried = sort(&Disk::new(), &layout, &routing(), 7, How::default());
+        assert!(tried.is_err(), "{kind}");
+        assert_eq!(files_of(directory.path()).len(), 2, "mess and todo");
+    }
+}
+
 #[test]
 fn whoever_is_marked_is_skipped_and_nobody_else() {
     let (_directory, layout) = queue(23, false);

@@ -250,4 +250,45 @@ mod tests {
         assert!(release_hold(&layout, &target).is_err() && holds(&layout).is_err());
         assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1);
     }
+
+    #[test]
+    fn any_name_that_is_a_hold_is_one_file_and_comes_back() {
+        arbtest::arbtest(|u| {
+            let mut text: String = u.arbitrary()?;
+            if u.arbitrary()? {
+                text.insert(0, '@');
+            }
+            if let Ok(target) = HoldTarget::parse(&text) {
+                let name = target.to_string();
+                assert!(!name.contains(['/', '\0']) && name != "." && name != "..");
+                assert_eq!(HoldTarget::parse(&name), Ok(target));
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn what_is_held_and_why_comes_back() {
+        let (_directory, layout) = queue();
+        arbtest::arbtest(|u| {
+            let domain = format!("d{:x}.example", u.arbitrary::<u32>()?);
+            let target = match u.int_in_range(0..=3)? {
+                0 => HoldTarget::Local,
+                1 => HoldTarget::Remote,
+                2 => HoldTarget::Domain(domain),
+                _ => HoldTarget::Message(u.arbitrary()?),
+            };
+            let mut reason: String = u.arbitrary()?;
+            reason.retain(|c| c.is_ascii_graphic());
+            reason.truncate(REASON_BYTES_MAX - 1);
+            assert!(put_hold(&layout, &target, &reason).unwrap());
+            let read = holds(&layout).unwrap();
+            assert_eq!(
+                (read[0].target.clone(), read[0].reason.clone()),
+                (target.clone(), reason)
+            );
+            assert!(release_hold(&layout, &target).unwrap());
+            Ok(())
+        });
+    }
 }

@@ -36,7 +36,7 @@ mod survey;
 mod tcpto;
 mod writer;
 
-pub use additions::Additions;
+pub use additions::{Additions, is_fast};
 pub use batch::{Batch, Synced, Unsynced};
 pub use clean::{CleanError, clean};
 pub use create::{Owners, TCPTO_BYTES, create, create_holds};

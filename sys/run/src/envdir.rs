@@ -3,12 +3,15 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Longest value of a variable.
 const VALUE_BYTES_MAX: usize = 128 * 1024;
+/// Most variables of a directory.
+const VARIABLES_MAX: usize = 10_000;
 
 /// A variable and its value; `None` removes it.
 pub type Variable = (OsString, Option<OsString>);
@@ -49,13 +52,33 @@ pub fn read(directory: &Path, unreadable: Unreadable) -> Result<Vec<Variable>, E
             let error = io::Error::other("a variable's name cannot have =");
             return Err(failed(&path)(error));
         }
-        match fs::read(&path) {
+        if variables.len() == VARIABLES_MAX {
+            let error = io::Error::other("too many variables");
+            return Err(failed(directory)(error));
+        }
+        match first_bytes(&path) {
             Ok(content) => variables.push((name, value(&content))),
             Err(_) if unreadable == Unreadable::Ignored => {}
             Err(error) => return Err(failed(&path)(error)),
         }
     }
     Ok(variables)
+}
+
+/// The part of a file that can matter. What is not a file, such as a FIFO
+/// nobody writes to, is an error and not a reason to wait.
+fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut content = Vec::new();
+    file.take(VALUE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// The first line without blanks at its end, NUL as newline; nothing at all
@@ -84,5 +107,33 @@ mod tests {
         assert_eq!(value(b"\n"), Some("".into()));
         assert_eq!(value(b"a b \t\nsecond"), Some("a b".into()));
         assert_eq!(value(b"a\0b"), Some("a\nb".into()));
+    }
+
+    #[test]
+    fn what_is_no_file_is_an_error_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        os::file::make_fifo(&directory.path().join("FIFO"), 0o600).unwrap();
+        assert!(read(directory.path(), Unreadable::Refused).is_err());
+        assert_eq!(read(directory.path(), Unreadable::Ignored).unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_for_each_variable_comes_back() {
+        arbtest::arbtest(|u| {
+            let directory = tempfile::tempdir().unwrap();
+            let mut written = Vec::new();
+            for number in 0..u.int_in_range(0..=4)? {
+                let mut text: String = u.arbitrary()?;
+                text.retain(|c| c != '\0' && c != '\n');
+                let text = text.trim_end_matches([' ', '\t']).to_owned();
+                let name = format!("V{number}");
+                std::fs::write(directory.path().join(&name), format!("{text} \t\nmore")).unwrap();
+                written.push((OsString::from(name), Some(OsString::from(text))));
+            }
+            let mut found = read(directory.path(), Unreadable::Refused).unwrap();
+            found.sort();
+            assert_eq!(found, written);
+            Ok(())
+        });
     }
 }

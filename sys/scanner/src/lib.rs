@@ -2,10 +2,12 @@
 //!
 //! [`Scanner`] is what the settings say, [`Scanner::scan`] runs the program on
 //! a file, and [`Scanner::consequence`] says what becomes of the message then.
-//! Who runs it, and on a file made by whom, is decided elsewhere.
+//! Queue writers, which start no programs, have a [`companion`] do it.
 //!
 //! Differs from the original: scanners loaded into the process (`plugin:`)
 //! are refused.
+
+pub mod companion;
 
 use std::ffi::OsString;
 use std::io;

@@ -4,6 +4,7 @@
 mod escapes;
 mod secrets;
 mod set_uid;
+mod trusted;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -150,3 +150,59 @@ fn a_taken_port_is_named_before_anything_starts() {
         ran.err
     );
 }
+
+#[test]
+fn smtp_is_explained_by_the_program_that_serves() {
+    let server = Installation::start("example.org");
+    let control = server.root().join("control");
+    fs::write(control.join("badmailfrom"), "@evil.example\n").unwrap();
+    let explain = |port: &str, more: &[&str]| {
+        let mut words = vec!["explain", "smtp", "--from", "192.0.2.1", "--port", port];
+        words.extend(more);
+        server.indimail(&words)
+    };
+    let refused = explain(
+        "25",
+        &["--mail-from", "x@evil.example", "--rcpt", "ann@example.org"],
+    );
+    assert_eq!(refused.code, 1, "{}{}", refused.out, refused.err);
+    assert!(
+        refused
+            .out
+            .contains("control/badmailfrom:1, @evil.example: the sender is refused"),
+        "{}",
+        refused.out
+    );
+    // The user who logged in is looked up, and may write to anybody.
+    let words = ["--mail-from", "ann@example.org", "--rcpt", "x@far.example"];
+    let foreign = explain("587", &words);
+    assert!(
+        foreign.out.contains("530 "),
+        "{}{}",
+        foreign.out,
+        foreign.err
+    );
+    let user = [&words[..], &["--tls", "--auth", "ann@example.org"]].concat();
+    let taken = explain("587", &user);
+    assert_eq!(taken.code, 0, "{}{}", taken.out, taken.err);
+    assert!(
+        taken.out.contains("the user who logged in may relay"),
+        "{}",
+        taken.out
+    );
+    let json = explain("587", &[&user[..], &["--json"]].concat())
+        .good()
+        .out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["verdict"], "taken");
+    let nobody = explain(
+        "587",
+        &[&words[..], &["--auth", "nobody@example.org"]].concat(),
+    );
+    assert!(nobody.err.contains("no such user"), "{}", nobody.err);
+    let settings = server
+        .indimail(&["explain", "setting", "badmailfrom"])
+        .good()
+        .out;
+    assert!(settings.contains("@evil.example"), "{settings}");
+}

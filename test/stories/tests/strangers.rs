@@ -196,6 +196,29 @@ fn what_users_send_is_signed_by_the_key_quickstart_made() {
     assert!(message.contains("Subject: local"));
     assert_eq!(verify(&message, &record), "VALID\n", "{message}");
 
+    // A user of another domain of this host does not get its signature.
+    let mut vadddomain = server.tool("vadddomain");
+    run(vadddomain.args(["second.example", USER_PASSWORD]), b"").good();
+    let carol = ["--auth-user", "postmaster@second.example"];
+    let words = [
+        "--auth-password",
+        USER_PASSWORD,
+        "--h-From",
+        "ann@example.org",
+    ];
+    send(
+        "postmaster@second.example",
+        &[
+            &["--tls", "--port", &submission, "--auth", "PLAIN"],
+            &carol[..],
+            &words[..],
+        ]
+        .concat(),
+    );
+    let message = arrived(3);
+    assert!(message.contains("From: ann@example.org"), "{message}");
+    assert_eq!(signatures(&message), 0, "{message}");
+
     // What comes from a stranger and is forwarded is not.
     let forward = |user: &str| {
         let maildir = server.maildir(user);
@@ -214,7 +237,7 @@ fn what_users_send_is_signed_by_the_key_quickstart_made() {
     ]);
     swaks.args(["--to", "bob@example.org", "--header", "Subject: forged"]);
     run(&mut swaks, b"").good();
-    let message = arrived(3);
+    let message = arrived(4);
     assert!(message.contains("Subject: forged"), "{message}");
     assert_eq!(signatures(&message), 0, "{message}");
 }

@@ -184,4 +184,21 @@ mod tests {
         let status = Status::parse(&file(7, 0, b'u', b"")).unwrap();
         assert_eq!(status.describe(false, 0).0, "up (pid 7) 0 seconds");
     }
+
+    #[test]
+    fn what_is_written_is_read() {
+        arbtest::arbtest(|u| {
+            let (pid, paused, want) = u.arbitrary()?;
+            let later = *u.choose(&[&b""[..], &[0, 0], &[0, 0, 1, 7]])?;
+            let status = Status::parse(&file(pid, paused, want, later)).unwrap();
+            let expected = Status {
+                since: 1000,
+                pid,
+                paused: paused != 0,
+                want,
+            };
+            assert_eq!(status, expected);
+            Ok(())
+        });
+    }
 }

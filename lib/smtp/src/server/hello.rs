@@ -1,5 +1,6 @@
 //! Greeting, HELO, EHLO, HELP, QUIT.
 
+use settings::receiving;
 use text::log::printable;
 
 use super::{Config, Hello, Moment, Peer, Reply, Session, State, Step};
@@ -65,13 +66,19 @@ impl Session {
         let trusted = self.may_relay() || self.identity.is_some();
         if self.config.hello_needs_dot && !trusted && !name.contains(&b'.') {
             self.log(format!("non-FQDN HELO: {}", text::log::safe(name)));
+            self.tell(
+                &receiving::ENFORCE_FQDN_HELO,
+                None,
+                "the HELO name has no dot",
+            );
             self.mistake(Reply::HelloNotQualified);
             return;
         }
         let with_at = [b"@", name].concat();
+        let bad = (&receiving::BADHELO, &self.config.bad_hellos);
         let denied = [name, &with_at[..]]
             .iter()
-            .any(|form| self.config.bad_hellos.matching(form).is_some());
+            .any(|form| self.is_in(bad, form, "the HELO name is refused"));
         if denied {
             let host = self.peer.host.clone().unwrap_or_default();
             self.log(format!(
@@ -87,6 +94,7 @@ impl Session {
                 "Invalid HELO greeting: HELO <{}> is our own",
                 text::log::safe(name)
             ));
+            self.tell(&receiving::BADHELOCHECK, None, "the HELO name is ours");
             self.mistake(Reply::HelloOurs);
             return;
         }

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use policy::AddressList;
+use settings::receiving;
 use text::log::safe;
 use wire::verify::{Dmarc, Existence, Grey, Greylist, Message, Request, Sender, Spf, SpfResult};
 use wire::verify::{Reply as Verified, Verdict};
@@ -84,7 +85,11 @@ impl Session {
             && outside.sender_exists
             && self.is_stranger()
             && !is_confirmed
-            && outside.exempt.matching(&with_at).is_none();
+            && !self.is_in(
+                (&receiving::NODNSCHECK_LIST, &outside.exempt),
+                &with_at,
+                "this HELO name need not exist",
+            );
         match asks {
             true => {
                 let domain = String::from_utf8_lossy(name).into_owned();
@@ -117,7 +122,11 @@ impl Session {
         let asks = outside.sender_exists
             && self.is_stranger()
             && waiting.sender != b"#@[]"
-            && outside.exempt.matching(&waiting.sender).is_none();
+            && !self.is_in(
+                (&receiving::NODNSCHECK_LIST, &outside.exempt),
+                &waiting.sender,
+                "the sender's domain need not exist",
+            );
         match domain.filter(|_| asks) {
             Some(domain) => {
                 let domain = String::from_utf8_lossy(domain).into_owned();
@@ -137,6 +146,10 @@ impl Session {
             Existence::Absent => Reply::SenderUnknown,
             Existence::Unknown => Reply::DnsTemporary,
         };
+        self.always(match reply {
+            Reply::SenderUnknown => "the sender's domain has nowhere to send mail to",
+            _ => "name servers do not tell whether the sender's domain exists",
+        });
         self.refuse_sender(waiting.trace, waiting.sender, reply, b"");
     }
 
@@ -159,7 +172,10 @@ impl Session {
                 self.mail_spf(waiting);
                 return;
             }
-            Mailbox::Absent | Mailbox::Inactive => Reply::ClosedGroup,
+            Mailbox::Absent | Mailbox::Inactive => {
+                self.tell(&receiving::CUGMAIL, None, "the sender is no member");
+                Reply::ClosedGroup
+            }
             Mailbox::Temporary(why) => {
                 self.log(format!(
                     "cannot check SENDER {}: {why}",
@@ -203,6 +219,8 @@ impl Session {
             SpfResult::Neutral => 5,
             SpfResult::None | SpfResult::Unknown => 6,
         };
+        let says = format!("SPF of {} says {}", spf.domain, spf.result.word());
+        self.tell(&receiving::SPFBEHAVIOUR, None, &says);
         if self.config.outside.spf.level < refused_from {
             waiting.spf = Some(spf);
             self.mail_taken(waiting);

@@ -1,5 +1,6 @@
 //! RCPT: who receives.
 
+use settings::receiving;
 use text::log::safe;
 use wire::dsn::{self, Notify, Original, Wish};
 use wire::trace::Kind;
@@ -50,6 +51,11 @@ impl Session {
             Some(reply) => {
                 if bad_bounce.is_some() {
                     self.log_bad_bounce(&address);
+                    self.tell(
+                        &receiving::BATVKEY,
+                        None,
+                        "a bounce without our valid tag is not of our mail",
+                    );
                 }
                 self.refuse_recipient(&address, reply);
             }
@@ -86,42 +92,91 @@ impl Session {
         let local_end = address.iter().rposition(|&b| b == b'@');
         let local = &address[..local_end.unwrap_or(address.len())];
         if !may_relay && local.iter().any(|b| matches!(b, b'@' | b'%' | b'!')) {
+            self.always("a local part with @, % or ! looks like a try to relay");
             return Some(Reply::RelayProbe);
         }
-        let good = config.good_recipients.matching(address).is_some();
-        if !good && config.bad_recipients.matching(address).is_some() {
+        let good = (&receiving::GOODRCPTTO, &config.good_recipients);
+        let bad = (&receiving::BADRCPTTO, &config.bad_recipients);
+        if !self.is_in(good, address, "the recipient is always taken")
+            && self.is_in(bad, address, "the recipient is refused")
+        {
             return Some(Reply::RecipientDenied);
         }
-        if !config.access_list.allows(&transaction.sender, address) {
+        let (allowed, line) = config.access_list.decision(&transaction.sender, address);
+        if line.is_some() {
+            let says = match allowed {
+                true => "this sender may write to this recipient",
+                false => "this sender may not write to this recipient",
+            };
+            self.tell(&receiving::ACCESSLIST, line, says);
+        }
+        if !allowed {
             return Some(Reply::AccessDenied);
         }
-        if config.closed_group && !config.rcpthosts.allow(address) {
+        let is_outside = config.closed_group && !config.rcpthosts.allow(address);
+        if self.speaks(&receiving::CUGMAIL, is_outside, "the recipient is outside") {
             return Some(Reply::ClosedGroup);
         }
-        if !may_relay && !self.is_local(address) {
+        if !self.may_relay_to(address) {
             return Some(Reply::NoRelaying);
         }
         if transaction.sender.is_empty() && !transaction.recipients.is_empty() {
+            self.always("a notification goes to one recipient");
             return Some(Reply::BounceRecipients);
         }
         let max = match config.recipients_max {
             0 => RECIPIENTS_MAX,
             max => max.min(RECIPIENTS_MAX),
         };
-        (max <= transaction.recipients.len()).then_some(Reply::TooManyRecipients)
+        let is_full = max <= transaction.recipients.len();
+        self.speaks(&receiving::MAXRECIPIENTS, is_full, "no further recipients")
+            .then_some(Reply::TooManyRecipients)
+    }
+
+    /// Whether mail for this address is taken at all: from those who may
+    /// relay, and for rcpthosts.
+    fn may_relay_to(&self, address: &[u8]) -> bool {
+        if self.peer.relay_suffix.is_some() {
+            self.tell(&receiving::RELAYCLIENT, None, "the client may relay");
+        } else if self
+            .identity
+            .as_ref()
+            .is_some_and(|who| who.account.may_relay)
+        {
+            self.always("the user who logged in may relay");
+        }
+        self.may_relay() || self.is_local(address)
     }
 
     /// Says whether rcpthosts lets everybody send to this address. Mail to
     /// the postmaster is always taken (RFC 5321 §4.5.1).
     fn is_local(&self, address: &[u8]) -> bool {
         if address.eq_ignore_ascii_case(b"postmaster") {
+            self.always("mail to the postmaster is always taken");
             return true;
         }
-        let listed = |sender: &[u8]| self.config.auth_senders.matching(sender).is_some();
-        let sender = self.transaction.as_ref().map(|t| &t.sender[..]);
-        !self.config.auth_for_all
-            && !sender.is_some_and(listed)
-            && self.config.rcpthosts.allow(address)
+        let config = &self.config;
+        let says = "only those who log in send, wherever to";
+        if self.speaks(&receiving::AUTH_ALL, config.auth_for_all, says) {
+            return false;
+        }
+        let must_log_in = (&receiving::AUTHDOMAINS, &config.auth_senders);
+        if let Some(transaction) = &self.transaction
+            && self.is_in(must_log_in, &transaction.sender, "this sender must log in")
+        {
+            return false;
+        }
+        let Some(at) = address.iter().rposition(|&b| b == b'@') else {
+            self.always("an address without a domain is one of this host");
+            return true;
+        };
+        let line = config.rcpthosts.line_of(&address[at + 1..]);
+        let says = match &line {
+            Some(_) => "mail for the domain is taken",
+            None => "the domain is not listed, and the client may not relay",
+        };
+        self.tell(&receiving::RCPTHOSTS, line.as_deref(), says);
+        line.is_some()
     }
 
     fn must_exist(&self, address: &[u8]) -> bool {
@@ -141,11 +196,11 @@ impl Session {
 
     fn take_recipient(&mut self, mut address: Vec<u8>, mut wish: Wish) {
         let local = self.config.rcpthosts.allow(&address);
-        let discarded = self
-            .config
-            .blackholed_recipients
-            .matching(&address)
-            .is_some();
+        let blackholed = (
+            &receiving::BLACKHOLEDRCPT,
+            &self.config.blackholed_recipients,
+        );
+        let discarded = self.is_in(blackholed, &address, "mail is taken and thrown away");
         if let Some(suffix) = &self.peer.relay_suffix {
             address.extend_from_slice(suffix);
         }
@@ -174,6 +229,11 @@ impl Session {
             ));
         }
         if config.tarpit_count != 0 && config.tarpit_count <= count {
+            self.tell(
+                &receiving::TARPITCOUNT,
+                None,
+                "so many recipients are answered late",
+            );
             self.steps.push_back(Step::Pause(config.tarpit_delay));
         }
         self.reply(Reply::RecipientFine);

@@ -7,7 +7,7 @@ use super::{Moment, Session, Transaction};
 
 impl Session {
     /// The first field of the message (smtp-receiving.md §2.9). It names no
-    /// authenticated user: the message goes to strangers.
+    /// authenticated user, only the domain: the message goes to strangers.
     pub(super) fn received(&self, transaction: &Transaction, now: &Moment) -> Vec<u8> {
         let host = self.peer.host_or_unknown();
         let mut from = clean(host.as_bytes());
@@ -25,11 +25,17 @@ impl Session {
                 clean(tls.cipher.as_bytes())
             )
         });
-        // What a client sends that may relay is ours to answer for, and to
-        // sign.
-        let relay = match self.peer.relay_suffix {
-            Some(_) if self.identity.is_none() => " (relay client)",
-            _ => "",
+        // What users and relay clients send is ours to answer for, and to
+        // sign: as the user's domain, and not as another one of this host.
+        let relay = match (&self.identity, &self.peer.relay_suffix) {
+            (Some(who), _) => {
+                let address = &who.account.address;
+                let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+                let domain = domain.unwrap_or(&self.config.host);
+                format!(" (user of {})", clean(domain.as_bytes()))
+            }
+            (None, Some(_)) => " (relay client)".to_owned(),
+            (None, None) => String::new(),
         };
         format!(
             "Received: from {from} ({info}{})\n  by {} with {}{tls}{relay} id {}; {}\n",

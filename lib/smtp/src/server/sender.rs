@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use settings::{injecting, receiving};
 use text::log::safe;
 use wire::dsn::{Dsn, EnvelopeId, Return};
 use wire::trace::Kind;
@@ -32,6 +33,13 @@ impl Session {
             // A sender is easily forged: it does not free from REQUIREAUTH.
             let known = self.identity.is_some();
             changes.retain(|(name, value)| known || name != "REQUIREAUTH" || value.is_some());
+            for line in self.config.sender_rules.lines_for(&sender) {
+                self.tell(
+                    &injecting::FROMRULES,
+                    Some(line),
+                    "other settings for this sender",
+                );
+            }
             if !changes.is_empty() {
                 let shown = safe(&sender);
                 self.log(format!("Setting EnvRule No {lines}: MAIL from <{shown}>"));
@@ -98,11 +106,14 @@ impl Session {
             spf,
         } = waiting;
         let config = &self.config;
-        let discarded = config.blackholed_senders.matching(&sender).is_some();
+        let blackholed = (&receiving::BLACKHOLEDSENDER, &config.blackholed_senders);
+        let discarded = self.is_in(blackholed, &sender, "mail is taken and thrown away");
+        let relaying = (&receiving::RELAYMAILFROM, &config.relay_senders);
         // A forged sender relays only where nobody asks SPF.
         let is_believed = spf.as_ref().is_none_or(|spf| spf.result == SpfResult::Pass);
-        let may_relay =
-            !sender.is_empty() && is_believed && config.relay_senders.matching(&sender).is_some();
+        let may_relay = !sender.is_empty()
+            && is_believed
+            && self.is_in(relaying, &sender, "the sender may relay");
         if discarded {
             self.log(format!("Blackholed SENDER address: MAIL {}", safe(&sender)));
         }
@@ -127,8 +138,18 @@ impl Session {
             _ if self.hello.is_none() => Some(Reply::HelloFirst),
             Some(open) if open.chunks.is_some() => Some(Reply::ChunksOpen),
             Some(_) => Some(Reply::NestedMail),
-            None if self.config.require_tls && self.tls.is_none() => Some(Reply::TlsFirst),
-            None if self.config.require_auth && self.identity.is_none() => Some(Reply::AuthFirst),
+            None if self.config.require_tls && self.tls.is_none() => {
+                self.tell(&receiving::FORCE_TLS, None, "mail comes over TLS only");
+                Some(Reply::TlsFirst)
+            }
+            None if self.config.require_auth && self.identity.is_none() => {
+                self.tell(
+                    &receiving::REQUIREAUTH,
+                    None,
+                    "only users who logged in send",
+                );
+                Some(Reply::AuthFirst)
+            }
             None => None,
         }
     }
@@ -136,29 +157,59 @@ impl Session {
     fn sender_refusal(&self, sender: &[u8], parameters: &Parameters) -> Option<Reply> {
         let config = &self.config;
         let known = self.may_relay() || self.identity.is_some();
-        if config.message_bytes_max != 0 && config.message_bytes_max < parameters.size {
+        let max = config.message_bytes_max;
+        let is_too_big = max != 0 && max < parameters.size;
+        if self.speaks(&receiving::DATABYTES, is_too_big, "the message is too big") {
             return Some(Reply::TooBig);
         }
-        if !config.host_access.allows(sender, &self.peer.ip) {
+        let (allowed, line) = config.host_access.decision(sender, &self.peer.ip);
+        if let Some(line) = line {
+            let says = match allowed {
+                true => "the client may send for this domain",
+                false => "the client may not send for this domain",
+            };
+            self.tell(&receiving::HOSTACCESS, Some(line.as_bytes()), says);
+        }
+        if !allowed {
             return Some(Reply::HostDenied);
         }
-        if config.bad_senders.matching(sender).is_some() {
+        let bad = (&receiving::BADMAILFROM, &config.bad_senders);
+        if self.is_in(bad, sender, "the sender is refused") {
             return Some(Reply::SenderDenied);
         }
         let has_domain = sender.contains(&b'@');
         if config.sender_needs_domain && !known && !sender.is_empty() && !has_domain {
+            self.always("a sender needs a domain, unless NODNSCHECK is set");
             return Some(Reply::SenderNoDomain);
         }
-        if config.closed_group && has_domain && !config.rcpthosts.allow(sender) {
+        let is_local = || has_domain && config.rcpthosts.allow(sender);
+        let is_outsider = config.closed_group && has_domain && !is_local();
+        if self.speaks(&receiving::CUGMAIL, is_outsider, "the sender is no member") {
             return Some(Reply::ClosedGroup);
         }
-        if config.bounce_mail.is_some() {
+        let refuses_all = config.bounce_mail.is_some();
+        if self.speaks(
+            &receiving::BOUNCEMAIL,
+            refuses_all,
+            "all senders are refused",
+        ) {
             return Some(Reply::BounceMail);
         }
-        if config.antispoofing && !known && has_domain && config.rcpthosts.allow(sender) {
+        let must_log_in = config.antispoofing && !known && is_local();
+        if self.speaks(
+            &receiving::ANTISPOOFING,
+            must_log_in,
+            "the sender is one of ours and did not log in",
+        ) {
             return Some(Reply::LocalAuthFirst);
         }
-        (!self.is_own_address(sender)).then_some(Reply::Masquerading)
+        let is_other = !self.is_own_address(sender);
+        self.speaks(
+            &receiving::MASQUERADE,
+            is_other,
+            "the user who logged in may not use this sender",
+        )
+        .then_some(Reply::Masquerading)
     }
 
     /// MASQUERADE: an authenticated user sends as nobody else. Notifications

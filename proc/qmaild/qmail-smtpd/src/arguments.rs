@@ -19,6 +19,8 @@ client on descriptors 0 and 1, as a program under tcpserver.
   --user USER         whom to become after binding; default qmaild
   --rules FILE        connection rules; default etc/tcp.smtp.cdb
   --sessions N        most sessions at once; default control/concurrencyincoming
+  --explain           say what would be done with a message, and why, instead;
+                      what `indimail explain smtp` runs
 
 Reads the variables and files of qmail-smtpd(8) in the installation's control
 directory; changes are seen by the next connection. HOSTNAME and CHECKER switch
@@ -33,6 +35,8 @@ pub struct Arguments {
     pub auth: bool,
     pub rules: Option<String>,
     pub sessions: Option<usize>,
+    /// A question about a message is on descriptor 0.
+    pub explain: bool,
 }
 
 /// Reads the words after the program's name; `None` asks for help.
@@ -43,6 +47,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
         auth: false,
         rules: None,
         sessions: None,
+        explain: false,
     };
     while let Some(word) = words.next() {
         let mut value = || {
@@ -56,6 +61,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
             "--help" | "-h" => return Ok(None),
             "--submission" => arguments.submission = true,
             "--auth" => arguments.auth = true,
+            "--explain" => arguments.explain = true,
             "--rules" => arguments.rules = Some(value()?),
             "--sessions" => {
                 let number = value()?.parse().ok().filter(|n| 0 < *n);

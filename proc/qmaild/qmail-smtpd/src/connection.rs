@@ -229,7 +229,7 @@ impl Connection<'_> {
     }
 
     /// The settings of this client with further variables changed.
-    fn changed_config(&self, changes: Vec<Change>) -> Option<Arc<Config>> {
+    pub(crate) fn changed_config(&self, changes: Vec<Change>) -> Option<Arc<Config>> {
         let all = [&self.caller.changes[..], &changes[..]].concat();
         let overlay = all
             .iter()
@@ -256,7 +256,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn mailbox(&mut self, address: Vec<u8>) -> Mailbox {
+    pub(crate) async fn mailbox(&mut self, address: Vec<u8>) -> Mailbox {
         if let Some(answer) = self.policy.recipients.answer(&self.service.home, &address) {
             return answer;
         }
@@ -349,7 +349,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>, receiving: bool) {
     }
 }
 
-fn moment() -> Moment {
+pub(crate) fn moment() -> Moment {
     let mut random = [0; 16];
     os::clock::fill_random(&mut random);
     Moment {

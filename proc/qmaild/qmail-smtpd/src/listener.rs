@@ -133,21 +133,11 @@ impl Door {
     /// The rule for a client, from the file as it is now. Without a file
     /// everybody is welcome; a broken one lets nobody in.
     fn rule(&self, ip: &str) -> Result<Rule, String> {
-        let file = match self.rules() {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Rule::default());
-            }
-            Err(error) => return Err(error.to_string()),
-        };
-        let client = Client {
-            ip,
-            host: None,
-            info: None,
-        };
-        cdb::Reader::new(&file)
-            .and_then(|rules| tcprules::lookup(&rules, client))
-            .map_err(|error| error.to_string())
+        match self.rules() {
+            Ok(file) => rule_in(&file, ip),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Rule::default()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn rules(&self) -> std::io::Result<Arc<[u8]>> {
@@ -187,7 +177,20 @@ impl Door {
     }
 }
 
-fn variable(changes: &[(String, Option<Vec<u8>>)], name: &str) -> Option<String> {
+/// The rule for a client.
+pub fn rule_in(file: &[u8], ip: &str) -> Result<Rule, String> {
+    let client = Client {
+        ip,
+        host: None,
+        info: None,
+    };
+    cdb::Reader::new(file)
+        .and_then(|rules| tcprules::lookup(&rules, client))
+        .map_err(|error| error.to_string())
+}
+
+/// What a rule says about a variable.
+pub fn variable(changes: &[(String, Option<Vec<u8>>)], name: &str) -> Option<String> {
     let (_, value) = changes.iter().rev().find(|(known, _)| known == name)?;
     let text = text::log::printable(value.as_deref()?, 255);
     Some(text).filter(|text| !text.is_empty())

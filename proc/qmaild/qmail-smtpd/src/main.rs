@@ -21,6 +21,7 @@
 mod arguments;
 mod changes;
 mod connection;
+mod explain;
 mod journal;
 mod listener;
 mod mailboxes;
@@ -63,11 +64,15 @@ fn start(arguments: Arguments) -> Result<u8, Exit> {
     let home = Home::find();
     let settings = Settings::of_process(&home);
     check(&settings)?;
-    let listeners = match arguments.network.listen.is_empty() {
+    let listeners = match arguments.network.listen.is_empty() || arguments.explain {
         true => Vec::new(),
         false => listen::open(PROGRAM, &arguments.network)
             .map_err(|error| temporary(run::chain(&error)))?,
     };
+    if arguments.explain {
+        // As who serves, so that what cannot be read then shows now.
+        explain::become_server(&arguments)?;
+    }
     listen::raise_descriptor_limit();
     close_sandbox(&home, &settings);
     // Half of the processors, for queue and deliveries want theirs; fewer
@@ -83,6 +88,7 @@ fn start(arguments: Arguments) -> Result<u8, Exit> {
             .map_err(|error| format!("cannot start: {error}"))?;
         let service = Arc::new(service);
         match listeners.is_empty() {
+            _ if arguments.explain => explain::answer(&service).await,
             true => ucspi::serve(&service).await,
             false => listener::serve(&service, listeners).await,
         }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use inject::Program;
 use listen::{Certificates, Handshakes, Inlookup, Pipes, Secrets, TlsMode};
-use policy::relay;
+use policy::relay::{self, Grant};
 use run::{Home, Settings};
 use sasl::Mechanism;
 use settings::front_ends::QMAILQUEUE;
-use settings::receiving;
+use settings::{Setting, receiving};
 use smtp::server::{Peer, Session};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use crate::arguments::Arguments;
 use crate::changes::Changes;
 use crate::connection::{Connection, LINGER_MAX};
 use crate::journal::Journal;
-use crate::policies::{Policies, Policy};
+use crate::policies::{self, Policies, Policy};
 use crate::queue::Queue;
 use crate::transport::{Transport, secure};
 use crate::verifier::Verifier;
@@ -105,8 +105,8 @@ impl Service {
         self.certificates.ask_first(self.tls).await
     }
 
-    /// Serves one client until the end of its session.
-    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) {
+    /// The settings that hold for a client, and what they make of the files.
+    pub fn policy(&self, caller: &Caller) -> Result<(Settings, Arc<Policy>), policies::Error> {
         let changes = caller
             .changes
             .iter()
@@ -114,19 +114,23 @@ impl Service {
         let settings = self.settings.overlaid(changes);
         let key = format!("{:?}", caller.changes).into_bytes();
         let policy =
-            match self
-                .policies
-                .of(&self.home, &self.changes, &settings, key, self.submission)
-            {
-                Ok(policy) => policy,
-                Err(error) => {
-                    let text = run::chain(&error);
-                    run::warn(crate::PROGRAM, &text);
-                    self.journal.session(caller.number, &caller.ip, &text);
-                    self.apologise(transport).await;
-                    return;
-                }
-            };
+            self.policies
+                .of(&self.home, &self.changes, &settings, key, self.submission)?;
+        Ok((settings, policy))
+    }
+
+    /// Serves one client until the end of its session.
+    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) {
+        let (settings, policy) = match self.policy(&caller) {
+            Ok(found) => found,
+            Err(error) => {
+                let text = run::chain(&error);
+                run::warn(crate::PROGRAM, &text);
+                self.journal.session(caller.number, &caller.ip, &text);
+                self.apologise(transport).await;
+                return;
+            }
+        };
         let certificate = match tls {
             TlsMode::None => None,
             TlsMode::Starttls | TlsMode::Implicit => self.certificates.config().await,
@@ -149,34 +153,43 @@ impl Service {
             }
         }
         let peer = Peer {
-            refusal: refusal(&settings, &policy, &caller.ip),
             starttls: certificate.is_some() && tls == TlsMode::Starttls,
             mechanisms: match self.auth {
                 true => mechanisms(self.inlookup.secrets().await),
                 false => Vec::new(),
             },
-            relay_suffix: relay_suffix(&settings, &policy, &caller),
-            ip: caller.ip.clone(),
-            host: caller.host.clone(),
-            info: caller.info.clone(),
-            local_ip: caller.local_ip.clone(),
+            ..peer(&settings, &policy, &caller)
         };
+        let session = Session::new(Arc::clone(&policy.config), peer, established);
+        let queue = self.queue(&settings, &caller);
+        let mut connection = self.connection(session, policy, caller, queue);
+        connection.certificate = certificate;
+        connection.transport = transport;
+        connection.run().await;
+    }
+
+    /// A session with what it needs, and nobody on the line yet.
+    pub fn connection(
+        &self,
+        session: Session,
+        policy: Arc<Policy>,
+        caller: Caller,
+        queue: Queue,
+    ) -> Connection<'_> {
         Connection {
             service: self,
-            session: Session::new(Arc::clone(&policy.config), peer, established),
+            session,
             lookup: self.inlookup.session(),
             verifier: Verifier::new(Arc::clone(&self.verifiers)),
-            queue: self.queue(&settings, &caller),
-            certificate,
+            queue,
+            certificate: None,
             policy,
             caller,
-            transport,
+            transport: Box::new(tokio::io::empty()),
             message: None,
             replies: Vec::new(),
             last_message: Instant::now(),
         }
-        .run()
-        .await;
     }
 
     /// The controls cannot be read: the client shall come again.
@@ -189,7 +202,8 @@ impl Service {
         .await;
     }
 
-    fn queue(&self, settings: &Settings, caller: &Caller) -> Queue {
+    /// The way of messages from this client.
+    pub fn queue(&self, settings: &Settings, caller: &Caller) -> Queue {
         if settings.variable(receiving::NULLQUEUE.variable).is_some() {
             return Queue::Null;
         }
@@ -241,15 +255,37 @@ fn listed(settings: &Settings, ip: &str) -> Option<String> {
     }
 }
 
-/// RELAYCLIENT, else relayclients, else relaydomains.
-fn relay_suffix(settings: &Settings, policy: &Policy, caller: &Caller) -> Option<Vec<u8>> {
+/// What is known about a client and holds for it alone.
+pub fn peer(settings: &Settings, policy: &Policy, caller: &Caller) -> Peer {
+    Peer {
+        refusal: refusal(settings, policy, &caller.ip),
+        relay_suffix: relay_grant(settings, policy, caller).map(|(_, grant)| grant.suffix.to_vec()),
+        ip: caller.ip.clone(),
+        host: caller.host.clone(),
+        info: caller.info.clone(),
+        local_ip: caller.local_ip.clone(),
+        starttls: false,
+        mechanisms: Vec::new(),
+    }
+}
+
+/// RELAYCLIENT, else the line of relayclients, else that of relaydomains.
+pub fn relay_grant<'a>(
+    settings: &'a Settings,
+    policy: &'a Policy,
+    caller: &Caller,
+) -> Option<(&'static Setting, Grant<'a>)> {
     if let Some(suffix) = settings.variable(receiving::RELAYCLIENT.variable) {
-        return Some(suffix.to_vec());
+        let line = suffix;
+        return Some((&receiving::RELAYCLIENT, Grant { line, suffix }));
     }
     let host = caller.host.as_deref().unwrap_or_default();
-    relay::by_ip(&policy.relay_clients, &caller.ip)
-        .or_else(|| relay::by_name(&policy.relay_domains, host.as_bytes()))
-        .map(<[u8]>::to_vec)
+    let by_ip = relay::by_ip(&policy.relay_clients, &caller.ip);
+    let by_name = || relay::by_name(&policy.relay_domains, host.as_bytes());
+    match by_ip {
+        Some(grant) => Some((&receiving::RELAYCLIENTS, grant)),
+        None => by_name().map(|grant| (&receiving::RELAYDOMAINS, grant)),
+    }
 }
 
 /// What can be offered. PLAIN and LOGIN always can: when inlookup is away the

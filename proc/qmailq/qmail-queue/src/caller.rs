@@ -8,7 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use message::{Client, Origin};
 use queue::{Additions, Durability, Error, Layout, Origins, Queues};
 use run::{Home, Settings};
-use settings::queue::{DEATH, HIDE_HOST, LOGHEADERFD, ORIGINIPFIELD, QQEH};
+use settings::injecting::DOMAINQUEUE;
+use settings::queue::{
+    DEATH, HIDE_HOST, LOGHEADERFD, ORIGINIPFIELD, QQEH, QUEUE_BASE, QUEUE_COUNT, QUEUE_START,
+    QUEUEDIR,
+};
 
 /// Permission bit of a directory that everybody may write to.
 const WRITABLE_BY_ALL: u32 = 0o002;
@@ -41,6 +45,8 @@ pub struct Caller {
     pub extra_headers: Vec<u8>,
     /// What the sender wants to be told (RFC 3461).
     pub wishes: Vec<u8>,
+    /// It may name a program that looks for viruses.
+    pub may_scan: bool,
     /// How long we may live.
     pub seconds_max: u32,
 }
@@ -57,7 +63,10 @@ impl Caller {
         let configured = Queues::configured(home, &of_files)?;
         let origins = Origins::find(home, &Layout::detect(configured.first())?)?;
         let trusted = !os::account::is_set_uid() || origins.trusts(uid);
-        let settings = if trusted { &of_process } else { &of_files };
+        let settings = match trusted {
+            true => &of_process,
+            false => &of_the_site(&of_process, &of_files)?,
+        };
 
         let queues = Queues::configured(home, settings)?;
         let layout = Layout::detect(queues.choose(os::clock::random()))?;
@@ -66,11 +75,12 @@ impl Caller {
                 .integer(setting)
                 .map(|value| value.max(0).unsigned_abs())
         };
+        let is_fast = queue::is_fast(settings);
         Ok(Self {
             uid,
             origin: origins.of(uid),
             client: if trusted { client(settings) } else { None },
-            tells_origin: trusted && tells_origin(settings)?,
+            tells_origin: trusted && !is_fast && tells_origin(settings)?,
             log: log.filter(|_| trusted),
             layout,
             durability: Durability::configured(settings)?,
@@ -78,15 +88,41 @@ impl Caller {
             additions: Additions::configured(settings)?,
             extra_headers: of_process
                 .variable(QQEH.variable)
+                .filter(|_| !is_fast)
                 .unwrap_or_default()
                 .to_vec(),
             wishes: of_process
                 .variable(wire::dsn::VARIABLE)
                 .unwrap_or_default()
                 .to_vec(),
+            may_scan: trusted && !is_fast,
             seconds_max: u32::try_from(integer(&DEATH)?).unwrap_or(u32::MAX).max(1),
         })
     }
+}
+
+/// What chooses a queue, as far as the site itself says so: a variable of
+/// whoever calls counts when a rule of `domainqueue` sets it to that very
+/// value. So mail goes where those rules send it, whoever obeys them.
+fn of_the_site(of_process: &Settings, of_files: &Settings) -> Result<Settings, Error> {
+    let names =
+        [&QUEUEDIR, &QUEUE_BASE, &QUEUE_START, &QUEUE_COUNT].map(|setting| setting.variable);
+    let said = names.map(|name| (name, of_process.variable(name)));
+    if said.iter().all(|(_, value)| value.is_none()) {
+        return Ok(of_files.clone());
+    }
+    let rules = of_files.list(&DOMAINQUEUE)?.unwrap_or_default();
+    let lines = rules.iter().map(Vec::as_slice);
+    // Rules with a mistake choose nothing; who injects is told of it.
+    let all = text::envrules::changes_by(lines, b"", |_, _| Some(true)).unwrap_or_default();
+    let is_chosen = |name: &str, value: Option<&[u8]>| {
+        all.iter()
+            .any(|(of_rule, to)| of_rule == name && to.is_some() && to.as_deref() == value)
+    };
+    let chosen = said
+        .into_iter()
+        .filter(|(name, value)| is_chosen(name, *value));
+    Ok(of_files.overlaid(chosen))
 }
 
 /// A set-uid program may have been linked into a directory of the caller's:

@@ -11,9 +11,11 @@
 //! After `DEATH` seconds it exits 52 and leaves clean-up to others.
 //!
 //! Only root and the users of the mail system may choose the queue, name
-//! files or say where a message came from. From anybody else three variables
-//! count: `QQEH`, the message's trace, and what the sender wants to be told
-//! (`INDIMAIL_DSN`).
+//! files, have messages scanned (`QHPSI`) or say where a message came from.
+//! From anybody else three variables count: `QQEH`, the message's trace, and
+//! what the sender wants to be told (`INDIMAIL_DSN`); and those that choose the
+//! queue, when the site itself names that queue for somebody's mail.
+//! It starts one program, the companion that scans, as its caller.
 //!
 //! Differs from the original: it syncs unless told not to, an error is also
 //! one line on stderr, and arguments are ignored but for `--help`.
@@ -23,7 +25,8 @@ mod caller;
 
 use std::process::ExitCode;
 
-use run::{Home, Tracer};
+use run::{Home, Settings, Tracer};
+use scanner::companion::Companion;
 
 const PROGRAM: &str = "qmail-queue";
 const HELP: &str = "\
@@ -36,7 +39,7 @@ disk, 11 to 40 never, others not now; qmail-queue(8) lists them.
 ";
 
 fn main() -> ExitCode {
-    run::process(PROGRAM, || {
+    run::process(PROGRAM, || -> Result<(), accept::Error> {
         let log = caller::log_descriptor();
         os::account::set_umask(0o033);
         // A limit of the caller must be an error that is cleaned up after.
@@ -51,6 +54,10 @@ fn main() -> ExitCode {
         let home = Home::find();
         let trace = Tracer::id_of_process();
         let caller = caller::Caller::find(&home, log)?;
+        let companion = match caller.may_scan {
+            true => start_companion(&home)?,
+            false => None,
+        };
         os::account::clear_environment();
         os::account::settle().map_err(|source| {
             let path = home.root().to_owned();
@@ -59,6 +66,14 @@ fn main() -> ExitCode {
         os::signal::exit_52_after(caller.seconds_max);
         let tracer = Tracer::connect(&home, PROGRAM);
         run::sandboxes::queue(caller.layout.root()).enter();
-        accept::accept(&caller, trace, &tracer)
+        accept::accept(&caller, companion.as_ref(), trace, &tracer)
     })
+}
+
+/// A scanner named by a trusted caller runs as that caller and never as us;
+/// for root it is the scanner's own user, or the queue's.
+fn start_companion(home: &Home) -> Result<Option<Companion>, scanner::Error> {
+    let program = home.bin().join(scanner::companion::PROGRAM);
+    let ours = os::account::Identity::of_this_process();
+    Companion::start(&program, home, &Settings::of_process(home), ours)
 }

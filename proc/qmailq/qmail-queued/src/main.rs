@@ -17,7 +17,6 @@
 //!
 //! SIGTERM: no new message is taken, those being synced are answered, exit 0.
 
-mod companion;
 mod serve;
 mod service;
 
@@ -31,8 +30,8 @@ use os::account::Identity;
 use os::signal::{Interest, Signal, Signals};
 use queue::{Error, Queues};
 use run::{Exit, Home, Settings, sandboxes};
+use scanner::companion::{self, Companion};
 
-use companion::Companion;
 use service::Service;
 
 const PROGRAM: &str = "qmail-queued";
@@ -80,7 +79,7 @@ fn main() -> ExitCode {
         let queues = Queues::configured(&home, &settings).map_err(|e| fatal(&e.into()))?;
         let listener = listen(&home)?;
         let owner = owner(&queues)?;
-        let companion = Companion::start(&home, &settings, owner)?;
+        let companion = start_companion(&home, &settings, owner)?;
         owner
             .assume()
             .map_err(|error| Exit::new(run::TEMPORARY, error.to_string()))?;
@@ -89,6 +88,19 @@ fn main() -> ExitCode {
         sandboxes::close(sandboxes::queued(queues.directories()), PROGRAM);
         accept_until_term(&listener, &mut signals, &Arc::new(service))
     })
+}
+
+/// This program again, to scan messages.
+fn start_companion(
+    home: &Home,
+    settings: &Settings,
+    owner: Identity,
+) -> Result<Option<Companion>, Exit> {
+    let trouble = |error: &dyn std::error::Error| {
+        Exit::new(run::TEMPORARY, format!("no scanner: {}", run::chain(error)))
+    };
+    let program = std::env::current_exe().map_err(|error| trouble(&error))?;
+    Companion::start(&program, home, settings, owner).map_err(|error| trouble(&error))
 }
 
 fn fatal(error: &Error) -> Exit {

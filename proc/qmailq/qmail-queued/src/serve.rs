@@ -7,11 +7,11 @@ use os::socket::Peer;
 use queue::{Addressing, EnvelopeHead, Error, Intake, Queued};
 use run::{Link, LinkError};
 use scanner::Consequence;
+use scanner::companion::{Companion, Scan};
 use wire::queue::{RECIPIENTS_MAX, Reply, Request, VERSION};
 use wire::trace::{Kind, TraceId};
 
 use crate::PROGRAM;
-use crate::companion::{Companion, Scan};
 use crate::service::Service;
 
 /// What a request out of order is refused with.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use os::socket::Peer;
 use queue::{Additions, Disk, Durability, Error, Layout, Origins, Queues, Writer};
 use run::{Home, Settings, Tracer};
+use scanner::companion::Companion;
 
-use crate::companion::Companion;
 use crate::{PROGRAM, serve};
 
 /// Connections at once; further ones are turned away, and their programs try

@@ -1,9 +1,10 @@
 //! DKIM: mail of this site is signed by the key of its author's domain.
 //!
-//! Only what was handed in here: by a local program, by a user who logged in,
-//! by a client that may relay. What came from strangers and goes on to others
-//! is not ours to vouch for. The key is the signer's; this process shows it
-//! the header and gets a signature.
+//! Only what was handed in here: by a local program, by a client that may
+//! relay, by a user who logged in and whose domain the author's is. What came
+//! from strangers and goes on to others is not ours to vouch for, and neither
+//! is a user who writes in the name of somebody else's domain. The key is the
+//! signer's; this process shows it the header and gets a signature.
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,7 +34,12 @@ pub fn signature(home: &Home, message: &Stored) -> Result<Vec<u8>, Failure> {
     let header = message
         .header(HEADER_BYTES_MAX)
         .map_err(|_| Failure::Message)?;
-    let Some(domain) = author(&header).filter(|_| is_ours(&header)) else {
+    let may_sign = |domain: &String| match handed_in(&header) {
+        Some(By::Trusted) => true,
+        Some(By::UserOf(own)) => own == *domain,
+        None => false,
+    };
+    let Some(domain) = author(&header).filter(may_sign) else {
         return Ok(Vec::new());
     };
     let mut key = Key::connect(&socket, domain)?;
@@ -76,39 +82,44 @@ fn author(header: &[u8]) -> Option<String> {
     Some(domain.as_str().to_owned())
 }
 
+/// Who handed a message in.
+#[derive(Debug, Eq, PartialEq)]
+enum By {
+    /// A local program, or a client that may relay.
+    Trusted,
+    /// A user of this domain.
+    UserOf(String),
+}
+
 /// Reads how the message got here, from the lines that our own programs put
-/// on top of it.
-fn is_ours(header: &[u8]) -> bool {
+/// on top of it; `None` when it came from elsewhere.
+fn handed_in(header: &[u8]) -> Option<By> {
     let mut received = Vec::new();
     for field in message::fields(header) {
         if field.is("Delivered-To") {
-            return false;
+            return None;
         }
         if field.is("Received") {
             received.push(field.unfolded());
         }
     }
     let has = |text: &[u8], word: &str| text.windows(word.len()).any(|w| w == word.as_bytes());
-    let Some(queue) = received.first() else {
-        return false;
-    };
+    let queue = received.first()?;
     if !queue.trim_ascii_start().starts_with(b"(indimail ") {
-        return false;
+        return None;
     }
     if !has(queue, " from network); ") {
-        return received.len() == 1;
+        return (received.len() == 1).then_some(By::Trusted);
     }
-    let Some(server) = received.get(1) else {
-        return false;
-    };
     // What the client had a say in stands before the last `with`.
-    let text = String::from_utf8_lossy(server);
-    let Some((_, own)) = text.rsplit_once(" with ") else {
-        return false;
-    };
-    let protocol = own.split(' ').next().unwrap_or_default();
-    // RFC 3848: the A says that the client authenticated.
-    protocol.contains("SMTP") && protocol.ends_with('A') || own.contains(" (relay client) id ")
+    let text = String::from_utf8_lossy(received.get(1)?);
+    let (_, own) = text.rsplit_once(" with ")?;
+    if own.contains(" (relay client) id ") {
+        return Some(By::Trusted);
+    }
+    let (_, user) = own.split_once(" (user of ")?;
+    let (domain, _) = user.split_once(") id ")?;
+    Some(By::UserOf(domain.to_ascii_lowercase()))
 }
 
 /// A key that is with the signer.
@@ -173,38 +184,43 @@ mod tests {
         let smtp = |with: &str| {
             format!("{QUEUE}Received: from c (192.0.2.1)\n  by mx.test with {with} id x; date\n")
         };
-        for (header, ours) in [
-            (local.to_owned(), true),
-            (smtp("ESMTPSA (TLSv1.3 X)"), true),
-            (smtp("ESMTPA"), true),
+        let user = || Some(By::UserOf("a.test".to_owned()));
+        for (header, by) in [
+            (local.to_owned(), Some(By::Trusted)),
+            (smtp("ESMTPSA (TLSv1.3 X) (user of a.test)"), user()),
+            (smtp("ESMTPA (user of A.test)"), user()),
             (
-                smtp("ESMTPA").replace(
+                smtp("ESMTPA (user of a.test)").replace(
                     "invoked from",
                     "invoked from 192.0.2.1 by host mx.test from",
                 ),
-                true,
+                user(),
             ),
-            (smtp("SMTP (relay client)"), true),
-            (smtp("ESMTPS (TLSv1.3 X)"), false),
-            (smtp("ESMTP"), false),
+            (smtp("SMTP (relay client)"), Some(By::Trusted)),
+            (smtp("ESMTPS (TLSv1.3 X)"), None),
+            (smtp("ESMTP"), None),
             // A forward of what came from elsewhere.
-            (format!("{local}{}", smtp("ESMTPSA")), false),
-            (format!("{local}Delivered-To: ann@a.test\n"), false),
+            (format!("{local}{}", smtp("ESMTPSA (user of a.test)")), None),
+            (format!("{local}Delivered-To: ann@a.test\n"), None),
             // Everything below our own lines is the client's word.
             (
-                format!("{}Received: x with ESMTPSA id\n", smtp("ESMTP")),
-                false,
+                format!(
+                    "{}Received: x with ESMTPSA (user of a.test) id\n",
+                    smtp("ESMTP")
+                ),
+                None,
             ),
             (
                 format!(
-                    "{QUEUE}Received: from c (x with ESMTPA y@192.0.2.1)\n  by mx.test with SMTP id x; d\n"
+                    "{QUEUE}Received: from c (x with ESMTPA (user of a.test) id y@192.0.2.1)\n  \
+                     by mx.test with SMTP id x; d\n"
                 ),
-                false,
+                None,
             ),
-            (String::new(), false),
-            ("Received: by me\n".to_owned(), false),
+            (String::new(), None),
+            ("Received: by me\n".to_owned(), None),
         ] {
-            assert_eq!(is_ours(header.as_bytes()), ours, "{header}");
+            assert_eq!(handed_in(header.as_bytes()), by, "{header}");
         }
     }
 

@@ -213,4 +213,38 @@ mod tests {
         table.penalty = 0;
         assert!(!table.skips(ip, 1, 0));
     }
+
+    #[test]
+    fn what_is_remembered_is_what_the_tools_show() {
+        arbtest::arbtest(|u| {
+            let bytes = *u.choose(&[1024, 2048])?;
+            let (directory, table) = table(bytes);
+            let mut expected = Vec::new();
+            for n in 0..u.int_in_range(0..=RECORDS as u8)? {
+                let is_v6 = bytes == 2048 && u.arbitrary()?;
+                let ip = match is_v6 {
+                    true => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(n)]),
+                    false => IpAddr::from([192, 0, 2, n]),
+                };
+                let (time, count) = (u.int_in_range(1..=u32::MAX / 2)?, u.int_in_range(1..=12)?);
+                for at in 0..u32::from(count) {
+                    table.failed(ip, time + at * table.tolerance);
+                }
+                let (time, count) = (
+                    time + u32::from(count - 1) * table.tolerance,
+                    count.min(COUNT_MAX),
+                );
+                expected.push(queue::DownHost { ip, count, time });
+            }
+            let layout = queue::Layout::with_split(directory.path(), 23, false);
+            let shown = queue::Tcpto::read(&layout).unwrap();
+            assert_eq!(shown.records, expected);
+            assert_eq!(shown.has_families, bytes == 2048);
+            for host in expected {
+                table.reached(host.ip);
+            }
+            assert_eq!(queue::Tcpto::read(&layout).unwrap().records, []);
+            Ok(())
+        });
+    }
 }

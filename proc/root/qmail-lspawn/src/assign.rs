@@ -206,4 +206,68 @@ mod tests {
         let hit = parse(b"ann\x007\x008\0/home/ann\0\0\0", b"").unwrap();
         assert_eq!((hit.dash, hit.ext), (vec![], vec![]));
     }
+
+    /// A line of `users/assign`: exact or a prefix, its address, its number.
+    type Line = (bool, String, u32);
+
+    /// Who a table gives an address to, by the words of qmail-users(5): the
+    /// first exact line, else the longest prefix, and what is left of it.
+    fn by_the_manual(lines: &[Line], local: &str) -> Option<(u32, String)> {
+        let lower = local.to_ascii_lowercase();
+        let exact = lines
+            .iter()
+            .find(|(exact, address, _)| *exact && *address == lower);
+        let longest = lines.iter().map(|(_, address, _)| address.len()).max()?;
+        let prefix = || {
+            (0..=longest).rev().find_map(|length| {
+                lines.iter().find(|(exact, address, _)| {
+                    !exact && address.len() == length && lower.starts_with(address)
+                })
+            })
+        };
+        match exact {
+            Some((_, _, number)) => Some((*number, String::new())),
+            None => prefix().map(|(_, address, number)| (*number, local[address.len()..].into())),
+        }
+    }
+
+    #[test]
+    fn any_table_says_what_its_lines_say() {
+        arbtest::arbtest(|u| {
+            let address = |u: &mut arbtest::arbitrary::Unstructured<'_>| {
+                let length = u.int_in_range(0..=4)?;
+                (0..length)
+                    .map(|_| u.choose(&["a", "b", "-", "."]).copied())
+                    .collect::<arbtest::arbitrary::Result<String>>()
+            };
+            let mut lines: Vec<Line> = Vec::new();
+            for number in 0..u.int_in_range(0..=8)? {
+                let (exact, address): (bool, String) = (u.arbitrary()?, address(u)?);
+                if !exact || !address.is_empty() {
+                    lines.push((exact, address, number));
+                }
+            }
+            let mut table = String::new();
+            for (exact, address, number) in &lines {
+                let kind = if *exact { '=' } else { '+' };
+                table += &format!("{kind}{address}:u{number}:{number}:7:/h:-:pre-:\n");
+            }
+            table.push_str(".\n");
+            let content = directory::assign::compile(table.as_bytes()).unwrap();
+            let mut local = address(u)? + &address(u)?;
+            if u.arbitrary()? {
+                local.make_ascii_uppercase();
+            }
+            let expected = by_the_manual(&lines, &local);
+            let hit = find(&content, local.as_bytes()).unwrap();
+            assert_eq!(hit.is_some(), expected.is_some(), "{table}{local}");
+            if let (Some(hit), Some((number, rest))) = (hit, expected) {
+                assert_eq!((hit.identity.uid, hit.identity.gid), (number, 7));
+                assert_eq!(hit.user, format!("u{number}").into_bytes());
+                assert_eq!((&hit.home[..], &hit.dash[..]), (&b"/h"[..], &b"-"[..]));
+                assert_eq!(hit.ext, format!("pre-{rest}").into_bytes());
+            }
+            Ok(())
+        });
+    }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use dotqmail::{Facts, Instruction};
 use maildir::mbox::{self, Links};
+use run::envdir::{self, Unreadable, Variable};
 use wire::trace::TraceId;
 
 use super::Mode;
@@ -21,6 +22,8 @@ use crate::virtual_user;
 
 /// Most addresses one set of instructions forwards to.
 const FORWARDS_MAX: usize = 100_000;
+/// Most bytes of a label in a report.
+const LABEL_BYTES_SHOWN: usize = 100;
 
 /// Numbers of the last output line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +41,7 @@ pub(super) struct Delivery<'a> {
     pub(super) facts: Facts,
     pub(super) home: PathBuf,
     pub(super) header_variables: Vec<(String, Vec<u8>)>,
+    pub(super) chosen_variables: Vec<Variable>,
     pub(super) trace: TraceId,
     pub(super) forwards_only: bool,
     pub(super) forwards: Vec<Vec<u8>>,
@@ -63,9 +67,17 @@ impl Delivery<'_> {
     }
 
     fn lines(&mut self, users: &dyn Users, text: &[u8]) -> Step {
+        // Jumps lead down only, so every line is obeyed once at most.
+        let mut wanted = None;
         for (number, instruction) in dotqmail::instructions(text).enumerate() {
+            if let Some(label) = wanted {
+                if instruction == Instruction::Label(label) {
+                    wanted = None;
+                }
+                continue;
+            }
             match instruction {
-                Instruction::Nothing => {}
+                Instruction::Nothing | Instruction::Label(_) => {}
                 Instruction::Blank if number == 0 => {
                     return Err(Outcome::temporary(
                         "Uh-oh: first line of .qmail file is blank. (#4.2.1)",
@@ -77,12 +89,43 @@ impl Delivery<'_> {
                 Instruction::Mbox(path) => self.file("mbox", path, Self::append)?,
                 Instruction::Maildir(path) => self.file("maildir", path, Self::store)?,
                 Instruction::Program(command) => {
-                    if self.program(users, command)? == Next::Forwards {
+                    if self.program(users, "program", command)? == Next::Forwards {
                         break;
                     }
                 }
+                Instruction::Variables(directory) => self.choose(directory)?,
+                Instruction::Jump { label, command } => {
+                    let jumps = match command {
+                        Some(command) => self.program(users, "jump if", command)? == Next::Forwards,
+                        None => true,
+                    };
+                    wanted = jumps.then_some(label);
+                }
             }
         }
+        match wanted {
+            None => Ok(()),
+            // Going on as if the rest were not there would lose mail.
+            Some(label) => Err(Outcome::temporary(format_args!(
+                "Uh-oh: .qmail has no line :{} below its jump. (#4.2.1)",
+                text::log::printable(label, LABEL_BYTES_SHOWN)
+            ))),
+        }
+    }
+
+    /// Takes variables for the programs below.
+    fn choose(&mut self, directory: &[u8]) -> Step {
+        if self.mode == Mode::Print {
+            self.say("variables", directory);
+            return Ok(());
+        }
+        let path = self.home.join(OsStr::from_bytes(directory));
+        let chosen = envdir::read(&path, Unreadable::Refused).map_err(|error| {
+            let shown = printable(&error.path);
+            let reason = reason(&error.source);
+            Outcome::temporary(format_args!("Unable to read {shown}: {reason}. (#4.3.0)"))
+        })?;
+        self.chosen_variables.extend(chosen);
         Ok(())
     }
 
@@ -175,7 +218,7 @@ impl Delivery<'_> {
         })
     }
 
-    fn program(&mut self, users: &dyn Users, command: &[u8]) -> Step<Next> {
+    fn program(&mut self, users: &dyn Users, kind: &str, command: &[u8]) -> Step<Next> {
         self.did.programs += 1;
         if self.forwards_only {
             return Err(Outcome::temporary(
@@ -183,7 +226,7 @@ impl Delivery<'_> {
             ));
         }
         if self.mode == Mode::Print {
-            self.say("program", command);
+            self.say(kind, command);
             return Ok(Next::Line);
         }
         let outcome = match dotqmail::virtual_default(command) {
@@ -248,11 +291,17 @@ impl Delivery<'_> {
         })
     }
 
-    /// The clean environment of §6.5.
+    /// The clean environment of §6.5. What the user chose counts more than
+    /// what a sender wrote, and what is true more than both.
     fn environment(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut environment = self.site.clean.clone();
         let from_headers = self.header_variables.iter();
         environment.extend(from_headers.map(|(name, v)| (name.clone().into_bytes(), v.clone())));
+        for (name, value) in &self.chosen_variables {
+            environment.retain(|(known, _)| known != name.as_bytes());
+            let value = value.as_ref().map(|value| value.as_bytes().to_vec());
+            environment.extend(value.map(|value| (name.as_bytes().to_vec(), value)));
+        }
         let date = tai::mbox_date(os::clock::unix_seconds());
         let facts = self.facts.variables(&date);
         environment.extend(facts.into_iter().map(|(name, v)| (name.into(), v)));

@@ -173,4 +173,15 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         assert_eq!(fs::read_dir(directory.path().join("a")).unwrap().count(), 1);
     }
+
+    #[test]
+    fn a_name_tells_when_and_who() {
+        arbtest::arbtest(|u| {
+            let (process, time): (u32, i64) = u.arbitrary()?;
+            let sender = part_of_name(u.arbitrary()?);
+            let name = [format!("{process}.{time}.").as_bytes(), &sender].concat();
+            assert_eq!(parse(&name), Some((time, &sender[..])));
+            Ok(())
+        });
+    }
 }

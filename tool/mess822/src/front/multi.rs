@@ -14,7 +14,7 @@ use std::process::Command;
 use os::child::Ended;
 use queue::{Envelope, Queues};
 use run::{Exit, Home, ProgramEnd, Settings};
-use settings::front_ends::{FILTERARGS, QUEUEPROG};
+use settings::front_ends::{FILTERARGS, QHPSI, QUEUEPROG};
 use settings::queue::{QQEH, QUEUEDIR};
 
 use super::{
@@ -210,7 +210,9 @@ impl Passage<'_> {
         command
             .args(&program[1..])
             .args(self.arguments.iter().map(|word| OsStr::from_bytes(word)))
-            .env(QUEUEDIR.variable, queue);
+            .env(QUEUEDIR.variable, queue)
+            // It has been scanned.
+            .env_remove(QHPSI.variable);
         if !self.extra_headers.is_empty() {
             let mut lines = self.extra_headers.clone();
             let own = std::env::var_os(QQEH.variable).unwrap_or_default();

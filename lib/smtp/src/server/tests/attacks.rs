@@ -189,7 +189,7 @@ fn the_received_line_says_how_and_not_who() {
         world.bodies[0],
         format!(
             "Received: from client.test (HELO pc?evil?) (192.0.2.1)\n  by mx.test with ESMTPSA \
-             (TLSv1.3 TLS13_AES_256_GCM_SHA384) id {trace}; 14 Nov 2023 22:13:20 -0000\n\
+             (TLSv1.3 TLS13_AES_256_GCM_SHA384) (user of local.test) id {trace}; 14 Nov 2023 22:13:20 -0000\n\
              Subject: x\n\nhi\n"
         )
     );

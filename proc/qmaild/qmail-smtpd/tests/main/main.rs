@@ -2,5 +2,6 @@
 
 mod client;
 mod descriptors;
+mod explain;
 mod network;
 mod world;

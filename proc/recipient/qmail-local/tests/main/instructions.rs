@@ -137,6 +137,78 @@ fn a_failing_line_takes_the_forwards_with_it() {
 }
 
 #[test]
+fn a_command_decides_which_lines_count() {
+    for (decision, delivered) in [
+        ("?far exit 99", "far"),
+        ("?far", "far"),
+        ("?far true", "near"),
+    ] {
+        let world = World::new();
+        let lines = format!("{decision}\n|echo near > got\n?end\n:far\n|echo far > got\n:end\n");
+        assert_eq!(world.deliver(&lines).code, 0, "{decision}");
+        assert_eq!(world.read("home/got").trim_end(), delivered);
+    }
+    let world = World::new();
+    assert_eq!(world.deliver("?far exit 100\n:far\n").code, 100);
+    assert_eq!(world.deliver("?far exit 1\n:far\n").code, 111);
+}
+
+#[test]
+fn a_jump_up_or_to_nowhere_defers() {
+    for lines in [
+        "?end\n./Mailbox\n",
+        ":end\n?end\n",
+        "&a@b\n?end exit 99\n:other\n",
+    ] {
+        let world = World::new();
+        let ended = world.deliver(lines);
+        let text = "Uh-oh: .qmail has no line :end below its jump. (#4.2.1)\n";
+        assert_eq!((ended.code, &ended.output[..]), (111, text));
+        assert!(!exists(&world.path("queued/envelope")) && !exists(&world.path("home/Mailbox")));
+    }
+}
+
+#[test]
+fn a_directory_of_variables_changes_those_of_programs_below() {
+    let world = World::new();
+    fs::create_dir(world.path("home/env")).unwrap();
+    for (name, value) in [
+        ("GREETING", "hello \nx"),
+        ("TZ", "UTC"),
+        ("SENDER", "me"),
+        ("LANG", ""),
+    ] {
+        fs::write(world.path("home/env").join(name), value).unwrap();
+    }
+    let ended = world.deliver("|env > before\n%./env\n|env > after\n");
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    let (before, after) = (world.read("home/before"), world.read("home/after"));
+    let has = |text: &str, line: &str| text.lines().any(|seen| seen == line);
+    assert!(!before.contains("GREETING") && has(&after, "GREETING=hello"));
+    assert!(has(&after, "TZ=UTC") && !after.contains("LANG="));
+    assert!(has(&after, "SENDER=ann@example.com"), "what is true stays");
+}
+
+#[test]
+fn variables_that_cannot_be_read_defer() {
+    let world = World::new();
+    let ended = world.deliver("%./env\n|touch ran\n");
+    assert_eq!(ended.code, 111);
+    assert!(
+        ended.output.starts_with("Unable to read "),
+        "{}",
+        ended.output
+    );
+    fs::create_dir(world.path("home/env")).unwrap();
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(world.path("home/env/A"))
+        .status();
+    assert!(fifo.unwrap().success());
+    assert_eq!(world.deliver("%./env\n|touch ran\n").code, 111);
+    assert!(!exists(&world.path("home/ran")));
+}
+
+#[test]
 fn what_the_queue_says_is_reported() {
     let world = World::new();
     testkit::write_script(world.path("root/bin/qmail-queue"), "#!/bin/sh\nexit 31\n");

@@ -1,14 +1,16 @@
-//! Messages are scanned by a companion (`QHPSI`): this program again, started
-//! before the sandbox closed, as the user `qscand` where there is one and the
-//! daemon starts as root. It gets the text of each message through a socket of
-//! its own while the text arrives, keeps it in a file only it can read, and
-//! when the text ends answers with what the scanner says.
+//! Messages are scanned by a companion: `qmail-queued --companion`, started by
+//! a queue writer before its sandbox closes, and never with its rights: as the
+//! user `qscand` where there is one and the writer was started by root, as who
+//! called a set-uid writer otherwise. It gets the text of each message through
+//! a socket of its own while the text arrives, keeps it in a file only it can
+//! read, and when the text ends answers with what the scanner says.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,10 +18,11 @@ use std::time::Duration;
 use os::account::{Account, Identity};
 use os::child::Setup;
 use run::{Exit, Home, Settings};
-use scanner::{Finding, Scanner};
 
-use crate::PROGRAM;
+use crate::{Error, Finding, Scanner};
 
+/// The program that is the companion, with [`ARGUMENT`].
+pub const PROGRAM: &str = "qmail-queued";
 /// Argument of the companion.
 pub const ARGUMENT: &str = "--companion";
 /// Who scans.
@@ -34,9 +37,10 @@ const SKIPPED: u8 = 0;
 const CLEAN: u8 = 1;
 const INFECTED: u8 = 2;
 
-/// The companion, as the daemon sees it.
+/// The companion, as the queue writer sees it.
 #[derive(Debug)]
 pub struct Companion {
+    /// What the settings say.
     pub scanner: Scanner,
     socket: Mutex<UnixStream>,
 }
@@ -50,17 +54,22 @@ pub struct Scan {
 }
 
 impl Companion {
-    /// Starts it when messages are to be scanned; `owner` is who the daemon
-    /// is going to be.
-    pub fn start(home: &Home, settings: &Settings, owner: Identity) -> Result<Option<Self>, Exit> {
-        let trouble = |error: &dyn std::error::Error| {
-            Exit::new(run::TEMPORARY, format!("no scanner: {}", run::chain(error)))
+    /// Starts `program` as the companion when messages are to be scanned;
+    /// `owner` is who the queue writer is going to be.
+    pub fn start(
+        program: &Path,
+        home: &Home,
+        settings: &Settings,
+        owner: Identity,
+    ) -> Result<Option<Self>, Error> {
+        let trouble = |source| Error::Run {
+            program: program.display().to_string(),
+            source,
         };
-        let Some(scanner) = Scanner::configured(settings).map_err(|e| trouble(&e))? else {
+        let Some(scanner) = Scanner::configured(settings)? else {
             return Ok(None);
         };
-        let (here, there) = UnixStream::pair().map_err(|e| trouble(&e))?;
-        let program = std::env::current_exe().map_err(|e| trouble(&e))?;
+        let (here, there) = UnixStream::pair().map_err(trouble)?;
         let mut command = Command::new(program);
         command
             .arg(ARGUMENT)
@@ -74,7 +83,7 @@ impl Companion {
             ..Setup::default()
         };
         os::child::prepare(&mut command, setup);
-        command.spawn().map_err(|e| trouble(&e))?;
+        command.spawn().map_err(trouble)?;
         Ok(Some(Self {
             scanner,
             socket: Mutex::new(here),
@@ -125,7 +134,7 @@ impl Scan {
     }
 }
 
-/// The companion itself: scans until the daemon is gone.
+/// The companion itself: scans until the queue writer is gone.
 pub fn run(settings: &Settings) -> Result<(), Exit> {
     let trouble = |text: String| Exit::new(run::TEMPORARY, text);
     let socket = os::fd::inherit(0).ok_or_else(|| trouble("no socket on 0".to_owned()))?;
@@ -163,8 +172,8 @@ pub fn run(settings: &Settings) -> Result<(), Exit> {
     }
 }
 
-fn answer(scanner: &Scanner, text: &mut UnixStream) -> Result<u8, scanner::Error> {
-    let failed = |source| scanner::Error::Run {
+fn answer(scanner: &Scanner, text: &mut UnixStream) -> Result<u8, Error> {
+    let failed = |source| Error::Run {
         program: "the copy for the scanner".to_owned(),
         source,
     };
