@@ -61,6 +61,8 @@ on_both! {
     one_name_is_given_to_one_of_many,
     a_name_is_exactly_itself,
     a_moved_home_takes_its_aliases_along,
+    a_renamed_user_keeps_everything_and_the_old_name_is_free,
+    users_added_together_are_refused_one_by_one,
     the_schema_goes_down_and_up_again,
     many_users_are_read_some_at_a_time,
 }
@@ -425,6 +427,59 @@ fn a_moved_home_takes_its_aliases_along(site: &Site) {
     assert_eq!(lines, ["/new/joe/Maildir/", "/mail/xy/Maildir/"]);
     assert!(directory.move_home(&joe, Path::new("relative")).is_err());
     assert!(!directory.move_home(&user("ann"), Path::new("/x")).unwrap());
+}
+
+fn a_renamed_user_keeps_everything_and_the_old_name_is_free(site: &Site) {
+    let directory = &site.directory;
+    let placement = Placement::below(site.home.path(), 100).unwrap();
+    let joe = directory.add_user(&user("joe"), &placement).unwrap();
+    directory.add_user(&user("ann"), &placement).unwrap();
+    directory
+        .add_alias(&alias("sales", "&joe@example.com"))
+        .unwrap();
+    directory.add_alias(&alias("joe", "&x@y.org")).unwrap();
+    directory.record_auth(&joe, "imap", "192.0.2.1", 5).unwrap();
+    let both = (&placement, &placement);
+    let taken = directory.rename_user(&joe, ("ann", "example.com"), both);
+    assert!(matches!(taken, Err(Error::Exists(_))), "{taken:?}");
+    let (zoe, place) = directory
+        .rename_user(&joe, ("zoe", "example.com"), both)
+        .unwrap()
+        .unwrap();
+    assert_eq!(zoe.dir, joe.dir);
+    assert_eq!(place, site.home.path().join("T2Zsym/example.com/zoe"));
+    assert_eq!(directory.find_user("joe", "example.com").unwrap(), None);
+    assert_eq!(
+        directory.find_user("zoe", "example.com").unwrap(),
+        Some(zoe.clone())
+    );
+    assert_eq!(directory.last_auth(&zoe).unwrap().len(), 1);
+    let lines = |name| directory.aliases(name, "example.com").unwrap();
+    assert_eq!(lines("sales"), ["&zoe@example.com"]);
+    assert_eq!(lines("zoe"), ["&x@y.org"]);
+    assert!(lines("joe").is_empty());
+    directory.add_user(&user("joe"), &placement).unwrap();
+    let gone = directory.rename_user(&user("bob"), ("bab", "example.com"), both);
+    assert_eq!(gone.unwrap(), None);
+}
+
+fn users_added_together_are_refused_one_by_one(site: &Site) {
+    let placement = Placement::below(site.home.path(), 2).unwrap();
+    site.directory.add_user(&user("joe"), &at()).unwrap();
+    let bad = User {
+        gecos: "a:b".to_owned(),
+        ..user("bad")
+    };
+    let users = [user("ann"), user("joe"), bad, user("ann"), user("abe")];
+    let results = site
+        .directory
+        .add_users(&users, &placement, "192.0.2.9")
+        .unwrap();
+    let added: Vec<bool> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(added, [true, false, false, false, true]);
+    assert_eq!(site.directory.count_users("example.com").unwrap(), 3);
+    let events = site.directory.last_auth(&user("abe")).unwrap();
+    assert_eq!(events[0].service, "add");
 }
 
 fn the_schema_goes_down_and_up_again(site: &Site) {
