@@ -5,6 +5,7 @@
 //! Exit codes: 0 good, 1 something is wrong (said on stderr), 2 usage.
 
 mod check;
+mod db;
 mod dns_records;
 mod explain;
 mod first_steps;
@@ -55,6 +56,8 @@ enum Command {
     Queue(queues::Arguments),
     /// Prove from logs and queue that no accepted message is lost
     Ledger(ledger::Arguments),
+    /// Say where the users are, move them to a database server or back
+    Db(db::Arguments),
     /// Explain a control file or variable, and say what holds now
     Explain(explain::Arguments),
     /// Print what makes a shell complete the words of this command
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Queue(arguments) => queues::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Db(arguments) => db::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => reference::complete(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),

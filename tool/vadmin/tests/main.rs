@@ -1,5 +1,6 @@
 //! Whole commands in installations of their own.
 
+mod bulk;
 mod domain;
 mod filter;
 mod house;
