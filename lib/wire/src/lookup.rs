@@ -150,7 +150,7 @@ pub enum Reply {
     /// The question could not be answered now; the text is for the log.
     Temporary(String),
     /// To `User`: the row, if there is one.
-    User(Option<User>),
+    User(Option<Box<User>>),
     /// To `Aliases`: oldest first, none when there is no alias.
     Aliases(Vec<String>),
     /// To `Filters`, in their order.
