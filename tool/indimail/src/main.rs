@@ -10,6 +10,7 @@ mod explain;
 mod first_steps;
 mod install;
 mod ledger;
+mod logins;
 mod pages;
 mod queues;
 mod quickstart;
@@ -54,8 +55,10 @@ enum Command {
     Queue(queues::Arguments),
     /// Prove from logs and queue that no accepted message is lost
     Ledger(ledger::Arguments),
-    /// Explain a control file or variable, and say what holds now
+    /// Explain a control file or variable, or what becomes of a message
     Explain(explain::Arguments),
+    /// List users and addresses with too many wrong passwords; forgive them
+    Logins(logins::Arguments),
     /// Print what makes a shell complete the words of this command
     Completions(reference::Completions),
     /// Print or write the generated parts of the manual
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Queue(arguments) => queues::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Logins(arguments) => logins::run(&arguments),
         Command::Completions(arguments) => reference::complete(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
