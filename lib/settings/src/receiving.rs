@@ -66,6 +66,8 @@ settings! {
         "When not 0, the lines of address lists and the patterns of envrules files are regular expressions.";
     CONCURRENCYINCOMING: "concurrencyincoming", "MAXDAEMONS", Integer, Some("1000"),
         "Most SMTP sessions of one listener at once.";
+    PROXYHOSTS: "proxyhosts", "", List, None,
+        "Balancers, as addresses, networks or patterns, that say in a PROXY header who connects; they must, and nobody else may.";
     MAXPERIP: "", "MAXPERIP", Integer, Some("20"),
         "Most SMTP sessions of one client address at once; this host's own are not counted unless a rule says so.";
     BADMAILFROM: "badmailfrom", "BADMAILFROM", List, None,
@@ -153,7 +155,7 @@ settings! {
     AUTHRESULTS: "authresults", "AUTHRESULTS", Integer, Some("1"),
         "When not 0, SPF, DKIM and DMARC of mail from strangers are checked and told in Authentication-Results.";
     DMARCREJECT: "dmarcreject", "DMARCREJECT", Integer, Some("0"),
-        "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse.";
+        "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse, or whose author nobody can tell; while that cannot be found out, it waits.";
     BODYCHECK: "bodycheck", "BODYCHECK", List, None,
         "Patterns of messages that are refused, REGEX:description:-header or -body; looked at when the variable is set.";
     VIRUSCHECK: "", "VIRUSCHECK", Line, None,

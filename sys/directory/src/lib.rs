@@ -12,6 +12,7 @@
 //! [`User`], whose `Debug` leaves them out.
 
 pub mod assign;
+pub mod copy;
 mod domains;
 mod error;
 pub mod home;
@@ -29,7 +30,7 @@ pub mod tree;
 mod user;
 pub mod value;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
@@ -204,6 +205,59 @@ impl Directory {
         self.write(|s| user_rows::update(s, user, now))
     }
 
+    /// Adds users, as many as it can in one transaction: each by itself is
+    /// added or refused. An error means that none was.
+    pub fn add_users(
+        &self,
+        users: &[User],
+        placement: &Placement,
+        remote_ip: &str,
+    ) -> Result<Vec<Result<User, Error>>, Error> {
+        for user in users {
+            self.define_tree(&user.name, &user.domain, Some(placement))?;
+        }
+        let now = os::clock::unix_seconds();
+        self.write(|session| {
+            let add = |user: &User| {
+                if let Err(error) = value::check_user(user) {
+                    return Ok(Err(error));
+                }
+                match user_rows::add(session, user, placement, now) {
+                    Ok(added) => {
+                        auth_rows::record(session, &added, &event("add", remote_ip, 0))?;
+                        Ok(Ok(added))
+                    }
+                    Err(Failed::Told(error @ (Error::Exists(_) | Error::Value { .. }))) => {
+                        Ok(Err(error))
+                    }
+                    Err(failed) => Err(failed),
+                }
+            };
+            users.iter().map(add).collect()
+        })
+    }
+
+    /// Gives a user another name, with everything stored under the old one,
+    /// passwords and aliases included. The home stays where it is: move it to
+    /// the directory that is returned beside the user, then tell
+    /// [`Directory::move_home`]. `None` when there is no such user.
+    pub fn rename_user(
+        &self,
+        old: &User,
+        (name, domain): (&str, &str),
+        (from, to): (&Placement, &Placement),
+    ) -> Result<Option<(User, PathBuf)>, Error> {
+        value::check_user(&User {
+            name: name.to_owned(),
+            domain: domain.to_owned(),
+            ..old.clone()
+        })?;
+        self.define_tree(&old.name, &old.domain, Some(from))?;
+        self.define_tree(name, domain, Some(to))?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| user_rows::rename(s, old, (name, domain), (from, to), now))
+    }
+
     /// Says that a home is somewhere else now. The files are the caller's.
     pub fn move_home(&self, user: &User, new: &Path) -> Result<bool, Error> {
         let now = os::clock::unix_seconds();
@@ -326,16 +380,7 @@ impl Directory {
         remote_ip: &str,
         usage: u64,
     ) -> Result<(), Error> {
-        let auth = LastAuth {
-            service: service.to_owned(),
-            remote_ip: remote_ip
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(46)
-                .collect(),
-            usage: i64::try_from(usage).unwrap_or(i64::MAX),
-            time: os::clock::unix_seconds(),
-        };
+        let auth = event(service, remote_ip, usage);
         self.write(|s| auth_rows::record(s, user, &auth))
     }
 
@@ -415,6 +460,20 @@ fn folded(local: &str, domain: &str) -> Option<(String, String)> {
         value::fold(local, value::USER_BYTES_MAX)?,
         value::fold(domain, value::DOMAIN_BYTES_MAX)?,
     ))
+}
+
+/// Something that happens now.
+fn event(service: &str, remote_ip: &str, usage: u64) -> LastAuth {
+    LastAuth {
+        service: service.to_owned(),
+        remote_ip: remote_ip
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(46)
+            .collect(),
+        usage: i64::try_from(usage).unwrap_or(i64::MAX),
+        time: os::clock::unix_seconds(),
+    }
 }
 
 fn check_alias(alias: &Alias) -> Result<(), Error> {

@@ -6,6 +6,7 @@ mod boundaries;
 mod clients;
 mod commands;
 mod crowds;
+mod database;
 mod dot_qmail;
 mod faults;
 mod first_minute;

@@ -5,11 +5,13 @@
 //! Exit codes: 0 good, 1 something is wrong (said on stderr), 2 usage.
 
 mod check;
+mod db;
 mod dns_records;
 mod explain;
 mod first_steps;
 mod install;
 mod ledger;
+mod logins;
 mod pages;
 mod print;
 mod queues;
@@ -55,8 +57,12 @@ enum Command {
     Queue(queues::Arguments),
     /// Prove from logs and queue that no accepted message is lost
     Ledger(ledger::Arguments),
-    /// Explain a control file or variable, and say what holds now
+    /// Say where the users are, move them to a database server or back
+    Db(db::Arguments),
+    /// Explain a control file or variable, or what becomes of a message
     Explain(explain::Arguments),
+    /// List users and addresses with too many wrong passwords; forgive them
+    Logins(logins::Arguments),
     /// Print what makes a shell complete the words of this command
     Completions(reference::Completions),
     /// Print or write the generated parts of the manual
@@ -90,7 +96,9 @@ fn main() -> ExitCode {
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Queue(arguments) => queues::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Db(arguments) => db::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Logins(arguments) => logins::run(&arguments),
         Command::Completions(arguments) => reference::complete(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),

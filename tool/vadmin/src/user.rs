@@ -4,7 +4,10 @@ pub mod add;
 pub mod delete;
 pub mod info;
 pub mod modify;
+pub mod move_home;
 pub mod passwd;
+pub mod quota;
+pub mod rename;
 
 use std::path::Path;
 

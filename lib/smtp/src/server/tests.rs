@@ -188,7 +188,7 @@ impl World {
                     session.answer(Answer::Mailbox(mailbox(&address)), &now);
                 }
                 Step::AskLogin(question) => {
-                    session.answer(Answer::Login(self.login(&question)), &now);
+                    session.answer(Answer::Login(Box::new(self.login(&question))), &now);
                 }
                 Step::AskPolicy(changes) => {
                     // The one variable the dialogues use.
@@ -271,9 +271,13 @@ impl World {
             },
             Request::End => {
                 let about = self.examined.take().expect("a message is examined");
-                let dmarc = match about.sender.sender.starts_with("forged@") {
-                    true => Dmarc::Reject,
-                    false => Dmarc::Pass,
+                let local = about.sender.sender.split('@').next();
+                let dmarc = match local {
+                    Some("forged") => Dmarc::Reject,
+                    Some("unsure") => Dmarc::Unsure,
+                    Some("nobody") => Dmarc::Nobody,
+                    Some("outage") => return Reply::Temporary("no name server".into()),
+                    _ => Dmarc::Pass,
                 };
                 Reply::Message(verify::Verdict {
                     results: b"Authentication-Results: mx.test; dmarc=x\n".to_vec(),
