@@ -153,7 +153,7 @@ settings! {
     AUTHRESULTS: "authresults", "AUTHRESULTS", Integer, Some("1"),
         "When not 0, SPF, DKIM and DMARC of mail from strangers are checked and told in Authentication-Results.";
     DMARCREJECT: "dmarcreject", "DMARCREJECT", Integer, Some("0"),
-        "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse.";
+        "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse, or whose author nobody can tell; while that cannot be found out, it waits.";
     BODYCHECK: "bodycheck", "BODYCHECK", List, None,
         "Patterns of messages that are refused, REGEX:description:-header or -body; looked at when the variable is set.";
     VIRUSCHECK: "", "VIRUSCHECK", Line, None,

@@ -100,6 +100,13 @@ pub enum Request {
         /// Real domain.
         domain: String,
     },
+    /// The filter rules of a name.
+    Filters {
+        /// Local part, or one of the names of a domain's rules.
+        local: String,
+        /// Real domain.
+        domain: String,
+    },
     /// Marks a mailbox over quota, or takes the mark away.
     OverQuota {
         /// Local part.
@@ -146,8 +153,29 @@ pub enum Reply {
     User(Option<User>),
     /// To `Aliases`: oldest first, none when there is no alias.
     Aliases(Vec<String>),
+    /// To `Filters`, in their order.
+    Filters(Vec<Filter>),
     /// To `OverQuota` and `Delivered`.
     Done,
+}
+
+/// A filter rule as the database has it (virtual-domains.md §8.3).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Filter {
+    /// Its number.
+    pub number: i64,
+    /// What its owner calls it.
+    pub name: String,
+    /// Number of a header field, or -1.
+    pub header: i64,
+    /// Number of a comparison.
+    pub comparison: i64,
+    /// What is looked for.
+    pub keyword: String,
+    /// Folder.
+    pub destination: String,
+    /// What else happens.
+    pub action: String,
 }
 
 /// What a delivery has to know of a user.

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Most bytes in one [`Request::Data`].
 pub const DATA_BYTES_MAX: usize = 256 * 1024;
 
@@ -173,18 +173,23 @@ pub struct Verdict {
     pub domain: String,
 }
 
-/// DMARC of a message (RFC 7489 §6.3).
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+/// DMARC of a message (RFC 7489 §6.3), the worst last.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Dmarc {
+    /// From whom it says it is.
+    Pass,
     /// No policy, or it cannot be found out.
     #[default]
     None,
-    /// From whom it says it is.
-    Pass,
     /// Not from whom it says, and the owner does not mind.
     Fail,
     /// Not from whom it says; to be filed as junk.
     Quarantine,
+    /// To be refused, unless what name servers did not tell now speaks for it.
+    Unsure,
     /// Not from whom it says; to be refused.
     Reject,
+    /// Nobody can tell from whom it is: its header does not end, or names
+    /// nobody or a crowd.
+    Nobody,
 }

@@ -73,6 +73,10 @@ impl Users for DirectoryUsers {
         Ok(lines?.unwrap_or_default())
     }
 
+    fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, UsersError> {
+        self.rows.filters(local, domain)
+    }
+
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {
         remembered(&self.recent.domains, "", domain, || {
             self.domains.real(domain).map_err(error)
@@ -125,6 +129,10 @@ impl Users for LazyUsers<'_> {
 
     fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, UsersError> {
         self.open()?.aliases(local, domain)
+    }
+
+    fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, UsersError> {
+        self.open()?.filters(local, domain)
     }
 
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {

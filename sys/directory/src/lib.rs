@@ -47,7 +47,7 @@ use sqlite::Sqlite;
 use tables::counters::Tree;
 use tables::{
     alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
-    user as user_rows,
+    filter as filter_rows, user as user_rows,
 };
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
 
@@ -344,6 +344,34 @@ impl Directory {
     pub fn replace_alias(&self, old: &Alias, new_line: &str) -> Result<bool, Error> {
         value::check_line(new_line)?;
         self.write(|s| alias_rows::replace(s, old, new_line))
+    }
+
+    /// The filter rules of an address, in their order. Those of a domain are
+    /// of its names `prefilt` and `postfilt`.
+    pub fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, Error> {
+        match folded(local, domain) {
+            Some((name, domain)) => self.read(|s| filter_rows::of(s, &format!("{name}@{domain}"))),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Adds a filter rule, but for its number, and says which that is; `None`
+    /// when there is one that does the same.
+    pub fn add_filter(&self, address: &str, rule: &vfilter::Row) -> Result<Option<i64>, Error> {
+        value::check_filter(address, rule)?;
+        self.write(|s| filter_rows::insert(s, address, rule))
+    }
+
+    /// Replaces the filter rule of the same number; `false` when there is
+    /// none.
+    pub fn replace_filter(&self, address: &str, rule: &vfilter::Row) -> Result<bool, Error> {
+        value::check_filter(address, rule)?;
+        self.write(|s| filter_rows::replace(s, address, rule))
+    }
+
+    /// Deletes a filter rule; `false` when there is none.
+    pub fn delete_filter(&self, address: &str, number: i64) -> Result<bool, Error> {
+        self.write(|s| filter_rows::delete(s, address, number))
     }
 
     /// Records a login or another event, now.

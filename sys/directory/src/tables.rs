@@ -5,4 +5,5 @@ pub mod app_password;
 pub mod auth;
 pub mod counters;
 pub mod domain;
+pub mod filter;
 pub mod user;

@@ -66,6 +66,7 @@ on_both! {
     passwords_of_programs_come_and_go_with_their_user,
     the_schema_goes_down_and_up_again,
     many_users_are_read_some_at_a_time,
+    filter_rules_have_the_lowest_free_number,
 }
 
 pub(crate) fn user(name: &str) -> User {
@@ -648,4 +649,42 @@ fn debug_output_has_no_secrets() {
     };
     let text = format!("{joe:?}");
     assert!(!text.contains("hash\"") && !text.contains("clear") && !text.contains("$1$"));
+}
+
+fn filter_rules_have_the_lowest_free_number(site: &Site) {
+    let directory = &site.directory;
+    let joe = "joe@example.com";
+    let rule = |keyword: &str| vfilter::Row {
+        name: "n".to_owned(),
+        header: 2,
+        comparison: 1,
+        keyword: keyword.to_owned(),
+        destination: "Junk".to_owned(),
+        action: "0".to_owned(),
+        number: 0,
+    };
+    let add = |keyword: &str| directory.add_filter(joe, &rule(keyword)).unwrap();
+    assert_eq!((add("a"), add("b"), add("c")), (Some(0), Some(1), Some(2)));
+    assert_eq!(add("b"), None, "it is there already");
+    assert!(directory.delete_filter(joe, 1).unwrap());
+    assert!(!directory.delete_filter(joe, 1).unwrap());
+    assert_eq!(add("d"), Some(1));
+    let changed = vfilter::Row {
+        number: 2,
+        ..rule("it's; DROP TABLE vfilter")
+    };
+    assert!(directory.replace_filter(joe, &changed).unwrap());
+    let rules = directory.filters("JOE", "Example.com").unwrap();
+    let told: Vec<_> = rules
+        .iter()
+        .map(|rule| (rule.number, rule.keyword.as_str()))
+        .collect();
+    assert_eq!(told, [(0, "a"), (1, "d"), (2, "it's; DROP TABLE vfilter")]);
+    assert!(directory.filters("jo", "example.com").unwrap().is_empty());
+    let long = rule(&"x".repeat(65));
+    assert!(directory.add_filter(joe, &long).is_err());
+    for n in 3..255 {
+        assert_eq!(add(&n.to_string()), Some(n));
+    }
+    assert!(directory.add_filter(joe, &rule("one too many")).is_err());
 }

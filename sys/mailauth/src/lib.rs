@@ -4,11 +4,13 @@
 //! Policy is not decided here: the answers of `wire::verify` say what is
 //! true, others say what follows. No files are read after the start.
 
+mod body;
+mod examined;
 mod message;
 mod signing;
 mod spf;
 
-pub use message::Examined;
+pub use examined::{Examined, HEADER_BYTES_MAX};
 pub use signing::{SIGNED_FIELDS, Signed, Signer};
 
 use mail_auth::MessageAuthenticator;

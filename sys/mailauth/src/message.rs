@@ -6,63 +6,30 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::{
-    AuthenticatedMessage, AuthenticationResults, DkimResult, DmarcOutput, DmarcResult, SpfResult,
+    AuthenticatedMessage, AuthenticationResults, DkimOutput, DkimResult, DmarcOutput, DmarcResult,
+    SpfOutput, SpfResult,
 };
-use wire::verify::{Dmarc, Message, Verdict};
+use wire::verify::{Dmarc, Sender, Verdict};
 
-use crate::Authenticator;
 use crate::spf::{domain_of, to_output};
+use crate::{Authenticator, Examined};
 
 /// Longest examination of one message.
 const TIME_MAX: Duration = Duration::from_secs(30);
-/// Signatures of one message that are looked at; each costs a question to the
-/// DNS and an RSA operation.
-const SIGNATURES_MAX: usize = 8;
-
-/// A message, collected for examination.
-#[derive(Debug)]
-pub struct Examined {
-    about: Message,
-    bytes: Vec<u8>,
-}
-
-impl Examined {
-    /// Begins.
-    pub fn new(about: Message) -> Self {
-        Self {
-            about,
-            bytes: Vec::new(),
-        }
-    }
-
-    /// Takes bytes whose lines end in LF; signatures are about CR LF.
-    pub fn push(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|&b| b == b'\n') {
-            match piece.strip_suffix(b"\n") {
-                Some(line) => {
-                    self.bytes.extend_from_slice(line);
-                    self.bytes.extend_from_slice(b"\r\n");
-                }
-                None => self.bytes.extend_from_slice(piece),
-            }
-        }
-    }
-
-    /// How much memory it takes.
-    pub fn size(&self) -> usize {
-        self.bytes.len()
-    }
-}
+/// Domains of authors that are asked for a policy; a message of more is
+/// nobody's.
+const AUTHORS_MAX: usize = 8;
 
 impl Authenticator {
-    /// Examines a message.
-    pub async fn examine(&self, message: &Examined) -> Verdict {
-        let judged = tokio::time::timeout(TIME_MAX, self.judge(message)).await;
-        judged.unwrap_or_default()
+    /// Examines a message; `None` when that takes too long.
+    pub async fn examine(&self, message: Examined) -> Option<Verdict> {
+        let judge = self.judge(message);
+        tokio::time::timeout(TIME_MAX, judge).await.ok()
     }
 
-    async fn judge(&self, examined: &Examined) -> Verdict {
-        let about = &examined.about;
+    async fn judge(&self, examined: Examined) -> Verdict {
+        let finished = examined.finish();
+        let about = &finished.about;
         let spf = match &about.spf {
             Some(spf) => spf.clone(),
             None => self.spf(&about.sender).await,
@@ -75,23 +42,23 @@ impl Authenticator {
             true => results.with_spf_ehlo_result(&spf, ip, &sender.helo),
             false => results.with_spf_mailfrom_result(&spf, ip, &sender.sender, &sender.helo),
         };
-        let Some(mut message) = AuthenticatedMessage::parse(&examined.bytes) else {
+        let Some(message) = finished.message() else {
             return Verdict {
                 results: field(&results),
+                dmarc: Dmarc::Nobody,
                 ..Verdict::default()
             };
         };
-        message.dkim_headers.truncate(SIGNATURES_MAX);
         let dkim = self.inner.verify_dkim(&message).await;
         let author = message.from().to_owned();
-        let question = DmarcParameters::new(&message, &dkim, domain_of(&about.sender), &spf);
-        let dmarc = self.inner.verify_dmarc(question).await;
         let results = results.with_dkim_results(&dkim, &author);
         let is_unsure = spf.result() == SpfResult::TempError
             || dkim
                 .iter()
                 .any(|one| matches!(one.result(), DkimResult::TempError(_)));
-        let verdict = consequence(&dmarc, is_unsure);
+        let (dmarc, verdict) = self
+            .policy(&message, &dkim, &about.sender, &spf, is_unsure)
+            .await;
         let mut results = field(&results);
         results.truncate(results.trim_ascii_end().len());
         results.extend_from_slice(dmarc_words(&dmarc, verdict).as_bytes());
@@ -100,6 +67,47 @@ impl Authenticator {
             dmarc: verdict,
             domain: dmarc.domain().to_owned(),
         }
+    }
+
+    /// The policy of the author's domain. Of several authors the strictest
+    /// one counts (RFC 7489 §6.6.1), or a second one would be a way around
+    /// that of the first.
+    async fn policy(
+        &self,
+        message: &AuthenticatedMessage<'_>,
+        dkim: &[DkimOutput<'_>],
+        sender: &Sender,
+        spf: &SpfOutput,
+        is_unsure: bool,
+    ) -> (DmarcOutput, Dmarc) {
+        let mut authors: Vec<&String> = Vec::new();
+        let domain = |address: &str| {
+            address
+                .rsplit_once('@')
+                .map(|(_, domain)| domain.to_owned())
+        };
+        for author in &message.from {
+            if !authors.iter().any(|known| domain(known) == domain(author)) {
+                authors.push(author);
+            }
+        }
+        if authors.is_empty() || AUTHORS_MAX < authors.len() {
+            return (DmarcOutput::default(), Dmarc::Nobody);
+        }
+        let mut worst = (DmarcOutput::default(), Dmarc::None);
+        for (at, author) in authors.into_iter().enumerate() {
+            let one = AuthenticatedMessage {
+                from: vec![author.clone()],
+                ..AuthenticatedMessage::default()
+            };
+            let question = DmarcParameters::new(&one, dkim, domain_of(sender), spf);
+            let dmarc = self.inner.verify_dmarc(question).await;
+            let verdict = consequence(&dmarc, is_unsure);
+            if at == 0 || worst.1 < verdict {
+                worst = (dmarc, verdict);
+            }
+        }
+        worst
     }
 }
 
@@ -113,10 +121,12 @@ fn consequence(dmarc: &DmarcOutput, is_unsure: bool) -> Dmarc {
     }
     // What could not be found out now may have been a pass.
     let is_unsure = is_unsure || is(|result| matches!(result, DmarcResult::TempError(_)));
-    if is_unsure || dmarc.dmarc_record().is_none() {
+    if dmarc.dmarc_record().is_none() {
         return Dmarc::None;
     }
     match dmarc.policy() {
+        _ if is_unsure && dmarc.policy() != Policy::Reject => Dmarc::None,
+        Policy::Reject if is_unsure => Dmarc::Unsure,
         Policy::Reject => Dmarc::Reject,
         Policy::Quarantine => Dmarc::Quarantine,
         _ => Dmarc::Fail,
@@ -128,6 +138,8 @@ fn dmarc_words(dmarc: &DmarcOutput, verdict: Dmarc) -> String {
         Dmarc::None if dmarc.dmarc_record().is_some() => "temperror",
         Dmarc::None => "none",
         Dmarc::Pass => "pass",
+        Dmarc::Unsure => "temperror",
+        Dmarc::Nobody => "permerror",
         Dmarc::Fail | Dmarc::Quarantine | Dmarc::Reject => "fail",
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

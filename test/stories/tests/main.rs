@@ -23,4 +23,5 @@ mod starved;
 mod strangers;
 mod supervision;
 mod talk;
+mod told;
 mod users;

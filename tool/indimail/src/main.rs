@@ -12,6 +12,7 @@ mod first_steps;
 mod install;
 mod ledger;
 mod pages;
+mod print;
 mod queues;
 mod quickstart;
 mod ready;
@@ -99,6 +100,9 @@ fn main() -> ExitCode {
         Command::Uninstall(arguments) => uninstall::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
+        if print::is_reader_gone(&*error) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("indimail: fatal: {error}");
         ExitCode::FAILURE
     })

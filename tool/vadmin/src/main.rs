@@ -20,6 +20,7 @@ mod site;
 mod undo;
 mod user;
 mod valias;
+mod vcfilter;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -39,6 +40,7 @@ Commands, also as programs of their own:
   vmoveuserdir move a home                    vuserinfo   show a user
   valias       show and change aliases        vgroup      groups and their members
   vapppasswd   passwords for single programs of a user
+  vcfilter     show and change filter rules   vmoddomain  change a domain's delivery
   vimport      add many users from a file     vexport     write the users of a domain
 
 COMMAND --help explains each.
@@ -54,6 +56,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vdeldomain", ("vdeldomain", domain::delete::main)),
     ("vdelldomain", ("vdeldomain", domain::delete::main)),
     ("vdominfo", ("vdominfo", domain::info::main)),
+    ("vmoddomain", ("vmoddomain", domain::modify::main)),
     ("vadduser", ("vadduser", user::add::main)),
     ("vdeluser", ("vdeluser", user::delete::main)),
     ("vmoduser", ("vmoduser", user::modify::main)),
@@ -68,6 +71,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vexport", ("vexport", bulk::export::main)),
     ("vimport", ("vimport", bulk::import::main)),
     ("valias", ("valias", valias::main)),
+    ("vcfilter", ("vcfilter", vcfilter::main)),
     ("vaddaliasdomain", ("vaddaliasdomain", domain::alias::main)),
     (
         domain::populate::LINK,

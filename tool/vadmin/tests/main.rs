@@ -2,5 +2,6 @@
 
 mod bulk;
 mod domain;
+mod filter;
 mod house;
 mod user;

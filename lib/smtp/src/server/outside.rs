@@ -331,6 +331,7 @@ impl Session {
     }
 
     pub(super) fn message_answered(&mut self, mut transfer: Transfer, answer: Verified) {
+        let refuses = self.config.outside.dmarc_refuses;
         let Verdict {
             results,
             dmarc,
@@ -339,12 +340,23 @@ impl Session {
             Verified::Message(verdict) => verdict,
             Verified::Temporary(why) => {
                 self.log(format!("message not examined: {why}"));
-                Verdict::default()
+                let dmarc = if refuses { Dmarc::Unsure } else { Dmarc::None };
+                Verdict {
+                    dmarc,
+                    ..Verdict::default()
+                }
             }
             _ => Verdict::default(),
         };
-        if dmarc == Dmarc::Reject && self.config.outside.dmarc_refuses {
-            self.refuse_content(&transfer, Reply::Dmarc, domain.as_bytes());
+        let reply = match dmarc {
+            Dmarc::Reject => Some(Reply::Dmarc),
+            Dmarc::Nobody => Some(Reply::NoAuthor),
+            // Else who keeps name servers from answering gets everything in.
+            Dmarc::Unsure => Some(Reply::DmarcTemporary),
+            Dmarc::Pass | Dmarc::None | Dmarc::Fail | Dmarc::Quarantine => None,
+        };
+        if let Some(reply) = reply.filter(|_| refuses) {
+            self.refuse_content(&transfer, reply, domain.as_bytes());
             return;
         }
         transfer.extra_headers = results;

@@ -140,6 +140,11 @@ pub enum Reply {
     /// The owner of the author's domain wants it refused; the detail is the
     /// domain.
     Dmarc,
+    /// Name servers do not tell whether the owner of the author's domain
+    /// disowns the message.
+    DmarcTemporary,
+    /// The header does not end, or names nobody or a crowd as authors.
+    NoAuthor,
     /// Somebody else's address.
     Masquerading,
     /// BOUNCEMAIL; the detail is its value.
@@ -268,6 +273,12 @@ impl Reply {
                 451,
                 "4.3.0",
                 "greylist temporary failure - Timeout (#4.3.0)",
+            ),
+            Self::DmarcTemporary => (451, "4.7.1", "DMARC policy cannot be checked now (#4.7.1)"),
+            Self::NoAuthor => (
+                554,
+                "5.7.1",
+                "nobody can tell who wrote your message (#5.7.1)",
             ),
             Self::Dmarc => (550, "5.7.1", "refused by the DMARC policy of {} (#5.7.1)"),
             Self::HelloFirst => (503, "5.5.4", "Polite people say hello first (#5.5.4)"),

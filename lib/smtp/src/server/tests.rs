@@ -271,9 +271,13 @@ impl World {
             },
             Request::End => {
                 let about = self.examined.take().expect("a message is examined");
-                let dmarc = match about.sender.sender.starts_with("forged@") {
-                    true => Dmarc::Reject,
-                    false => Dmarc::Pass,
+                let local = about.sender.sender.split('@').next();
+                let dmarc = match local {
+                    Some("forged") => Dmarc::Reject,
+                    Some("unsure") => Dmarc::Unsure,
+                    Some("nobody") => Dmarc::Nobody,
+                    Some("outage") => return Reply::Temporary("no name server".into()),
+                    _ => Dmarc::Pass,
                 };
                 Reply::Message(verify::Verdict {
                     results: b"Authentication-Results: mx.test; dmarc=x\n".to_vec(),

@@ -14,6 +14,10 @@ pub fn answer(world: &World, request: &Request) -> Result<Reply, Trouble> {
             Reply::User(directory.find_user(local, domain)?.map(shown))
         }
         Request::Aliases { local, domain } => Reply::Aliases(directory.aliases(local, domain)?),
+        Request::Filters { local, domain } => {
+            let rules = directory.filters(local, domain)?;
+            Reply::Filters(rules.into_iter().map(filter).collect())
+        }
         Request::OverQuota {
             local,
             domain,
@@ -48,5 +52,17 @@ fn shown(user: User) -> lookup::User {
         dir: user.dir.to_string_lossy().into_owned(),
         quota: user.quota,
         active: user.active,
+    }
+}
+
+fn filter(row: vfilter::Row) -> lookup::Filter {
+    lookup::Filter {
+        number: row.number,
+        name: row.name,
+        header: row.header,
+        comparison: row.comparison,
+        keyword: row.keyword,
+        destination: row.destination,
+        action: row.action,
     }
 }

@@ -195,6 +195,7 @@ pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, T
         }
         Request::User { .. }
         | Request::Aliases { .. }
+        | Request::Filters { .. }
         | Request::OverQuota { .. }
         | Request::Delivered { .. } => match asker {
             Asker::Owner => delivery::answer(world, request)?,

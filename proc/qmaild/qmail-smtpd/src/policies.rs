@@ -253,6 +253,7 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
 
 /// Checks that need other machines.
 fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
+    let dmarc_refuses = settings.integer(&receiving::DMARCREJECT)? != 0;
     let set = |setting: &Setting| settings.variable(setting.variable).is_some();
     let text = |setting: &Setting| -> Result<Option<String>, SettingError> {
         let line = settings.line(setting)?.filter(|line| !line.is_empty());
@@ -286,8 +287,8 @@ fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
         greylist_fails_closed: set(&receiving::GREYCLOSED),
         // Results are lines before the message, which only the queue writer
         // takes when the message is complete.
-        examines: !has_program && settings.integer(&receiving::AUTHRESULTS)? != 0,
-        dmarc_refuses: settings.integer(&receiving::DMARCREJECT)? != 0,
+        examines: dmarc_refuses || !has_program && settings.integer(&receiving::AUTHRESULTS)? != 0,
+        dmarc_refuses,
     })
 }
 

@@ -15,9 +15,7 @@ use crate::answers;
 
 /// Most connections at once; further ones wait in the backlog.
 const CONNECTIONS_MAX: usize = 4096;
-/// Largest message that is examined.
-const MESSAGE_BYTES_MAX: usize = 32 << 20;
-/// All messages being examined.
+/// Headers of all messages being examined.
 const ALL_BYTES_MAX: usize = 256 << 20;
 
 /// What all connections share.
@@ -62,6 +60,13 @@ impl House {
         }
     }
 
+    async fn examine(&self, message: Examined) -> Reply {
+        match self.authenticator.examine(message).await {
+            Some(verdict) => Reply::Message(verdict),
+            None => Reply::Temporary("examining a message took too long".to_owned()),
+        }
+    }
+
     /// Answers one question after the other until the client hangs up.
     async fn converse(&self, stream: UnixStream) {
         match stream.peer_cred() {
@@ -88,9 +93,9 @@ impl House {
                     continue;
                 }
                 Request::End => match message.take() {
-                    Some(held) => match &held.message {
-                        Some(message) => Reply::Message(self.authenticator.examine(message).await),
-                        None => Reply::Temporary("the message is too large to be examined".into()),
+                    Some(mut held) => match held.message.take() {
+                        Some(message) => self.examine(message).await,
+                        None => Reply::Temporary("too many messages are being examined".into()),
                     },
                     None => return,
                 },
@@ -106,7 +111,7 @@ impl House {
     }
 }
 
-/// A message and the memory it has of all; nothing once it became too large.
+/// A message and the memory it has of all; nothing when there was too little.
 struct Held<'a> {
     all: &'a AtomicUsize,
     message: Option<Examined>,
@@ -127,10 +132,16 @@ impl<'a> Held<'a> {
             return;
         };
         message.push(bytes);
-        let more = message.size() - self.counted;
+        let size = message.size();
+        if size < self.counted {
+            // Its header was too long to be kept.
+            self.give_back();
+            return;
+        }
+        let more = size - self.counted;
         self.counted += more;
         let all = self.all.fetch_add(more, Ordering::Relaxed) + more;
-        if MESSAGE_BYTES_MAX < self.counted || ALL_BYTES_MAX < all {
+        if ALL_BYTES_MAX < all {
             self.message = None;
             self.give_back();
         }

@@ -231,7 +231,9 @@ fn examine(world: &World, message: &str) -> (Dmarc, String) {
         client: None,
     };
     link.send(&Request::Message(about)).unwrap();
-    for piece in message.as_bytes().chunks(50) {
+    // Small pieces for small messages, so that cuts are everywhere.
+    let piece_bytes = if message.len() < 100_000 { 50 } else { 200_000 };
+    for piece in message.as_bytes().chunks(piece_bytes) {
         link.send(&Request::Data(piece.to_vec())).unwrap();
     }
     match link.ask(&Request::End).unwrap() {
@@ -268,8 +270,38 @@ fn signatures_and_policies_of_messages() {
         "{results}"
     );
     // Nothing at all is a message, too.
-    assert_eq!(examine(&world, "").0, Dmarc::None);
-    assert_eq!(examine(&world, "no header\n").0, Dmarc::None);
+    assert_eq!(examine(&world, "").0, Dmarc::Nobody);
+    assert_eq!(examine(&world, "no header\n").0, Dmarc::Nobody);
+    assert_eq!(
+        examine(&world, "From: a@no-policy.test\n\nx\n").0,
+        Dmarc::None
+    );
+}
+
+// Attack 15: other headers than the one a reader sees.
+#[test]
+fn neither_size_nor_a_crowd_of_authors_hides_a_forgery() {
+    let world = World::new(&[
+        "txt-record=_dmarc.example.test,v=DMARC1; p=reject",
+        "address=/example.test/192.0.2.7",
+    ]);
+    let forged = "From: ann@example.test\nSubject: x\n\n";
+    let large = forged.to_owned() + &"0123456789\n".repeat(4 << 20);
+    assert_eq!(examine(&world, &large).0, Dmarc::Reject);
+    for from in [
+        "From: me@free.test\nFrom: ann@example.test\n",
+        "From: ann@example.test\nFrom: me@free.test\n",
+        "From: me@free.test, Ann <ann@example.test>\n",
+        "From: us: me@free.test, Ann <ann@example.test>;\n",
+    ] {
+        let message = from.to_owned() + "\nhello\n";
+        assert_eq!(examine(&world, &message).0, Dmarc::Reject, "{from}");
+    }
+    let crowd: Vec<String> = (0..20).map(|n| format!("a@d{n}.test")).collect();
+    let crowd = format!("From: {}\n\nhello\n", crowd.join(", "));
+    assert_eq!(examine(&world, &crowd).0, Dmarc::Nobody);
+    let long = "X: y\n".repeat(400_000) + forged;
+    assert_eq!(examine(&world, &long).0, Dmarc::Nobody);
 }
 
 #[test]

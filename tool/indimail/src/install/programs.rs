@@ -35,13 +35,13 @@ pub const PROGRAMS: &[&str] = &[
     "supervise",
     "svscan",
     "tracelog",
-    "vdelivermail",
     "vdeliverd",
     "verifier",
 ];
 
 /// Binaries with several names, and those names.
 pub const FAMILIES: &[(&str, &[&str])] = &[
+    ("vdelivermail", &["vfilter"]),
     (
         "svc-tools",
         &[
@@ -73,6 +73,8 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "vmoduser",
             "vpasswd",
             "valias",
+            "vcfilter",
+            "vmoddomain",
             "vuserinfo",
             "vdominfo",
             "vsetuserquota",
