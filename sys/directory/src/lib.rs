@@ -11,6 +11,7 @@
 //! Nothing here decides who may ask; secrets leave this crate only inside
 //! [`User`], whose `Debug` leaves them out.
 
+pub mod app_password;
 pub mod assign;
 pub mod copy;
 mod domains;
@@ -32,6 +33,7 @@ pub mod value;
 
 use std::path::{Path, PathBuf};
 
+use app_password::AppPassword;
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
 pub use location::Location;
@@ -44,8 +46,8 @@ use sql::{Database, Dialect, Failed, Session};
 use sqlite::Sqlite;
 use tables::counters::Tree;
 use tables::{
-    alias as alias_rows, auth as auth_rows, domain as domain_rows, filter as filter_rows,
-    user as user_rows,
+    alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
+    filter as filter_rows, user as user_rows,
 };
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
 
@@ -399,6 +401,38 @@ impl Directory {
     /// Takes that mark away.
     pub fn clear_over_quota(&self, user: &User) -> Result<(), Error> {
         self.write(|s| auth_rows::clear_over_quota(s, &user.name, &user.domain))
+    }
+
+    /// The passwords for single programs of a user; none in a database that
+    /// somebody else made and we may not add to.
+    pub fn app_passwords(&self, user: &User) -> Result<Vec<AppPassword>, Error> {
+        match self.read(|s| app_rows::list(s, user)) {
+            Err(error) if error.is_missing_table() => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Adds one; `false` when its name is taken.
+    pub fn add_app_password(&self, user: &User, new: &AppPassword) -> Result<bool, Error> {
+        value::check_name("name", &new.name, app_password::NAME_BYTES_MAX)?;
+        if app_password::COUNT_MAX <= self.app_passwords(user)?.len() {
+            return Err(Error::Value {
+                field: "user",
+                problem: format!("has {} of them already", app_password::COUNT_MAX),
+            });
+        }
+        self.write(|s| app_rows::insert(s, user, new))
+    }
+
+    /// Takes one back; `false` when there is none.
+    pub fn delete_app_password(&self, user: &User, name: &str) -> Result<bool, Error> {
+        self.write(|s| app_rows::delete(s, user, name))
+    }
+
+    /// Notes that one was used, now.
+    pub fn record_app_password(&self, user: &User, name: &str) -> Result<(), Error> {
+        let now = os::clock::unix_seconds();
+        self.write(|s| app_rows::used(s, user, name, now))
     }
 
     /// Which mechanisms the secrets of active users allow. Reads the whole

@@ -63,6 +63,7 @@ on_both! {
     a_moved_home_takes_its_aliases_along,
     a_renamed_user_keeps_everything_and_the_old_name_is_free,
     users_added_together_are_refused_one_by_one,
+    passwords_of_programs_come_and_go_with_their_user,
     the_schema_goes_down_and_up_again,
     many_users_are_read_some_at_a_time,
     filter_rules_have_the_lowest_free_number,
@@ -462,6 +463,29 @@ fn a_renamed_user_keeps_everything_and_the_old_name_is_free(site: &Site) {
     directory.add_user(&user("joe"), &placement).unwrap();
     let gone = directory.rename_user(&user("bob"), ("bab", "example.com"), both);
     assert_eq!(gone.unwrap(), None);
+}
+
+fn passwords_of_programs_come_and_go_with_their_user(site: &Site) {
+    use app_password::{AppPassword, Scope};
+    let directory = &site.directory;
+    let joe = directory.add_user(&user("joe"), &at()).unwrap();
+    for name in ["phone", "scanner"] {
+        let (new, _) = AppPassword::generate(name, Scope::ALL, 7);
+        assert!(directory.add_app_password(&joe, &new).unwrap());
+        assert!(!directory.add_app_password(&joe, &new).unwrap());
+    }
+    directory.record_app_password(&joe, "phone").unwrap();
+    let all = directory.app_passwords(&joe).unwrap();
+    assert_eq!((all[0].name.as_str(), all[0].created), ("phone", 7));
+    assert!(all[0].last_used.is_some() && all[1].last_used.is_none());
+    assert!(directory.delete_app_password(&joe, "phone").unwrap());
+    assert!(!directory.delete_app_password(&joe, "phone").unwrap());
+    for name in ["", " x", "a\nb", &"x".repeat(41)] {
+        let (new, _) = AppPassword::generate(name, Scope::ALL, 7);
+        assert!(directory.add_app_password(&joe, &new).is_err());
+    }
+    directory.delete_user("joe", "example.com", None).unwrap();
+    assert!(directory.app_passwords(&joe).unwrap().is_empty());
 }
 
 fn users_added_together_are_refused_one_by_one(site: &Site) {

@@ -159,6 +159,14 @@ pub fn check_line(line: &str) -> Result<(), Error> {
     check_text("alias line", line, LINE_BYTES_MAX)
 }
 
+/// Checks a name that people give to something: not empty, one line.
+pub fn check_name(field: &'static str, name: &str, bytes_max: usize) -> Result<(), Error> {
+    if name.trim() != name || name.is_empty() {
+        return Err(refused(field, "is empty or has blanks around it"));
+    }
+    check_text(field, name, bytes_max)
+}
+
 /// Checks a filter rule: what fits the columns of the table.
 pub fn check_filter(address: &str, rule: &vfilter::Row) -> Result<(), Error> {
     let texts = [

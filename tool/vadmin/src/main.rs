@@ -39,6 +39,7 @@ Commands, also as programs of their own:
   vsetuserquota  set a quota                  vrenameuser  give another name
   vmoveuserdir move a home                    vuserinfo   show a user
   valias       show and change aliases        vgroup      groups and their members
+  vapppasswd   passwords for single programs of a user
   vcfilter     show and change filter rules   vmoddomain  change a domain's delivery
   vimport      add many users from a file     vexport     write the users of a domain
 
@@ -66,6 +67,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vmoveuserdir", ("vmoveuserdir", user::move_home::main)),
     ("vmoveuser", ("vmoveuserdir", user::move_home::main)),
     ("vgroup", ("vgroup", group::main)),
+    ("vapppasswd", ("vapppasswd", user::app_password::main)),
     ("vexport", ("vexport", bulk::export::main)),
     ("vimport", ("vimport", bulk::import::main)),
     ("valias", ("valias", valias::main)),

@@ -1,6 +1,7 @@
 //! Commands about users.
 
 pub mod add;
+pub mod app_password;
 pub mod delete;
 pub mod info;
 pub mod modify;

@@ -485,3 +485,27 @@ fn a_group_is_its_members() {
         .run(&["vgroup", "joe@example.com"])
         .refused(100, "is not a group");
 }
+
+#[test]
+fn a_password_for_a_program_is_shown_once() {
+    let house = House::with_domain();
+    let address = "postmaster@example.com";
+    let made = house.run(&["vapppasswd", "-a", "phone", "-s", "imap", address]);
+    let out = made.good().out;
+    let password = out.trim_end().strip_prefix("Password is ").unwrap();
+    let listed = house.run(&["vapppasswd", address]).good().out;
+    assert!(listed.starts_with("phone                imap            last used never"));
+    let json = house.run(&["vapppasswd", "--json", address]).good().out;
+    assert!(json.contains("\"services\": \"imap\""), "{json}");
+    assert!(!json.contains(password) && !json.contains("SHA256"));
+    house
+        .run(&["vapppasswd", "-a", "phone", address])
+        .refused(100, "has phone already");
+    house
+        .run(&["vapppasswd", "-a", "x", "-s", "ftp", address])
+        .refused(100, "services are");
+    house.run(&["vapppasswd", "-d", "phone", address]).good();
+    house
+        .run(&["vapppasswd", "-d", "phone", address])
+        .refused(1, "has no phone");
+}

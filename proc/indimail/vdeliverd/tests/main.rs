@@ -166,6 +166,34 @@ impl Drop for World {
 }
 
 #[test]
+fn rules_are_followed_without_a_program() {
+    let world = World::new(1);
+    let line = "| /any/sbin/vfilter '' bounce-no-mailbox\n";
+    let home = world.path("domains").join(DOMAIN);
+    fs::write(home.join(".qmail-default"), line).unwrap();
+    let directory = Directory::open(&world.path("db/indimail.db")).unwrap();
+    let subject = vfilter::HeaderList::default().number("Subject").unwrap();
+    let rule = vfilter::Row {
+        name: "t".to_owned(),
+        header: i64::try_from(subject).unwrap(),
+        keyword: "x".to_owned(),
+        destination: "Seen.Before".to_owned(),
+        action: "0".to_owned(),
+        ..vfilter::Row::default()
+    };
+    let address = format!("postfilt@{DOMAIN}");
+    directory.add_filter(&address, &rule).unwrap().unwrap();
+    let (code, output) = world.deliver("u0");
+    assert_eq!(code, 0, "{output}");
+    assert_eq!(world.messages("u0"), 0);
+    let folder = world.path("mail/u0/Maildir/.Seen.Before/new");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    directory.delete_filter(&address, 0).unwrap();
+    assert_eq!(world.deliver("u0").0, 0);
+    assert_eq!(world.messages("u0"), 1);
+}
+
+#[test]
 fn a_virtual_user_gets_mail_without_a_program() {
     let world = World::new(1);
     // The path in `.qmail-default` does not even exist.
