@@ -324,3 +324,49 @@ fn any_bytes_are_answered_without_panic() {
         Ok(())
     });
 }
+
+#[test]
+fn attack_29_no_form_of_an_address_makes_us_an_open_relay() {
+    let taken = |sender: &str, recipient: &str| {
+        let mut world = world();
+        let mut session = world.session();
+        let envelope = format!("EHLO x\r\nMAIL FROM:{sender}\r\nRCPT TO:{recipient}\r\n");
+        world.feed(&mut session, envelope.as_bytes());
+        world.feed(&mut session, b"DATA\r\nx\r\n.\r\n");
+        world.queued
+    };
+    assert_eq!(taken("<a@b.test>", "<ann@local.test>").len(), 1);
+    for recipient in [
+        "<x@other.test>",
+        "<x@other.test.>",
+        "<X@OTHER.TEST>",
+        "<x@local.test.other.test>",
+        "<x@other.test@local.test>",
+        "<x%other.test@local.test>",
+        "<other.test!x@local.test>",
+        "<\"x@other.test\"@local.test>",
+        "<\"x%other.test\"@local.test>",
+        "<@local.test:x@other.test>",
+        "<@local.test,@b.test:x@other.test>",
+        "<x@[192.0.2.99]>",
+        "<x@[127.0.0.1]>",
+        "<x@other.test(@local.test)>",
+        "<x@local.test\\@other.test>",
+        "<x@notlocal.test>",
+        "x@other.test",
+        "<x%other.test>",
+        "<other.test!x>",
+        "<\"x@other.test\">",
+        "<x@other.test> NOTIFY=NEVER",
+    ] {
+        for sender in [
+            "<a@b.test>",
+            "<>",
+            "<ann@local.test>",
+            "<postmaster@local.test>",
+        ] {
+            let queued = taken(sender, recipient);
+            assert!(queued.is_empty(), "{sender} {recipient}: {queued:?}");
+        }
+    }
+}
