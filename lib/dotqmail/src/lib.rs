@@ -18,4 +18,4 @@ pub use environment::Facts;
 pub use instruction::{Instruction, instructions};
 pub use name::{Candidate, candidates, owner_files, safe_extension};
 pub use sender::{OwnerFiles, forward_sender};
-pub use virtual_line::virtual_default;
+pub use virtual_line::{VirtualProgram, virtual_line};

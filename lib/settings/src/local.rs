@@ -5,6 +5,9 @@ use crate::{Kind, Setting};
 /// Readers of most settings of this group.
 const VIRTUAL: &[&str] = &["vdelivermail", "vdeliverd"];
 
+/// Readers of what rules need.
+const FILTER: &[&str] = &["vfilter", "vdeliverd"];
+
 /// Who delivers.
 const LOCAL: &[&str] = &["qmail-local", "vdeliverd"];
 
@@ -169,6 +172,36 @@ pub static QUOTAWARN: Setting = variable(
     "Percentage of the quota from which on OVERQUOTA_CMD is run once a week; QUOTAWARN2 to QUOTAWARN10 are further ones, the last that is reached counts.",
 );
 
+/// Delivers for vfilter.
+pub static MDA: Setting = Setting {
+    file: "",
+    variable: "MDA",
+    kind: Kind::Line,
+    default: None,
+    readers: FILTER,
+    meaning: "Command that delivers what vfilter has looked at, instead of vdelivermail.",
+};
+
+/// What filter rules call comparisons.
+pub static VFILTER_NUMBERING: Setting = Setting {
+    file: "",
+    variable: "VFILTER_NUMBERING",
+    kind: Kind::Line,
+    default: None,
+    readers: FILTER,
+    meaning: "Set to old where the filter rules in the database were made before release 3.4.5: there 5 asks for the address book and the comparisons after it have a number one higher.",
+};
+
+/// The header fields of filter rules.
+pub static HEADERLIST: Setting = Setting {
+    file: "headerlist",
+    variable: "",
+    kind: Kind::List,
+    default: None,
+    readers: FILTER,
+    meaning: "Names of header fields, one a line; filter rules have the number of a line, from 0. Another list changes what all rules mean.",
+};
+
 /// Loops.
 pub static MAXDELIVEREDTO: Setting = Setting {
     file: "maxdeliveredto",
@@ -209,6 +242,9 @@ pub static ALL: &[&Setting] = &[
     &XFILTER,
     &QMAIL_EXT,
     &QUOTAWARN,
+    &MDA,
+    &VFILTER_NUMBERING,
+    &HEADERLIST,
     &MAXDELIVEREDTO,
     &LOCALDOMAINS,
 ];

@@ -195,7 +195,7 @@ pub static MYSQL_VPORT: Setting = Setting {
 
 /// Name of the database.
 pub static MYSQL_DATABASE: Setting = Setting {
-    file: "",
+    file: "mysql_database",
     variable: "MYSQL_DATABASE",
     kind: Kind::Line,
     default: Some(""),

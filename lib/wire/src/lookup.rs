@@ -100,6 +100,13 @@ pub enum Request {
         /// Real domain.
         domain: String,
     },
+    /// The filter rules of a name.
+    Filters {
+        /// Local part, or one of the names of a domain's rules.
+        local: String,
+        /// Real domain.
+        domain: String,
+    },
     /// Marks a mailbox over quota, or takes the mark away.
     OverQuota {
         /// Local part.
@@ -151,9 +158,11 @@ pub enum Reply {
     /// The question could not be answered now; the text is for the log.
     Temporary(String),
     /// To `User`: the row, if there is one.
-    User(Option<User>),
+    User(Option<Box<User>>),
     /// To `Aliases`: oldest first, none when there is no alias.
     Aliases(Vec<String>),
+    /// To `Filters`, in their order.
+    Filters(Vec<Filter>),
     /// To `OverQuota` and `Delivered`.
     Done,
     /// To `Blocks`.
@@ -171,6 +180,25 @@ pub struct Block {
     pub failures: u32,
     /// For how long.
     pub seconds_left: u64,
+}
+
+/// A filter rule as the database has it (virtual-domains.md §8.3).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Filter {
+    /// Its number.
+    pub number: i64,
+    /// What its owner calls it.
+    pub name: String,
+    /// Number of a header field, or -1.
+    pub header: i64,
+    /// Number of a comparison.
+    pub comparison: i64,
+    /// What is looked for.
+    pub keyword: String,
+    /// Folder.
+    pub destination: String,
+    /// What else happens.
+    pub action: String,
 }
 
 /// What a delivery has to know of a user.

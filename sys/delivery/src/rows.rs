@@ -57,7 +57,7 @@ impl Rows {
                 local: local.to_owned(),
                 domain: domain.to_owned(),
             })? {
-                Reply::User(row) => Ok(row.map(of_reply)),
+                Reply::User(row) => Ok(row.map(|row| of_reply(*row))),
                 other => Err(strange(other)),
             },
         }
@@ -72,6 +72,20 @@ impl Rows {
                 domain: domain.to_owned(),
             })? {
                 Reply::Aliases(lines) => Ok(lines),
+                other => Err(strange(other)),
+            },
+        }
+    }
+
+    /// The filter rules of a name.
+    pub fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, UsersError> {
+        match self {
+            Self::File(directory) => directory.filters(local, domain).map_err(error),
+            Self::Service(service) => match service.ask(&Request::Filters {
+                local: local.to_owned(),
+                domain: domain.to_owned(),
+            })? {
+                Reply::Filters(rules) => Ok(rules.into_iter().map(rule_of_reply).collect()),
                 other => Err(strange(other)),
             },
         }
@@ -177,6 +191,18 @@ fn of_reply(row: lookup::User) -> User {
         dir: row.dir.into(),
         quota: row.quota,
         active: row.active,
+    }
+}
+
+fn rule_of_reply(row: lookup::Filter) -> vfilter::Row {
+    vfilter::Row {
+        number: row.number,
+        name: row.name,
+        header: row.header,
+        comparison: row.comparison,
+        keyword: row.keyword,
+        destination: row.destination,
+        action: row.action,
     }
 }
 

@@ -45,6 +45,9 @@ pub trait Users {
     /// The alias lines of an address; none when it has no alias.
     fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, UsersError>;
 
+    /// The filter rules of a name in a real domain.
+    fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, UsersError>;
+
     /// The domain an alias domain stands for; `None` when the domain is not
     /// one of ours.
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError>;
@@ -72,6 +75,10 @@ impl Users for NoUsers {
     }
 
     fn aliases(&self, _: &str, _: &str) -> Result<Vec<String>, UsersError> {
+        Self::error()
+    }
+
+    fn filters(&self, _: &str, _: &str) -> Result<Vec<vfilter::Row>, UsersError> {
         Self::error()
     }
 

@@ -7,6 +7,7 @@
 
 mod daily;
 mod duplicates;
+mod filter;
 mod home;
 mod lines;
 mod mailbox;
@@ -24,6 +25,8 @@ use wire::trace::TraceId;
 use crate::outcome::{Outcome, Step};
 use crate::site::Site;
 use crate::users::{User, Users, UsersError};
+
+pub use filter::{deliver as filter, explain as explain_filter};
 
 /// The user an empty extension means.
 const POSTMASTER: &str = "postmaster";

@@ -81,6 +81,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says whether a table is not there on a server.
+    pub(crate) fn is_missing_table(&self) -> bool {
+        const NO_SUCH_TABLE: u16 = 1146;
+        let Self::Database {
+            source: Source::Mysql(mysql::Error::MySqlError(error)),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        error.code == NO_SUCH_TABLE
+    }
+
     /// Says whether trying again later may help; only refused values and
     /// existing users are permanent.
     pub fn is_temporary(&self) -> bool {

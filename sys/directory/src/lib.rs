@@ -11,7 +11,9 @@
 //! Nothing here decides who may ask; secrets leave this crate only inside
 //! [`User`], whose `Debug` leaves them out.
 
+pub mod app_password;
 pub mod assign;
+pub mod copy;
 mod domains;
 mod error;
 pub mod home;
@@ -29,8 +31,9 @@ pub mod tree;
 mod user;
 pub mod value;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use app_password::AppPassword;
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
 pub use location::Location;
@@ -42,7 +45,10 @@ pub use sql::Source;
 use sql::{Database, Dialect, Failed, Session};
 use sqlite::Sqlite;
 use tables::counters::Tree;
-use tables::{alias as alias_rows, auth as auth_rows, domain as domain_rows, user as user_rows};
+use tables::{
+    alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
+    filter as filter_rows, user as user_rows,
+};
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
 
 /// The users of this installation. May be shared between threads.
@@ -201,6 +207,59 @@ impl Directory {
         self.write(|s| user_rows::update(s, user, now))
     }
 
+    /// Adds users, as many as it can in one transaction: each by itself is
+    /// added or refused. An error means that none was.
+    pub fn add_users(
+        &self,
+        users: &[User],
+        placement: &Placement,
+        remote_ip: &str,
+    ) -> Result<Vec<Result<User, Error>>, Error> {
+        for user in users {
+            self.define_tree(&user.name, &user.domain, Some(placement))?;
+        }
+        let now = os::clock::unix_seconds();
+        self.write(|session| {
+            let add = |user: &User| {
+                if let Err(error) = value::check_user(user) {
+                    return Ok(Err(error));
+                }
+                match user_rows::add(session, user, placement, now) {
+                    Ok(added) => {
+                        auth_rows::record(session, &added, &event("add", remote_ip, 0))?;
+                        Ok(Ok(added))
+                    }
+                    Err(Failed::Told(error @ (Error::Exists(_) | Error::Value { .. }))) => {
+                        Ok(Err(error))
+                    }
+                    Err(failed) => Err(failed),
+                }
+            };
+            users.iter().map(add).collect()
+        })
+    }
+
+    /// Gives a user another name, with everything stored under the old one,
+    /// passwords and aliases included. The home stays where it is: move it to
+    /// the directory that is returned beside the user, then tell
+    /// [`Directory::move_home`]. `None` when there is no such user.
+    pub fn rename_user(
+        &self,
+        old: &User,
+        (name, domain): (&str, &str),
+        (from, to): (&Placement, &Placement),
+    ) -> Result<Option<(User, PathBuf)>, Error> {
+        value::check_user(&User {
+            name: name.to_owned(),
+            domain: domain.to_owned(),
+            ..old.clone()
+        })?;
+        self.define_tree(&old.name, &old.domain, Some(from))?;
+        self.define_tree(name, domain, Some(to))?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| user_rows::rename(s, old, (name, domain), (from, to), now))
+    }
+
     /// Says that a home is somewhere else now. The files are the caller's.
     pub fn move_home(&self, user: &User, new: &Path) -> Result<bool, Error> {
         let now = os::clock::unix_seconds();
@@ -287,6 +346,34 @@ impl Directory {
         self.write(|s| alias_rows::replace(s, old, new_line))
     }
 
+    /// The filter rules of an address, in their order. Those of a domain are
+    /// of its names `prefilt` and `postfilt`.
+    pub fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, Error> {
+        match folded(local, domain) {
+            Some((name, domain)) => self.read(|s| filter_rows::of(s, &format!("{name}@{domain}"))),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Adds a filter rule, but for its number, and says which that is; `None`
+    /// when there is one that does the same.
+    pub fn add_filter(&self, address: &str, rule: &vfilter::Row) -> Result<Option<i64>, Error> {
+        value::check_filter(address, rule)?;
+        self.write(|s| filter_rows::insert(s, address, rule))
+    }
+
+    /// Replaces the filter rule of the same number; `false` when there is
+    /// none.
+    pub fn replace_filter(&self, address: &str, rule: &vfilter::Row) -> Result<bool, Error> {
+        value::check_filter(address, rule)?;
+        self.write(|s| filter_rows::replace(s, address, rule))
+    }
+
+    /// Deletes a filter rule; `false` when there is none.
+    pub fn delete_filter(&self, address: &str, number: i64) -> Result<bool, Error> {
+        self.write(|s| filter_rows::delete(s, address, number))
+    }
+
     /// Records a login or another event, now.
     pub fn record_auth(
         &self,
@@ -295,16 +382,7 @@ impl Directory {
         remote_ip: &str,
         usage: u64,
     ) -> Result<(), Error> {
-        let auth = LastAuth {
-            service: service.to_owned(),
-            remote_ip: remote_ip
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(46)
-                .collect(),
-            usage: i64::try_from(usage).unwrap_or(i64::MAX),
-            time: os::clock::unix_seconds(),
-        };
+        let auth = event(service, remote_ip, usage);
         self.write(|s| auth_rows::record(s, user, &auth))
     }
 
@@ -323,6 +401,38 @@ impl Directory {
     /// Takes that mark away.
     pub fn clear_over_quota(&self, user: &User) -> Result<(), Error> {
         self.write(|s| auth_rows::clear_over_quota(s, &user.name, &user.domain))
+    }
+
+    /// The passwords for single programs of a user; none in a database that
+    /// somebody else made and we may not add to.
+    pub fn app_passwords(&self, user: &User) -> Result<Vec<AppPassword>, Error> {
+        match self.read(|s| app_rows::list(s, user)) {
+            Err(error) if error.is_missing_table() => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Adds one; `false` when its name is taken.
+    pub fn add_app_password(&self, user: &User, new: &AppPassword) -> Result<bool, Error> {
+        value::check_name("name", &new.name, app_password::NAME_BYTES_MAX)?;
+        if app_password::COUNT_MAX <= self.app_passwords(user)?.len() {
+            return Err(Error::Value {
+                field: "user",
+                problem: format!("has {} of them already", app_password::COUNT_MAX),
+            });
+        }
+        self.write(|s| app_rows::insert(s, user, new))
+    }
+
+    /// Takes one back; `false` when there is none.
+    pub fn delete_app_password(&self, user: &User, name: &str) -> Result<bool, Error> {
+        self.write(|s| app_rows::delete(s, user, name))
+    }
+
+    /// Notes that one was used, now.
+    pub fn record_app_password(&self, user: &User, name: &str) -> Result<(), Error> {
+        let now = os::clock::unix_seconds();
+        self.write(|s| app_rows::used(s, user, name, now))
     }
 
     /// Which mechanisms the secrets of active users allow. Reads the whole
@@ -384,6 +494,20 @@ fn folded(local: &str, domain: &str) -> Option<(String, String)> {
         value::fold(local, value::USER_BYTES_MAX)?,
         value::fold(domain, value::DOMAIN_BYTES_MAX)?,
     ))
+}
+
+/// Something that happens now.
+fn event(service: &str, remote_ip: &str, usage: u64) -> LastAuth {
+    LastAuth {
+        service: service.to_owned(),
+        remote_ip: remote_ip
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(46)
+            .collect(),
+        usage: i64::try_from(usage).unwrap_or(i64::MAX),
+        time: os::clock::unix_seconds(),
+    }
 }
 
 fn check_alias(alias: &Alias) -> Result<(), Error> {

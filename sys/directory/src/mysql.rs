@@ -350,8 +350,18 @@ impl<Q: Queryable> Session for Open<'_, Q> {
 
     fn query(&mut self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Failed> {
         let rows: Vec<mysql::Row> = self.connection.exec(statement, bound(values))?;
-        let row = |row: mysql::Row| Row(row.unwrap().into_iter().map(value).collect());
-        Ok(rows.into_iter().map(row).collect())
+        Ok(rows.into_iter().map(row_of).collect())
+    }
+
+    fn each(
+        &mut self,
+        statement: &str,
+        look: &mut dyn FnMut(Row) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        for row in self.connection.exec_iter(statement, ())? {
+            look(row_of(row?))?;
+        }
+        Ok(())
     }
 
     fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, Failed> {
@@ -370,6 +380,10 @@ fn bound(values: &[Value]) -> mysql::Params {
         Value::Text(text) => mysql::Value::Bytes(text.clone().into_bytes()),
     };
     mysql::Params::Positional(values.iter().map(one).collect())
+}
+
+fn row_of(row: mysql::Row) -> Row {
+    Row(row.unwrap().into_iter().map(value).collect())
 }
 
 fn value(value: mysql::Value) -> Value {

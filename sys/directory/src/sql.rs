@@ -64,6 +64,7 @@ impl From<Option<&str>> for Value {
 
 /// The values of a statement, in its order.
 macro_rules! values {
+    () => { &[] as &[$crate::sql::Value] };
     ($($value:expr),* $(,)?) => { &[$($crate::sql::Value::from($value)),*][..] };
 }
 pub(crate) use values;
@@ -139,6 +140,12 @@ pub trait Session {
     fn has_scram(&self) -> bool;
     /// Asks.
     fn query(&mut self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Failed>;
+    /// Asks, and looks at the rows one by one: there may be millions.
+    fn each(
+        &mut self,
+        statement: &str,
+        look: &mut dyn FnMut(Row) -> Result<(), Failed>,
+    ) -> Result<(), Failed>;
     /// Changes; says how many rows matched.
     fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, Failed>;
 

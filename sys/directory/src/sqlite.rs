@@ -262,19 +262,34 @@ impl Session for Open<'_> {
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let mut values = Vec::with_capacity(columns);
-            for column in 0..columns {
-                values.push(value(row.get_ref(column)?));
-            }
-            found.push(Row(values));
+            found.push(row_of(row, columns)?);
         }
         Ok(found)
+    }
+
+    fn each(
+        &mut self,
+        statement: &str,
+        look: &mut dyn FnMut(Row) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        let mut statement = self.0.prepare(statement)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            look(row_of(row, columns)?)?;
+        }
+        Ok(())
     }
 
     fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, Failed> {
         let mut statement = self.0.prepare_cached(statement)?;
         Ok(statement.execute(params_from_iter(values))? as u64)
     }
+}
+
+fn row_of(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<Row> {
+    let values = (0..columns).map(|column| Ok(value(row.get_ref(column)?)));
+    Ok(Row(values.collect::<rusqlite::Result<_>>()?))
 }
 
 fn value(value: ValueRef<'_>) -> Value {

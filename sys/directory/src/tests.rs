@@ -61,8 +61,12 @@ on_both! {
     one_name_is_given_to_one_of_many,
     a_name_is_exactly_itself,
     a_moved_home_takes_its_aliases_along,
+    a_renamed_user_keeps_everything_and_the_old_name_is_free,
+    users_added_together_are_refused_one_by_one,
+    passwords_of_programs_come_and_go_with_their_user,
     the_schema_goes_down_and_up_again,
     many_users_are_read_some_at_a_time,
+    filter_rules_have_the_lowest_free_number,
 }
 
 pub(crate) fn user(name: &str) -> User {
@@ -427,6 +431,82 @@ fn a_moved_home_takes_its_aliases_along(site: &Site) {
     assert!(!directory.move_home(&user("ann"), Path::new("/x")).unwrap());
 }
 
+fn a_renamed_user_keeps_everything_and_the_old_name_is_free(site: &Site) {
+    let directory = &site.directory;
+    let placement = Placement::below(site.home.path(), 100).unwrap();
+    let joe = directory.add_user(&user("joe"), &placement).unwrap();
+    directory.add_user(&user("ann"), &placement).unwrap();
+    directory
+        .add_alias(&alias("sales", "&joe@example.com"))
+        .unwrap();
+    directory.add_alias(&alias("joe", "&x@y.org")).unwrap();
+    directory.record_auth(&joe, "imap", "192.0.2.1", 5).unwrap();
+    let both = (&placement, &placement);
+    let taken = directory.rename_user(&joe, ("ann", "example.com"), both);
+    assert!(matches!(taken, Err(Error::Exists(_))), "{taken:?}");
+    let (zoe, place) = directory
+        .rename_user(&joe, ("zoe", "example.com"), both)
+        .unwrap()
+        .unwrap();
+    assert_eq!(zoe.dir, joe.dir);
+    assert_eq!(place, site.home.path().join("T2Zsym/example.com/zoe"));
+    assert_eq!(directory.find_user("joe", "example.com").unwrap(), None);
+    assert_eq!(
+        directory.find_user("zoe", "example.com").unwrap(),
+        Some(zoe.clone())
+    );
+    assert_eq!(directory.last_auth(&zoe).unwrap().len(), 1);
+    let lines = |name| directory.aliases(name, "example.com").unwrap();
+    assert_eq!(lines("sales"), ["&zoe@example.com"]);
+    assert_eq!(lines("zoe"), ["&x@y.org"]);
+    assert!(lines("joe").is_empty());
+    directory.add_user(&user("joe"), &placement).unwrap();
+    let gone = directory.rename_user(&user("bob"), ("bab", "example.com"), both);
+    assert_eq!(gone.unwrap(), None);
+}
+
+fn passwords_of_programs_come_and_go_with_their_user(site: &Site) {
+    use app_password::{AppPassword, Scope};
+    let directory = &site.directory;
+    let joe = directory.add_user(&user("joe"), &at()).unwrap();
+    for name in ["phone", "scanner"] {
+        let (new, _) = AppPassword::generate(name, Scope::ALL, 7);
+        assert!(directory.add_app_password(&joe, &new).unwrap());
+        assert!(!directory.add_app_password(&joe, &new).unwrap());
+    }
+    directory.record_app_password(&joe, "phone").unwrap();
+    let all = directory.app_passwords(&joe).unwrap();
+    assert_eq!((all[0].name.as_str(), all[0].created), ("phone", 7));
+    assert!(all[0].last_used.is_some() && all[1].last_used.is_none());
+    assert!(directory.delete_app_password(&joe, "phone").unwrap());
+    assert!(!directory.delete_app_password(&joe, "phone").unwrap());
+    for name in ["", " x", "a\nb", &"x".repeat(41)] {
+        let (new, _) = AppPassword::generate(name, Scope::ALL, 7);
+        assert!(directory.add_app_password(&joe, &new).is_err());
+    }
+    directory.delete_user("joe", "example.com", None).unwrap();
+    assert!(directory.app_passwords(&joe).unwrap().is_empty());
+}
+
+fn users_added_together_are_refused_one_by_one(site: &Site) {
+    let placement = Placement::below(site.home.path(), 2).unwrap();
+    site.directory.add_user(&user("joe"), &at()).unwrap();
+    let bad = User {
+        gecos: "a:b".to_owned(),
+        ..user("bad")
+    };
+    let users = [user("ann"), user("joe"), bad, user("ann"), user("abe")];
+    let results = site
+        .directory
+        .add_users(&users, &placement, "192.0.2.9")
+        .unwrap();
+    let added: Vec<bool> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(added, [true, false, false, false, true]);
+    assert_eq!(site.directory.count_users("example.com").unwrap(), 3);
+    let events = site.directory.last_auth(&user("abe")).unwrap();
+    assert_eq!(events[0].service, "add");
+}
+
 fn the_schema_goes_down_and_up_again(site: &Site) {
     let directory = &site.directory;
     let (now, known) = directory.schema().unwrap();
@@ -461,6 +541,105 @@ fn many_users_are_read_some_at_a_time(site: &Site) {
     assert!(users.is_sorted_by(|a, b| a.name < b.name));
 }
 
+/// Everything a site can have, some of it awkward.
+fn furnish(site: &Site) {
+    let directory = &site.directory;
+    let placement = Placement::below(site.home.path(), 2).unwrap();
+    for name in ["joe", "ann", "bob", "cid"] {
+        directory.add_user(&user(name), &placement).unwrap();
+    }
+    let odd = User {
+        gecos: "J\u{fc}rgen 'the' \\ \"quote\"".to_owned(),
+        active: false,
+        scram: Some("{CRAM}x".to_owned()),
+        gid_flags: flags::NO_POP,
+        quota: "10M".to_owned(),
+        ..user("odd")
+    };
+    directory.add_user(&odd, &at()).unwrap();
+    for line in [
+        "&z@example.com",
+        "&a@example.com",
+        "| program",
+        "&m@example.com",
+    ] {
+        directory.add_alias(&alias("list", line)).unwrap();
+    }
+    directory.record_auth(&odd, "imap", "192.0.2.1", 7).unwrap();
+    directory.mark_over_quota(&user("joe"), u64::MAX).unwrap();
+    directory
+        .delete_user("bob", "example.com", Some(&placement))
+        .unwrap();
+}
+
+fn all_of(directory: &Directory) -> (Vec<User>, Vec<String>, Vec<LastAuth>) {
+    (
+        directory.users("example.com").unwrap(),
+        directory.aliases("list", "example.com").unwrap(),
+        directory.last_auth(&user("odd")).unwrap(),
+    )
+}
+
+#[test]
+fn a_site_moves_to_a_server_and_back_with_everything() {
+    let (here, there) = (Site::on_sqlite(), Site::on_mariadb());
+    furnish(&here);
+    let mut told = Vec::new();
+    let counts = copy::copy(&here.directory, &there.directory, |table, done, total| {
+        assert!(done <= total);
+        told.push(table.to_owned());
+    })
+    .unwrap();
+    assert!(counts.iter().all(|count| count.source == count.target));
+    assert!(
+        counts
+            .iter()
+            .any(|count| count.table == "indibak" && count.target == 1)
+    );
+    assert!(told.contains(&"valias".to_owned()));
+    assert_eq!(all_of(&here.directory), all_of(&there.directory));
+    // The trees go on where they were.
+    let placement = Placement::below(here.home.path(), 2).unwrap();
+    let next = |site: &Site| {
+        site.directory
+            .add_user(&user("dan"), &placement)
+            .unwrap()
+            .dir
+    };
+    assert_eq!(next(&here), next(&there));
+    let back = Site::on_sqlite();
+    copy::copy(&there.directory, &back.directory, |_, _, _| ()).unwrap();
+    assert_eq!(all_of(&there.directory), all_of(&back.directory));
+}
+
+#[test]
+fn rows_that_are_there_are_never_mixed_with_others() {
+    let (here, there) = (Site::on_sqlite(), Site::on_mariadb());
+    furnish(&here);
+    there.directory.add_user(&user("zoe"), &at()).unwrap();
+    let refused = copy::copy(&here.directory, &there.directory, |_, _, _| ());
+    assert!(
+        matches!(refused, Err(copy::CopyError::NotEmpty { rows: 1, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(there.directory.count_users("example.com").unwrap(), 1);
+}
+
+#[test]
+fn a_copy_that_fails_leaves_nothing_behind() {
+    let (here, there) = (Site::on_sqlite(), Site::on_mariadb());
+    furnish(&here);
+    // For the server this is the same name as one that is there.
+    here.directory
+        .write(|session| user_rows::insert(session, &user("j\u{f3}e"), 1))
+        .unwrap();
+    let refused = copy::copy(&here.directory, &there.directory, |_, _, _| ());
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("indimail"), "{error}");
+    let counts = copy::counts(&there.directory).unwrap();
+    assert!(counts.iter().all(|(_, rows)| *rows == 0), "{counts:?}");
+}
+
 #[test]
 fn debug_output_has_no_secrets() {
     let joe = User {
@@ -470,4 +649,42 @@ fn debug_output_has_no_secrets() {
     };
     let text = format!("{joe:?}");
     assert!(!text.contains("hash\"") && !text.contains("clear") && !text.contains("$1$"));
+}
+
+fn filter_rules_have_the_lowest_free_number(site: &Site) {
+    let directory = &site.directory;
+    let joe = "joe@example.com";
+    let rule = |keyword: &str| vfilter::Row {
+        name: "n".to_owned(),
+        header: 2,
+        comparison: 1,
+        keyword: keyword.to_owned(),
+        destination: "Junk".to_owned(),
+        action: "0".to_owned(),
+        number: 0,
+    };
+    let add = |keyword: &str| directory.add_filter(joe, &rule(keyword)).unwrap();
+    assert_eq!((add("a"), add("b"), add("c")), (Some(0), Some(1), Some(2)));
+    assert_eq!(add("b"), None, "it is there already");
+    assert!(directory.delete_filter(joe, 1).unwrap());
+    assert!(!directory.delete_filter(joe, 1).unwrap());
+    assert_eq!(add("d"), Some(1));
+    let changed = vfilter::Row {
+        number: 2,
+        ..rule("it's; DROP TABLE vfilter")
+    };
+    assert!(directory.replace_filter(joe, &changed).unwrap());
+    let rules = directory.filters("JOE", "Example.com").unwrap();
+    let told: Vec<_> = rules
+        .iter()
+        .map(|rule| (rule.number, rule.keyword.as_str()))
+        .collect();
+    assert_eq!(told, [(0, "a"), (1, "d"), (2, "it's; DROP TABLE vfilter")]);
+    assert!(directory.filters("jo", "example.com").unwrap().is_empty());
+    let long = rule(&"x".repeat(65));
+    assert!(directory.add_filter(joe, &long).is_err());
+    for n in 3..255 {
+        assert_eq!(add(&n.to_string()), Some(n));
+    }
+    assert!(directory.add_filter(joe, &rule("one too many")).is_err());
 }

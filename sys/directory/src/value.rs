@@ -159,6 +159,35 @@ pub fn check_line(line: &str) -> Result<(), Error> {
     check_text("alias line", line, LINE_BYTES_MAX)
 }
 
+/// Checks a name that people give to something: not empty, one line.
+pub fn check_name(field: &'static str, name: &str, bytes_max: usize) -> Result<(), Error> {
+    if name.trim() != name || name.is_empty() {
+        return Err(refused(field, "is empty or has blanks around it"));
+    }
+    check_text(field, name, bytes_max)
+}
+
+/// Checks a filter rule: what fits the columns of the table.
+pub fn check_filter(address: &str, rule: &vfilter::Row) -> Result<(), Error> {
+    let texts = [
+        ("address", address, 107),
+        ("filter name", &rule.name, 32),
+        ("keyword", &rule.keyword, 64),
+        ("folder", &rule.destination, 156),
+        ("action", &rule.action, 64),
+    ];
+    for (field, text, bytes_max) in texts {
+        check_text(field, text, bytes_max)?;
+    }
+    if i16::try_from(rule.header).is_err() {
+        return Err(refused("header", "is out of range"));
+    }
+    if i8::try_from(rule.comparison).is_err() {
+        return Err(refused("comparison", "is out of range"));
+    }
+    Ok(())
+}
+
 /// Checks length and control characters.
 fn check_text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Error> {
     if bytes_max < text.len() {

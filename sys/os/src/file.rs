@@ -81,6 +81,13 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Lets two names of one file system change places, at one moment.
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    let at = nix::fcntl::AT_FDCWD;
+    let flags = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+    Ok(nix::fcntl::renameat2(at, one, at, other, flags)?)
+}
+
 /// Says whether nobody else has a file of ours open, whatever for. The kernel
 /// gives a lease for writing only then; where it gives none at all the answer
 /// is no. Whoever opens the file in this moment waits until the lease is

@@ -11,6 +11,6 @@ mod search;
 mod telling;
 
 pub use follower::Follower;
-pub use read::{Filter, StoryError, log_files, parse_event, read_events, read_line};
+pub use read::{Filter, StoryError, log_files, parse_event, read_events, read_line, visit};
 pub use search::find;
 pub use telling::{Story, Verdict, stories};

@@ -60,6 +60,14 @@ impl Tracer {
             .unwrap_or_else(Self::new_id)
     }
 
+    /// Tells that a message went nowhere, by a rule of the site, before it
+    /// came to a queue.
+    pub fn discarded(&self, trace: TraceId, rule: &str) {
+        let mut event = self.event(trace, Kind::Discarded);
+        event.text = Some(rule.to_owned());
+        self.send(&event);
+    }
+
     /// An event of this program, now; fill in what is known and
     /// [`Tracer::send`] it.
     pub fn event(&self, trace: TraceId, kind: Kind) -> Event {

@@ -4,6 +4,8 @@
 //! Both are durable: a 250 means on disk, a file in a Maildir is synced.
 
 mod case;
+mod children;
+mod floor;
 mod load;
 mod tree;
 
@@ -78,8 +80,15 @@ fn main() {
             ..case
         })
         .collect();
-    if cases.is_empty() {
-        let names = CASES.map(|case| case.name).join(", ");
+    let messages = arguments.messages.unwrap_or(CASES[0].messages);
+    for name in children::NAMES {
+        if ["all", name].contains(&&arguments.case[..]) {
+            children::measure(name, messages, arguments.runs);
+        }
+    }
+    if cases.is_empty() && !children::NAMES.contains(&&arguments.case[..]) {
+        let names = CASES.map(|case| case.name);
+        let names = [&names[..], &children::NAMES].concat().join(", ");
         eprintln!("bench: no case {}; there are {names}", arguments.case);
         std::process::exit(100);
     }

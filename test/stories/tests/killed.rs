@@ -6,11 +6,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testkit::{Builder, Installation, Sink, run, wait_for};
+use testkit::{Builder, Installation, Sink, run};
 
 use crate::talk::Talk;
 
@@ -163,6 +163,28 @@ pub fn copies(server: &Installation, sink: &Sink) -> BTreeMap<(String, Place), u
     copies
 }
 
+/// The names of the messages in the queue: their texts, and those that bounces
+/// and forwards quote.
+fn queued(server: &Installation) -> BTreeSet<String> {
+    let mess = server.root().join("queue/queue1/mess");
+    let mut names = BTreeSet::new();
+    for directory in fs::read_dir(mess).unwrap().flatten() {
+        for file in fs::read_dir(directory.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let text = fs::read(file.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let subjects = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("Subject: "));
+            names.extend(subjects.map(|name| name.trim().to_owned()));
+        }
+    }
+    names
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_however_often_processes_die() {
     let sink = Sink::start();
@@ -213,20 +235,39 @@ fn nothing_acknowledged_is_lost_however_often_processes_die() {
     // The queue starts at once, not when its patience is over; what was
     // deferred is tried now.
     server.svc("-t", "qmail-send.25");
-    let mut missing = Vec::new();
-    wait_for("every acknowledged message", SETTLED_MAX, || {
-        std::thread::sleep(Duration::from_secs(2));
+    let names = |copies: &BTreeSet<(String, Place)>| -> BTreeSet<String> {
+        copies.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let missing = || -> BTreeSet<(String, Place)> {
         let here = copies(&server, &sink);
-        missing = acknowledged
-            .iter()
-            .filter(|c| !here.contains_key(*c))
-            .collect();
-        if !missing.is_empty() {
-            let service = server.root().join("service/qmail-send.25");
-            run(server.tool("svc").arg("-a").arg(service), b"");
+        let owed = acknowledged.iter().filter(|c| !here.contains_key(*c));
+        owed.cloned().collect()
+    };
+    // What is in no queue and nowhere else, twice in a row, is lost; what is
+    // queued is only late.
+    let deadline = Instant::now() + SETTLED_MAX;
+    let mut lost_before = BTreeSet::new();
+    loop {
+        std::thread::sleep(Duration::from_secs(2));
+        let queued = queued(&server);
+        let missing = missing();
+        if missing.is_empty() {
+            break;
         }
-        missing.is_empty()
-    });
+        let lost: BTreeSet<String> = names(&missing).difference(&queued).cloned().collect();
+        let lost_twice: Vec<_> = lost.intersection(&lost_before).collect();
+        assert!(lost_twice.is_empty(), "LOST, in no queue: {lost_twice:?}");
+        assert!(
+            Instant::now() < deadline,
+            "still queued, none lost, after {SETTLED_MAX:?}: {missing:?}"
+        );
+        lost_before = lost;
+        let service = server.root().join("service/qmail-send.25");
+        run(server.tool("svc").arg("-a").arg(service), b"");
+    }
+    // The books know it, too: whoever was told 250 was told the truth.
+    let books = server.indimail(&["ledger"]);
+    assert!(!books.out.contains("LOST"), "{}", books.out);
     let here = copies(&server, &sink);
     let twice: usize = acknowledged.iter().map(|copy| here[copy] - 1).sum();
     println!(

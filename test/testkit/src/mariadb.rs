@@ -76,6 +76,9 @@ impl Mariadb {
             .tempdir_in("/tmp")
             .expect("a directory can be made")
             .keep();
+        // Services of other users connect, too.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&directory, open).expect("permissions");
         let mut server = Self {
             options: options.iter().map(|option| format!("--{option}")).collect(),
             directory,

@@ -1,15 +1,18 @@
 //! `indimail ledger`: accepted = delivered + bounced + discarded + queued,
-//! message by message, from the trace log, qmail-send's log and the queue.
+//! message by message, from the trace log, qmail-send's log and the queue; and
+//! every 250 that qmail-smtpd's log has was the truth.
 //!
-//! Both logs are read once, as one stream in order of time, over all rotated
+//! All logs are read once, as one stream in order of time, over all rotated
 //! files. Only messages that are not settled are kept in memory, so it is
 //! bounded by what is in the queue and under way, not by the logs. Each log
 //! stands in for what a process that was killed did not get into the other.
 
 mod account;
+mod answers;
 mod book;
 mod read;
 mod stock;
+mod timed;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +23,7 @@ use queue::{Layout, Queues};
 use run::{Home, Settings};
 use serde::Serialize;
 
+use crate::print::say;
 use crate::{Outcome, site};
 use book::Book;
 
@@ -33,6 +37,8 @@ const YOUNG_SECONDS: f64 = 60.0;
 const SHOWN_MAX: usize = 50;
 /// Log directories of qmail-send begin with one of these.
 const SEND_LOGS: [&str; 3] = ["deliver", "qmail-send", "send"];
+/// And those of qmail-smtpd with one of these.
+const SMTP_LOGS: [&str; 2] = ["smtpd", "qmail-smtpd"];
 
 /// Arguments of `indimail ledger`.
 #[derive(clap::Args, Debug)]
@@ -113,10 +119,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         .map(Layout::detect)
         .collect::<Result<Vec<_>, _>>()?;
     let logs = match arguments.logs.is_empty() {
-        true => send_logs(&home)?,
+        true => logs_of(&home, &SEND_LOGS)?,
         false => arguments.logs.clone(),
     };
-    let mut balance = balance(&home, &logs, &layouts)?;
+    let smtp = logs_of(&home, &SMTP_LOGS)?;
+    let mut balance = balance(&home, &logs, &smtp, &layouts)?;
     for _ in 1..READINGS_MAX {
         if !balance
             .differences
@@ -126,10 +133,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
             break;
         }
         std::thread::sleep(PAUSE);
-        balance = self::balance(&home, &logs, &layouts)?;
+        balance = self::balance(&home, &logs, &smtp, &layouts)?;
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&balance)?);
+        say!("{}", serde_json::to_string_pretty(&balance)?);
     } else {
         print(&balance);
     }
@@ -139,18 +146,18 @@ pub fn run(arguments: &Arguments) -> Outcome {
     })
 }
 
-fn send_logs(home: &Home) -> Result<Vec<PathBuf>, String> {
+fn logs_of(home: &Home, names: &[&str]) -> Result<Vec<PathBuf>, String> {
     let directory = home.log();
     let entries = std::fs::read_dir(&directory)
         .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
-    let is_of_send = |path: &PathBuf| {
+    let is_one = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        SEND_LOGS.iter().any(|begin| name.starts_with(begin))
+        names.iter().any(|begin| name.starts_with(begin))
     };
     let mut logs: Vec<_> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(is_of_send)
+        .filter(is_one)
         .collect();
     logs.sort();
     Ok(logs)
@@ -160,6 +167,7 @@ fn send_logs(home: &Home) -> Result<Vec<PathBuf>, String> {
 fn balance(
     home: &Home,
     logs: &[PathBuf],
+    smtp: &[PathBuf],
     layouts: &[Layout],
 ) -> Result<Balance, Box<dyn std::error::Error>> {
     let only = match layouts {
@@ -167,9 +175,10 @@ fn balance(
         _ => None,
     };
     let mut book = Book::new(only);
-    let mut merged = read::Merged::open(&home.log().join("trace"), logs).map_err(|error| {
-        format!("{error}; run this as root or as the owner of the installation")
-    })?;
+    let mut merged =
+        read::Merged::open(&home.log().join("trace"), logs, smtp).map_err(|error| {
+            format!("{error}; run this as root or as the owner of the installation")
+        })?;
     while let Some((time, line)) = merged.next_line()? {
         book.enter(time, line);
     }
@@ -181,15 +190,15 @@ fn print(balance: &Balance) {
     let since = balance.since.map_or(String::new(), |since| {
         format!("  since {}", tai::header_date(since))
     });
-    println!("accepted     {:>8}{since}", balance.accepted);
-    println!("delivered    {:>8}", balance.delivered);
-    println!("bounced      {:>8}", balance.bounced);
+    say!("accepted     {:>8}{since}", balance.accepted);
+    say!("delivered    {:>8}", balance.delivered);
+    say!("bounced      {:>8}", balance.bounced);
     let rules: Vec<String> = balance
         .rules
         .iter()
         .map(|(rule, count)| format!("{count} {rule}"))
         .collect();
-    println!(
+    say!(
         "discarded    {:>8}  {}",
         balance.discarded,
         rules.join(", ")
@@ -198,10 +207,10 @@ fn print(balance: &Balance) {
         0 => String::new(),
         n => format!("  {n} of them accepted before the logs begin"),
     };
-    println!("queued       {:>8}{before}", balance.queued);
-    println!("differences  {:>8}", balance.differences.len());
+    say!("queued       {:>8}{before}", balance.queued);
+    say!("differences  {:>8}", balance.differences.len());
     if 0 < balance.texts_alone {
-        println!(
+        say!(
             "texts without envelope (being written, or left by a crash): {}",
             balance.texts_alone
         );
@@ -215,7 +224,7 @@ fn print(balance: &Balance) {
             .sender
             .as_deref()
             .map_or(String::new(), |s| format!(" from <{s}>"));
-        println!(
+        say!(
             "  {}/{number} ({trace}){from}, accepted {}: {}",
             difference.queue,
             tai::header_date(difference.accepted),
@@ -223,10 +232,10 @@ fn print(balance: &Balance) {
         );
     }
     if SHOWN_MAX < balance.differences.len() {
-        println!("  and more; --json tells all");
+        say!("  and more; --json tells all");
     }
     match balance.differences.is_empty() {
-        true => println!("every accepted message is accounted for"),
-        false => println!("`indimail trace NUMBER` tells the story of a message"),
+        true => say!("every accepted message is accounted for"),
+        false => say!("`indimail trace NUMBER` tells the story of a message"),
     }
 }

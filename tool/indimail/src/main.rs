@@ -5,6 +5,7 @@
 //! Exit codes: 0 good, 1 something is wrong (said on stderr), 2 usage.
 
 mod check;
+mod db;
 mod dns_records;
 mod explain;
 mod first_steps;
@@ -12,6 +13,7 @@ mod install;
 mod ledger;
 mod logins;
 mod pages;
+mod print;
 mod queues;
 mod quickstart;
 mod ready;
@@ -55,6 +57,8 @@ enum Command {
     Queue(queues::Arguments),
     /// Prove from logs and queue that no accepted message is lost
     Ledger(ledger::Arguments),
+    /// Say where the users are, move them to a database server or back
+    Db(db::Arguments),
     /// Explain a control file or variable, or what becomes of a message
     Explain(explain::Arguments),
     /// List users and addresses with too many wrong passwords; forgive them
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Queue(arguments) => queues::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Db(arguments) => db::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Logins(arguments) => logins::run(&arguments),
         Command::Completions(arguments) => reference::complete(&arguments),
@@ -99,6 +104,9 @@ fn main() -> ExitCode {
         Command::Uninstall(arguments) => uninstall::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
+        if print::is_reader_gone(&*error) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("indimail: fatal: {error}");
         ExitCode::FAILURE
     })

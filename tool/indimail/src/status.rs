@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::print::say;
 use crate::services::SERVICES;
 use crate::{Outcome, Root, site};
 
@@ -94,7 +95,7 @@ pub fn run(arguments: &Root) -> Outcome {
         problems: shown(problems(&home.log())),
     };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        say!("{}", serde_json::to_string_pretty(&status)?);
     } else {
         print(&status);
     }
@@ -118,8 +119,8 @@ fn print(status: &Status) {
             _ => format!("down {} s", service.seconds),
         };
         match &service.reason {
-            Some(reason) => println!("{:<22} {state}: {reason}", service.name),
-            None => println!("{:<22} {state}", service.name),
+            Some(reason) => say!("{:<22} {state}: {reason}", service.name),
+            None => say!("{:<22} {state}", service.name),
         }
     }
     for queue in &status.queues {
@@ -128,13 +129,13 @@ fn print(status: &Status) {
             messages,
             todo,
         } = queue;
-        println!("{name:<22} {messages} messages, {todo} not yet preprocessed");
+        say!("{name:<22} {messages} messages, {todo} not yet preprocessed");
     }
     if status.problems.is_empty() {
-        println!("no recent problems");
+        say!("no recent problems");
     } else {
-        println!("recent problems:");
-        status.problems.iter().for_each(|line| println!("  {line}"));
+        say!("recent problems:");
+        status.problems.iter().for_each(|line| say!("  {line}"));
     }
 }
 

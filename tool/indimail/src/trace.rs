@@ -7,6 +7,7 @@ use run::story::Story;
 use serde::Serialize;
 use wire::trace::{Event, TraceId};
 
+use crate::print::say;
 use crate::{Outcome, site};
 
 /// Arguments of `indimail trace`.
@@ -31,11 +32,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         .map_err(|error| format!("{error}; run this as root or the owner of the installation"))?;
     if arguments.json {
         let told: Vec<Told<'_>> = stories.iter().map(Told::from).collect();
-        println!("{}", serde_json::to_string_pretty(&told)?);
+        say!("{}", serde_json::to_string_pretty(&told)?);
     } else {
         for story in &stories {
-            println!("message {}", story.trace);
-            story.lines().iter().for_each(|line| println!("  {line}"));
+            say!("message {}", story.trace);
+            story.lines().iter().for_each(|line| say!("  {line}"));
         }
     }
     if stories.is_empty() {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use os::child::{Ended, Setup};
 use os::signal::{Interest, Signal, Signals};
-use run::{Exit, Settings};
+use run::{Exit, Home, Settings, Tracer};
 use settings::queue::DEATH;
 
 pub use multi::multi;
@@ -47,6 +47,11 @@ const FILTER_TIME_MAX: Duration = Duration::from_secs(300);
 const TEMPORARY_DIRECTORY: &str = "/tmp";
 /// Most bytes of header lines that travel in `QQEH`.
 const EXTRA_BYTES_MAX: usize = 60 * 1024;
+
+/// Tells that a message went nowhere, as a rule of the site has it.
+fn discarded(home: &Home, program: &'static str) {
+    Tracer::connect(home, program).discarded(Tracer::id_of_process(), program);
+}
 
 /// Prints the help when that is what is asked for; on stderr, because
 /// descriptor 1 is for reading.

@@ -4,4 +4,5 @@ pub mod add;
 pub mod alias;
 pub mod delete;
 pub mod info;
+pub mod modify;
 pub mod populate;

@@ -9,7 +9,9 @@
 //! Exit codes: 0 done; 1 not found, or an empty answer; 100 wrong usage, or
 //! refused for good; 111 not now.
 
+mod bulk;
 mod domain;
+mod group;
 mod lines;
 mod notify;
 mod secrets;
@@ -18,6 +20,7 @@ mod site;
 mod undo;
 mod user;
 mod valias;
+mod vcfilter;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -33,7 +36,12 @@ Commands, also as programs of their own:
   vdominfo     show domains                   vaddaliasdomain  add a name for one
   vadduser     add a user                     vdeluser    delete one
   vmoduser     change quota, flags, state     vpasswd     change a password
-  vuserinfo    show a user                    valias      show and change aliases
+  vsetuserquota  set a quota                  vrenameuser  give another name
+  vmoveuserdir move a home                    vuserinfo   show a user
+  valias       show and change aliases        vgroup      groups and their members
+  vapppasswd   passwords for single programs of a user
+  vcfilter     show and change filter rules   vmoddomain  change a domain's delivery
+  vimport      add many users from a file     vexport     write the users of a domain
 
 COMMAND --help explains each.
 Exit codes: 0 done, 1 not found, 100 wrong use or refused, 111 not now.";
@@ -48,12 +56,22 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vdeldomain", ("vdeldomain", domain::delete::main)),
     ("vdelldomain", ("vdeldomain", domain::delete::main)),
     ("vdominfo", ("vdominfo", domain::info::main)),
+    ("vmoddomain", ("vmoddomain", domain::modify::main)),
     ("vadduser", ("vadduser", user::add::main)),
     ("vdeluser", ("vdeluser", user::delete::main)),
     ("vmoduser", ("vmoduser", user::modify::main)),
     ("vpasswd", ("vpasswd", user::passwd::main)),
     ("vuserinfo", ("vuserinfo", user::info::main)),
+    ("vsetuserquota", ("vsetuserquota", user::quota::main)),
+    ("vrenameuser", ("vrenameuser", user::rename::main)),
+    ("vmoveuserdir", ("vmoveuserdir", user::move_home::main)),
+    ("vmoveuser", ("vmoveuserdir", user::move_home::main)),
+    ("vgroup", ("vgroup", group::main)),
+    ("vapppasswd", ("vapppasswd", user::app_password::main)),
+    ("vexport", ("vexport", bulk::export::main)),
+    ("vimport", ("vimport", bulk::import::main)),
     ("valias", ("valias", valias::main)),
+    ("vcfilter", ("vcfilter", vcfilter::main)),
     ("vaddaliasdomain", ("vaddaliasdomain", domain::alias::main)),
     (
         domain::populate::LINK,

@@ -1,10 +1,14 @@
 //! Commands about users.
 
 pub mod add;
+pub mod app_password;
 pub mod delete;
 pub mod info;
 pub mod modify;
+pub mod move_home;
 pub mod passwd;
+pub mod quota;
+pub mod rename;
 
 use std::path::Path;
 

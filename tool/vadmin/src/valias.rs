@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use clap::Parser;
 use directory::{Alias, value};
 use run::Exit;
+use serde::Serialize;
 use settings::users;
 
 use crate::notify::{LOOKUP, Notify};
-use crate::site::{Site, permanent, refused};
+use crate::site::{Site, permanent, refused, temporary};
 
 /// Shows and changes the delivery lines of an alias: `&address` forwards,
 /// `/path/Maildir/` stores, `| command` runs. Lines of an alias with the name
@@ -44,6 +45,9 @@ struct Arguments {
     /// Replace this line by that of -i
     #[arg(short = 'u', value_name = "OLD", requires = "insert")]
     update: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     /// Address of the alias, or a domain
     address: String,
 }
@@ -142,7 +146,11 @@ impl Arguments {
             }
         };
         let found = found.map_err(|error| refused(&error))?;
-        found.iter().for_each(print);
+        if self.json {
+            print_json(&found)?;
+        } else {
+            found.iter().for_each(print);
+        }
         if found.is_empty() {
             Err(Exit::new(1, ""))
         } else {
@@ -161,6 +169,24 @@ impl Arguments {
             print(alias);
         }
     }
+}
+
+fn print_json(aliases: &[Alias]) -> Result<(), Exit> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        alias: String,
+        line: &'a str,
+    }
+    let shown: Vec<Shown<'_>> = aliases
+        .iter()
+        .map(|alias| Shown {
+            alias: format!("{}@{}", alias.name, alias.domain),
+            line: &alias.line,
+        })
+        .collect();
+    let text = serde_json::to_string_pretty(&shown).map_err(|error| temporary(&error))?;
+    println!("{text}");
+    Ok(())
 }
 
 fn print(alias: &Alias) {

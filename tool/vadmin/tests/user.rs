@@ -318,3 +318,194 @@ fn usage_errors_end_with_100_and_help_with_0() {
         assert!(help.err.is_empty());
     }
 }
+
+#[test]
+fn a_quota_is_set_and_written_where_others_look() {
+    let house = House::with_domain();
+    house
+        .run(&["vadduser", "joe@example.com", "Secret-1234"])
+        .good();
+    let sizes = "mail/F2K/example.com/joe/Maildir/maildirsize";
+    house.write(sizes, "0S\n         300            2\n");
+    let out = house
+        .run(&["vsetuserquota", "joe@example.com", "10000000S,1000C"])
+        .good()
+        .out;
+    assert_eq!(out, "usage 300 bytes\n");
+    assert_eq!(
+        house.text(sizes),
+        "10000000S,1000C\n         300            2\n"
+    );
+    let shown = house
+        .run(&["vuserinfo", "-q", "joe@example.com"])
+        .good()
+        .out;
+    assert!(
+        shown.starts_with("quota         : 10000000S,1000C [9.00] MiB\n"),
+        "{shown}"
+    );
+    house
+        .run(&["vsetuserquota", "joe@example.com", "much"])
+        .refused(100, "quota is");
+    house
+        .run(&["vsetuserquota", "ann@example.com", "10M"])
+        .refused(1, "No such user");
+}
+
+#[test]
+fn a_renamed_user_has_its_mail_and_its_aliases() {
+    let house = House::with_domain();
+    for user in ["joe", "ann"] {
+        let address = format!("{user}@example.com");
+        house.run(&["vadduser", &address, "Secret-1234"]).good();
+    }
+    house
+        .run(&["valias", "-i", "&joe@example.com", "sales@example.com"])
+        .good();
+    house.write("mail/F2K/example.com/joe/Maildir/new/1", "mail");
+    house
+        .run(&["vrenameuser", "joe@example.com", "ann@example.com"])
+        .refused(100, "username ann@example.com exists");
+    house
+        .run(&["vrenameuser", "bob@example.com", "bab@example.com"])
+        .refused(1, "No such user");
+    house
+        .run(&["vrenameuser", "postmaster@example.com", "boss@example.com"])
+        .refused(100, "every domain needs postmaster");
+    house
+        .run(&["vrenameuser", "joe@example.com", "../x@example.com"])
+        .refused(100, "user name");
+    house
+        .run(&["vrenameuser", "joe@example.com", "zoe@example.com"])
+        .good();
+    assert_eq!(
+        house.text("mail/T2Zsym/example.com/zoe/Maildir/new/1"),
+        "mail"
+    );
+    assert!(!house.path("mail/F2K/example.com/joe").exists());
+    assert_eq!(
+        find(&house, "zoe").dir,
+        house.path("mail/T2Zsym/example.com/zoe")
+    );
+    let aliases = house.run(&["valias", "sales@example.com"]).good().out;
+    assert_eq!(aliases, "sales@example.com -> &zoe@example.com\n");
+    let json = house.run(&["valias", "--json", "@example.com"]).good().out;
+    assert!(json.contains("\"line\": \"&zoe@example.com\""), "{json}");
+}
+
+#[test]
+fn a_moved_home_takes_the_mail_along_and_can_be_moved_again() {
+    let house = House::with_domain();
+    house
+        .run(&["vadduser", "joe@example.com", "Secret-1234"])
+        .good();
+    house.write("mail/F2K/example.com/joe/Maildir/new/1", "mail");
+    let new = house.path("mail/other/example.com/joe");
+    let command = ["vmoveuserdir", "joe@example.com", new.to_str().unwrap()];
+    let out = house.run(&command).good().out;
+    assert!(out.ends_with("done\n"), "{out}");
+    assert_eq!(
+        house.text("mail/other/example.com/joe/Maildir/new/1"),
+        "mail"
+    );
+    assert_eq!(find(&house, "joe").dir, new);
+    assert!(std::fs::symlink_metadata(house.path("mail/F2K/example.com/joe")).is_err());
+    // What is there already is nobody's to replace.
+    let taken = house.path("mail/L2P/example.com/joe");
+    std::fs::create_dir(&taken).unwrap();
+    house
+        .run(&["vmoveuserdir", "joe@example.com", taken.to_str().unwrap()])
+        .refused(100, "exists");
+    for bad in ["relative/example.com/joe", "/etc", "/tmp/joe"] {
+        house
+            .run(&["vmoveuserdir", "joe@example.com", bad])
+            .refused(100, "a home is");
+    }
+    assert_eq!(find(&house, "joe").dir, new);
+    house.run(&["vdeluser", "joe@example.com"]).good();
+    assert!(!new.exists());
+}
+
+#[test]
+fn a_group_is_its_members() {
+    let house = House::with_domain();
+    house
+        .run(&["vadduser", "joe@example.com", "Secret-1234"])
+        .good();
+    house
+        .run(&[
+            "vgroup",
+            "-a",
+            "-c",
+            "Sales",
+            "-r",
+            "16",
+            "team@example.com",
+        ])
+        .good();
+    assert_eq!(find(&house, "team").gecos, "MailGroup Sales");
+    for member in ["joe@example.com", "Bob@Elsewhere.org"] {
+        house
+            .run(&["vgroup", "-i", member, "team@example.com"])
+            .good();
+    }
+    house
+        .run(&["vgroup", "-i", "joe@example.com", "team@example.com"])
+        .refused(100, "already");
+    house
+        .run(&[
+            "vgroup",
+            "-u",
+            "ann@x.org",
+            "-o",
+            "bob@elsewhere.org",
+            "team@example.com",
+        ])
+        .good();
+    let shown = house.run(&["vgroup", "team@example.com"]).good().out;
+    assert_eq!(
+        shown,
+        "team@example.com -> joe@example.com\nteam@example.com -> ann@x.org\n"
+    );
+    house
+        .run(&["vgroup", "-d", "bob@elsewhere.org", "team@example.com"])
+        .refused(1, "no member");
+    house
+        .run(&["vgroup", "-d", "ann@x.org", "team@example.com"])
+        .good();
+    let json = house
+        .run(&["vgroup", "--json", "team@example.com"])
+        .good()
+        .out;
+    assert!(
+        json.contains("\"members\": [\n    \"joe@example.com\"\n  ]"),
+        "{json}"
+    );
+    house
+        .run(&["vgroup", "joe@example.com"])
+        .refused(100, "is not a group");
+}
+
+#[test]
+fn a_password_for_a_program_is_shown_once() {
+    let house = House::with_domain();
+    let address = "postmaster@example.com";
+    let made = house.run(&["vapppasswd", "-a", "phone", "-s", "imap", address]);
+    let out = made.good().out;
+    let password = out.trim_end().strip_prefix("Password is ").unwrap();
+    let listed = house.run(&["vapppasswd", address]).good().out;
+    assert!(listed.starts_with("phone                imap            last used never"));
+    let json = house.run(&["vapppasswd", "--json", address]).good().out;
+    assert!(json.contains("\"services\": \"imap\""), "{json}");
+    assert!(!json.contains(password) && !json.contains("SHA256"));
+    house
+        .run(&["vapppasswd", "-a", "phone", address])
+        .refused(100, "has phone already");
+    house
+        .run(&["vapppasswd", "-a", "x", "-s", "ftp", address])
+        .refused(100, "services are");
+    house.run(&["vapppasswd", "-d", "phone", address]).good();
+    house
+        .run(&["vapppasswd", "-d", "phone", address])
+        .refused(1, "has no phone");
+}

@@ -35,6 +35,13 @@ pub enum Entry {
         /// From where.
         remote_ip: String,
     },
+    /// A password of a single program was used.
+    AppPassword {
+        /// Whose.
+        user: Box<User>,
+        /// Its name.
+        name: String,
+    },
     /// The password was right and its hash or secret is not of today.
     Rehash {
         /// Who.
@@ -118,6 +125,7 @@ fn keep_books(database: &mut Database, queue: &Receiver<Entry>) {
                 service,
                 remote_ip,
             } => record(&directory, user, service, remote_ip),
+            Entry::AppPassword { user, name } => directory.record_app_password(user, name),
             Entry::Rehash {
                 user,
                 password,

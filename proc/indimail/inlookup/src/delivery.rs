@@ -11,9 +11,13 @@ pub fn answer(world: &World, request: &Request) -> Result<Reply, Trouble> {
     let directory = world.directory()?;
     Ok(match request {
         Request::User { local, domain } => {
-            Reply::User(directory.find_user(local, domain)?.map(shown))
+            Reply::User(directory.find_user(local, domain)?.map(shown).map(Box::new))
         }
         Request::Aliases { local, domain } => Reply::Aliases(directory.aliases(local, domain)?),
+        Request::Filters { local, domain } => {
+            let rules = directory.filters(local, domain)?;
+            Reply::Filters(rules.into_iter().map(filter).collect())
+        }
         Request::OverQuota {
             local,
             domain,
@@ -48,5 +52,17 @@ fn shown(user: User) -> lookup::User {
         dir: user.dir.to_string_lossy().into_owned(),
         quota: user.quota,
         active: user.active,
+    }
+}
+
+fn filter(row: vfilter::Row) -> lookup::Filter {
+    lookup::Filter {
+        number: row.number,
+        name: row.name,
+        header: row.header,
+        comparison: row.comparison,
+        keyword: row.keyword,
+        destination: row.destination,
+        action: row.action,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use directory::password::Verdict;
 use directory::secret::{self, Keep, Secrets};
-use directory::{User, flags};
+use directory::{User, app_password, flags};
 use wire::lookup::{Account, Login, Reply, Service};
 use zeroize::Zeroizing;
 
@@ -31,6 +31,12 @@ pub struct Attempt<'a> {
 /// A password in the clear.
 pub fn password(world: &World, attempt: &Attempt<'_>, password: &[u8]) -> Result<Login, Trouble> {
     attempt.judge(world, "password", |user| {
+        if let Some(user) = user
+            && app_password::is_one(password)
+            && let Some(allowed) = attempt.app_password(world, user, password)?
+        {
+            return Ok(allowed.then(Vec::new));
+        }
         let stored = user.map(|user| user.password_hash.as_str());
         let verdict = world.pool.check(password, stored)?;
         let Some(user) = user.filter(|_| verdict != Verdict::Mismatch) else {
@@ -105,6 +111,32 @@ fn secrets(user: Option<&User>) -> Secrets {
 }
 
 impl Attempt<'_> {
+    /// Looks for a password of a single program: whether it opens this
+    /// service, or `None` when it is none of them.
+    fn app_password(
+        &self,
+        world: &World,
+        user: &User,
+        password: &[u8],
+    ) -> Result<Option<bool>, Trouble> {
+        let all = world.directory()?.app_passwords(user)?;
+        let Some(found) = all.into_iter().find(|one| one.matches(password)) else {
+            return Ok(None);
+        };
+        let allowed = match self.service {
+            Service::Smtp => found.scope.smtp,
+            Service::Imap => found.scope.imap,
+            Service::Pop3 => found.scope.pop3,
+        };
+        if allowed {
+            world.books.write(Entry::AppPassword {
+                user: Box::new(user.clone()),
+                name: found.name,
+            });
+        }
+        Ok(Some(allowed))
+    }
+
     /// What all mechanisms share. `check` says whether the secret is right
     /// and what SCRAM answers.
     fn judge(

@@ -198,6 +198,7 @@ pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, T
         }
         Request::User { .. }
         | Request::Aliases { .. }
+        | Request::Filters { .. }
         | Request::OverQuota { .. }
         | Request::Delivered { .. } => match asker {
             Asker::Owner | Asker::Operator => delivery::answer(world, request)?,

@@ -1,4 +1,5 @@
-//! vdelivermail: delivers one message to a user of a virtual domain.
+//! vdelivermail: delivers one message to a user of a virtual domain; vfilter,
+//! another name of it: does so by the rules of the user and of the domain.
 //!
 //! `vdelivermail '' DEFAULT` in a domain's `.qmail-default`, run by
 //! qmail-local as the owner of the virtual mail, with qmail-local's variables
@@ -10,51 +11,96 @@
 //! `delete`, a directory, an address or a route `DOMAIN:IP:PORT`.
 //!
 //! Exits 0, 100 or 111; every trouble of ours is 111 (vdelivermail(8)).
+//! `vfilter [-v] USER@DOMAIN` says what would become of the message, and does
+//! nothing.
 
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use delivery::virtual_user::{self, Job, Options};
-use delivery::{LazyUsers, Site};
+use delivery::{DirectoryUsers, Site};
 use dotqmail::Facts;
 use run::{Exit, Home};
 
 const USAGE: &str = "usage: vdelivermail '' DEFAULT\n\nDelivers the message on descriptor 0 to the virtual user EXT@HOST.\nDEFAULT, for unknown users: bounce-no-mailbox, delete, /DIRECTORY, ADDRESS or DOMAIN:IP:PORT\nExit codes: 0 delivered, 99 delivered and no further lines, 100 never, 111 later.";
 
+const FILTER_USAGE: &str = "usage: vfilter '' DEFAULT\n       vfilter [-v] USER@DOMAIN\n\nDelivers the message on descriptor 0 to the virtual user EXT@HOST as the rules say that vcfilter made.\nDEFAULT, for unknown users: bounce-no-mailbox, delete, /DIRECTORY, ADDRESS or DOMAIN:IP:PORT\nWith an address: says what would become of the message, with -v also why, and does nothing.\nExit codes: 0 delivered, 99 delivered and no further lines, 100 never, 111 later.";
+
 fn main() -> ExitCode {
-    run::process("vdelivermail", || {
+    let mut arguments = std::env::args_os();
+    let called = arguments.next().unwrap_or_default();
+    let arguments: Vec<OsString> = arguments.collect();
+    let is_filter = Path::new(&called).file_name() == Some("vfilter".as_ref());
+    let (name, usage) = match is_filter {
+        true => ("vfilter", FILTER_USAGE),
+        false => ("vdelivermail", USAGE),
+    };
+    run::process(name, || {
         os::account::set_umask(0o077);
-        let arguments: Vec<Vec<u8>> = std::env::args_os()
-            .skip(1)
-            .map(OsStringExt::into_vec)
-            .collect();
-        if run::usage::help(USAGE, &std::env::args_os().skip(1).collect::<Vec<_>>()) {
+        if run::usage::help(usage, &arguments) {
             return Ok(0);
         }
-        let (facts, default) = facts(&arguments)?;
+        let arguments: Vec<Vec<u8>> = arguments.into_iter().map(OsStringExt::into_vec).collect();
+        let explained = match is_filter {
+            true => explained(&arguments),
+            false => None,
+        };
+        let (facts, default) = match &explained {
+            Some((facts, _)) => (facts.clone(), b"bounce-no-mailbox".to_vec()),
+            None => facts(&arguments, usage)?,
+        };
         let message = os::fd::inherit_file(0)
             .ok_or_else(|| Exit::new(run::TEMPORARY, "descriptor 0 is closed"))?;
         let trouble = |error: &dyn std::error::Error| Exit::new(run::TEMPORARY, error.to_string());
-        let message = delivery::seekable(message).map_err(|error| trouble(&error))?;
-        let site = Site::open("vdelivermail", Home::find()).map_err(|error| trouble(&error))?;
-        let outcome = virtual_user::deliver(&Job {
+        let message: File = delivery::seekable(message).map_err(|error| trouble(&error))?;
+        let site = Site::open(name, Home::find()).map_err(|error| trouble(&error))?;
+        let job = Job {
             site: &site,
-            users: &LazyUsers::new(&site.home, &site.settings, Arc::default()),
+            users: &DirectoryUsers::new(&site.home, &site.settings, Arc::default()),
             facts: &facts,
             default: &default,
             options: &Options::from_settings(&site.settings),
             message: &message,
             trace: run::Tracer::id_of_process(),
-        });
+        };
+        let mut out = std::io::stdout();
+        let outcome = match explained {
+            Some((_, rules)) => virtual_user::explain_filter(&job, rules, |line| {
+                let _ = writeln!(out, "{line}");
+            }),
+            None if is_filter => virtual_user::filter(&job),
+            None => virtual_user::deliver(&job),
+        };
         let _ = std::io::stdout().write_all(&outcome.output);
         Ok::<_, Exit>(outcome.code)
     })
 }
 
+/// `[-v] USER@DOMAIN`: whose rules to explain, and whether each of them.
+fn explained(arguments: &[Vec<u8>]) -> Option<(Facts, bool)> {
+    let (address, rules) = match arguments {
+        [address] => (address, false),
+        [option, address] if option == b"-v" => (address, true),
+        _ => return None,
+    };
+    let at = address.iter().rposition(|&b| b == b'@')?;
+    let (ext, domain) = (address[..at].to_vec(), address[at + 1..].to_vec());
+    let facts = Facts {
+        local: [&domain[..], b"-", &ext].concat(),
+        ext,
+        domain,
+        ..Facts::default()
+    };
+    Some((facts, rules))
+}
+
 /// Who the message is for, and what to do when there is no such user.
-fn facts(arguments: &[Vec<u8>]) -> Result<(Facts, Vec<u8>), Exit> {
+fn facts(arguments: &[Vec<u8>], usage: &str) -> Result<(Facts, Vec<u8>), Exit> {
     match arguments {
         [_, default] => Ok((of_environment()?, default.clone())),
         // qmail-local's arguments: the user is the extension.
@@ -83,7 +129,7 @@ fn facts(arguments: &[Vec<u8>]) -> Result<(Facts, Vec<u8>), Exit> {
             };
             Ok((facts, default.clone()))
         }
-        _ => Err(Exit::new(run::TEMPORARY, run::usage::misused(USAGE).text)),
+        _ => Err(Exit::new(run::TEMPORARY, run::usage::misused(usage).text)),
     }
 }
 
@@ -117,6 +163,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_alone_is_a_question() {
+        let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let asked = |list: &[&str]| -> Option<(Vec<u8>, bool)> {
+            let list: Vec<Vec<u8>> = words(list);
+            explained(&list).map(|(facts, rules)| (facts.ext, rules))
+        };
+        assert_eq!(asked(&["joe@d.org"]), Some((b"joe".to_vec(), false)));
+        assert_eq!(asked(&["-v", "joe@d.org"]), Some((b"joe".to_vec(), true)));
+        assert_eq!(asked(&["", "all@d.org"]), None);
+    }
+
+    #[test]
     fn two_arguments_or_those_of_qmail_local() {
         let words = |text: &str| -> Vec<Vec<u8>> {
             text.split(' ')
@@ -124,14 +182,14 @@ mod tests {
                 .collect()
         };
         let line = "d.org /d/d.org d.org-joe - joe d.org a@b bounce-no-mailbox X:y";
-        let (facts, default) = facts(&words(line)).unwrap();
+        let (facts, default) = facts(&words(line), USAGE).unwrap();
         assert_eq!(default, b"bounce-no-mailbox");
         assert_eq!(
             (&facts.ext[..], &facts.domain[..]),
             (&b"joe"[..], &b"d.org"[..])
         );
         assert_eq!(
-            super::facts(&words("a b c")).unwrap_err().code,
+            super::facts(&words("a b c"), USAGE).unwrap_err().code,
             run::TEMPORARY
         );
     }

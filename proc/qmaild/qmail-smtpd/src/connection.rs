@@ -119,9 +119,16 @@ impl Connection<'_> {
             } => {
                 let answer = match self.message.take() {
                     Some(message) => {
-                        self.queue
+                        let trace = message.trace();
+                        let rule = self.queue.throws_away(&recipients);
+                        let answer = self
+                            .queue
                             .commit(message, sender, recipients, extra_headers)
-                            .await
+                            .await;
+                        if let (Answer::Queued { .. }, Some(rule)) = (&answer, rule) {
+                            self.service.journal.discarded(trace, rule);
+                        }
+                        answer
                     }
                     None => Answer::Refused {
                         code: 81,

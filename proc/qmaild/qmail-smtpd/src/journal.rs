@@ -2,12 +2,13 @@
 //! important than what is written about it.
 
 use std::io::Write;
-use std::sync::Mutex;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use run::{Home, Tracer};
 use smtp::server::Note;
+use wire::trace::TraceId;
 
 use crate::PROGRAM;
 
@@ -82,13 +83,24 @@ impl Journal {
         }
     }
 
-    /// Sends a trace event about a message from this client.
-    pub fn event(&self, note: &Note, ip: &str) {
-        let printable = |bytes: &[u8]| text::log::printable(bytes, TEXT_BYTES_MAX);
+    /// Tells that a message that was taken went nowhere, by a rule.
+    pub fn discarded(&self, trace: TraceId, rule: &str) {
+        self.tracer().1.discarded(trace, rule);
+    }
+
+    /// The way to the collector.
+    fn tracer(&self) -> MutexGuard<'_, (Instant, Tracer)> {
         let mut tracer = self.tracer.lock().unwrap_or_else(|dead| dead.into_inner());
         if TRACER_AGE_MAX < tracer.0.elapsed() {
             *tracer = (Instant::now(), Tracer::connect(&self.home, PROGRAM));
         }
+        tracer
+    }
+
+    /// Sends a trace event about a message from this client.
+    pub fn event(&self, note: &Note, ip: &str) {
+        let printable = |bytes: &[u8]| text::log::printable(bytes, TEXT_BYTES_MAX);
+        let tracer = self.tracer();
         let mut event = tracer.1.event(note.trace, note.kind);
         event.sender = Some(printable(&note.sender));
         event.recipients = note

@@ -34,9 +34,17 @@ pub enum Queue {
 /// A message that began.
 #[derive(Debug)]
 pub struct Message {
+    trace: TraceId,
     /// Why it will not be taken, once that is known.
     refused: Option<Answer>,
     running: Option<crate::program::Running>,
+}
+
+impl Message {
+    /// Its trace.
+    pub fn trace(&self) -> TraceId {
+        self.trace
+    }
 }
 
 impl Queue {
@@ -50,6 +58,7 @@ impl Queue {
         ip: &str,
     ) -> Result<Message, Answer> {
         let mut message = Message {
+            trace,
             refused: None,
             running: None,
         };
@@ -139,6 +148,16 @@ impl Queue {
             }
         }
         self.verdict().await
+    }
+
+    /// The rule by which a message for these recipients goes nowhere, though
+    /// it is taken.
+    pub fn throws_away(&self, recipients: &[Vec<u8>]) -> Option<&'static str> {
+        match self {
+            _ if recipients.is_empty() => Some("blackhole"),
+            Self::Null => Some("NULLQUEUE"),
+            _ => None,
+        }
     }
 
     /// Forgets a message.

@@ -91,6 +91,7 @@ pub fn accept(
         while envelope.recipient()?.is_some() {}
         let text = format!("threw away an infected message of uid {}", caller.uid);
         run::info(crate::PROGRAM, &text);
+        tracer.discarded(trace, "QHPSI");
         return Ok(());
     }
     let head = EnvelopeHead {

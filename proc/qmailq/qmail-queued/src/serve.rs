@@ -220,7 +220,7 @@ impl Incoming<'_> {
     }
 
     fn commit(self, service: &Service, peer: Peer, envelope: &Envelope) -> Reply {
-        let queue = self.queue.clone();
+        let (queue, trace) = (self.queue.clone(), self.trace);
         let refused = match service.sync(|| self.queue(service, peer, envelope)) {
             Some(Ok(queued)) => {
                 return Reply::Queued {
@@ -249,6 +249,7 @@ impl Incoming<'_> {
             Refused::Silently => {
                 let text = format!("threw away an infected message of uid {}", peer.uid);
                 run::info(PROGRAM, &text);
+                service.tracer.discarded(trace, "QHPSI");
                 return Reply::Queued {
                     message: 0,
                     queue,

@@ -6,7 +6,7 @@ use std::io::Seek;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use dotqmail::{Facts, Instruction};
+use dotqmail::{Facts, Instruction, VirtualProgram};
 use maildir::mbox::{self, Links};
 use run::envdir::{self, Unreadable, Variable};
 use wire::trace::TraceId;
@@ -229,10 +229,10 @@ impl Delivery<'_> {
             self.say(kind, command);
             return Ok(Next::Line);
         }
-        let outcome = match dotqmail::virtual_default(command) {
-            Some(default) if self.site.virtual_users == VirtualUsers::InProcess => {
+        let outcome = match dotqmail::virtual_line(command) {
+            Some((program, default)) if self.site.virtual_users == VirtualUsers::InProcess => {
                 let options = virtual_user::Options::from_settings(&self.site.settings);
-                virtual_user::deliver(&virtual_user::Job {
+                let job = virtual_user::Job {
                     site: self.site,
                     users,
                     facts: &self.facts,
@@ -240,7 +240,11 @@ impl Delivery<'_> {
                     options: &options,
                     message: self.message,
                     trace: self.trace,
-                })
+                };
+                match program {
+                    VirtualProgram::Deliver => virtual_user::deliver(&job),
+                    VirtualProgram::Filter => virtual_user::filter(&job),
+                }
             }
             _ => self.shell(command)?,
         };

@@ -209,7 +209,7 @@ impl Job<'_> {
         .concat()
     }
 
-    fn run_line(&self, command: &[u8]) -> Step<Outcome> {
+    pub(super) fn run_line(&self, command: &[u8]) -> Step<Outcome> {
         if command.contains(&0) {
             return Err(Outcome::permanent("impossible command. indimail (#5.3.5)"));
         }
@@ -241,7 +241,7 @@ impl Job<'_> {
         }
     }
 
-    fn environment(&self, lines: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(super) fn environment(&self, lines: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
         let date = tai::mbox_date(os::clock::unix_seconds());
         let facts = self.facts.variables(&date).into_iter();
         let facts = facts.filter(|(name, _)| lines || !matches!(*name, "RPLINE" | "DTLINE"));

@@ -18,6 +18,7 @@ use crate::users::{User, Users, UsersError};
 struct Fake {
     users: RefCell<HashMap<String, User>>,
     aliases: HashMap<String, Vec<String>>,
+    filters: HashMap<String, Vec<vfilter::Row>>,
     broken: bool,
 }
 
@@ -39,6 +40,11 @@ impl Users for Fake {
     fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, UsersError> {
         let key = format!("{local}@{domain}");
         self.answer(self.aliases.get(&key).cloned().unwrap_or_default())
+    }
+
+    fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, UsersError> {
+        let key = format!("{local}@{domain}");
+        self.answer(self.filters.get(&key).cloned().unwrap_or_default())
     }
 
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {

@@ -40,16 +40,19 @@ impl<'a> Tree<'a> {
 
     /// Makes its table when there is none.
     pub fn define(&self, database: &dyn Database, dialect: Dialect) -> Result<(), Error> {
-        let time = match dialect {
-            Dialect::Sqlite => "timestamp INTEGER NOT NULL DEFAULT 0",
-            Dialect::Mysql => {
-                "timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP \
-                 ON UPDATE CURRENT_TIMESTAMP"
-            }
-        };
-        let name = format!("dir_control{}", self.suffix);
-        database.define(&name, &format!("{COLUMNS}, {time}"))
+        define_named(database, dialect, &format!("dir_control{}", self.suffix))
     }
+}
+
+/// Makes a table of counters when there is none.
+pub fn define_named(database: &dyn Database, dialect: Dialect, name: &str) -> Result<(), Error> {
+    let time = match dialect {
+        Dialect::Sqlite => "timestamp INTEGER NOT NULL DEFAULT 0",
+        Dialect::Mysql => {
+            "timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP"
+        }
+    };
+    database.define(name, &format!("{COLUMNS}, {time}"))
 }
 
 /// The directory for one more user: a freed one, else the next.
@@ -138,19 +141,22 @@ pub fn free(
 
 /// The tables of counters there are.
 pub fn tables(session: &mut dyn Session) -> Result<Vec<String>, Failed> {
+    let names = names(session)?.into_iter();
+    // A name we would not have made is not ours to touch.
+    let ours = |name: &String| name.starts_with("dir_control") && quoted(name).is_ok();
+    Ok(names.filter(ours).collect())
+}
+
+/// All tables there are.
+pub fn names(session: &mut dyn Session) -> Result<Vec<String>, Failed> {
     let statement = match session.dialect() {
-        Dialect::Sqlite => {
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'dir!_control%' ESCAPE '!'"
-        }
+        Dialect::Sqlite => "SELECT name FROM sqlite_schema WHERE type = 'table'",
         Dialect::Mysql => {
-            "SELECT table_name FROM information_schema.tables
-             WHERE table_schema = DATABASE() AND table_name LIKE 'dir!_control%' ESCAPE '!'"
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
         }
     };
     let rows = session.query(statement, &[])?;
-    let names = rows.iter().map(|row| row.text(0));
-    // A name we would not have made is not ours to touch.
-    Ok(names.filter(|name| quoted(name).is_ok()).collect())
+    Ok(rows.iter().map(|row| row.text(0)).collect())
 }
 
 fn damaged(error: BadDirectory) -> Error {

@@ -225,6 +225,63 @@ fn write(session: &mut dyn Session, user: &User, dir: &Path, now: i64) -> Result
     Ok(0 < session.execute(&statement, &row)?)
 }
 
+/// Gives a user another name, and everything that is stored under the old one
+/// to the new. The home stays where it is; returned is where it belongs.
+/// `None` when there is no such user.
+pub fn rename(
+    session: &mut dyn Session,
+    old: &User,
+    new: (&str, &str),
+    placements: (&Placement, &Placement),
+    now: i64,
+) -> Result<Option<(User, PathBuf)>, Failed> {
+    let Some(old) = find_to_change(session, &old.name, &old.domain)? else {
+        return Ok(None);
+    };
+    let mut user = User {
+        name: new.0.to_owned(),
+        domain: new.1.to_owned(),
+        ..old.clone()
+    };
+    let placed = add(session, &user, placements.1, now)?;
+    write(session, &user, &old.dir, now)?;
+    delete_row(session, &old)?;
+    if let Placement::Tree { base, mount, .. } = placements.0 {
+        counters::free(
+            session,
+            &old,
+            base,
+            &Tree::of(&old.name, &old.domain, mount),
+        )?;
+    }
+    for (table, name) in [
+        ("lastauth", "user"),
+        ("userquota", "user"),
+        ("app_password", "user"),
+        ("valias", "alias"),
+    ] {
+        let statement =
+            format!("UPDATE {table} SET {name} = ?, domain = ? WHERE {name} = ? AND domain = ?");
+        session.execute(&statement, values![new.0, new.1, &old.name, &old.domain])?;
+    }
+    for (table, column) in [
+        ("vfilter", "emailid"),
+        ("bulkmail", "emailid"),
+        ("vlimits", "domain"),
+        ("relay", "email"),
+    ] {
+        let statement = format!("UPDATE {table} SET {column} = ? WHERE {column} = ?");
+        session.execute(&statement, values![user.address(), old.address()])?;
+    }
+    let line = |user: &User| format!("&{}", user.address());
+    session.execute(
+        "UPDATE valias SET valias_line = ? WHERE valias_line = ?",
+        values![line(&user), line(&old)],
+    )?;
+    user.dir = old.dir;
+    Ok(Some((user, placed.dir)))
+}
+
 /// Says that a home is somewhere else now, and corrects the aliases that
 /// name it.
 pub fn move_home(

@@ -77,7 +77,7 @@ pub fn read_events(home: &Home, filter: &Filter) -> Result<Vec<Event>, StoryErro
 }
 
 /// Calls `take` with every event of the log, in the order they were written.
-pub(super) fn visit(home: &Home, take: &mut dyn FnMut(Event)) -> Result<(), StoryError> {
+pub fn visit(home: &Home, take: &mut dyn FnMut(Event)) -> Result<(), StoryError> {
     let directory = directory(home);
     let files = log_files(&directory).map_err(|source| StoryError::Unreadable {
         path: directory,

@@ -5,6 +5,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use directory::{Directory, Location};
 use os::account::Identity;
 use run::{Home, Settings};
 
@@ -173,6 +174,28 @@ fn secrets(home: &Home, mode: Mode, findings: &mut Findings) {
 }
 
 fn database(home: &Home, findings: &mut Findings) {
+    match Location::of(home, &Settings::of_files(home)) {
+        Ok(Location::File(_)) => file_of_users(home, findings),
+        Ok(location @ Location::Server(_)) => {
+            let asked = Directory::open_at(&location).and_then(|directory| directory.schema());
+            if let Err(error) = asked {
+                findings.add(
+                    home.control().join("host.mysql").display(),
+                    with_causes(&error),
+                    "start the database server, or mend the file; mail waits meanwhile, nothing \
+                     bounces",
+                );
+            }
+        }
+        Err(error) => findings.add(
+            home.control().join("host.mysql").display(),
+            with_causes(&error),
+            "write host:user:password:socket-or-port into it, owner root:indimail, mode 640",
+        ),
+    }
+}
+
+fn file_of_users(home: &Home, findings: &mut Findings) {
     let path = home.database();
     let trouble = match path.exists() {
         true => directory::quick_check(&path)

@@ -35,13 +35,13 @@ pub const PROGRAMS: &[&str] = &[
     "supervise",
     "svscan",
     "tracelog",
-    "vdelivermail",
     "vdeliverd",
     "verifier",
 ];
 
 /// Binaries with several names, and those names.
 pub const FAMILIES: &[(&str, &[&str])] = &[
+    ("vdelivermail", &["vfilter"]),
     (
         "svc-tools",
         &[
@@ -73,8 +73,18 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "vmoduser",
             "vpasswd",
             "valias",
+            "vcfilter",
+            "vmoddomain",
             "vuserinfo",
             "vdominfo",
+            "vsetuserquota",
+            "vrenameuser",
+            "vmoveuserdir",
+            "vmoveuser",
+            "vgroup",
+            "vapppasswd",
+            "vimport",
+            "vexport",
         ],
     ),
     (

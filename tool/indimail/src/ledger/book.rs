@@ -14,11 +14,16 @@ use wire::trace::{Event, Kind, TraceId};
 
 use super::Balance;
 use super::account::{Account, Place, Source};
+use super::answers::{Answer, Answers};
 use super::read::Line;
 
 /// How far the times of two logs may lie apart, in seconds: a line waits for
 /// multilog, an event for the collector.
-const LAG_SECONDS: f64 = 20.0;
+pub const LAG_SECONDS: f64 = 20.0;
+
+/// Who answers 250, and says so when it has. Local programs say earlier that
+/// they have a message.
+const SMTP: &str = "qmail-smtpd";
 
 /// Identifies an account.
 pub type Number = u64;
@@ -37,6 +42,9 @@ pub struct Book {
     /// Deliveries that run: their message, channel and recipient.
     deliveries: HashMap<(usize, String), (Number, Channel, u64)>,
     closing: VecDeque<(f64, Number)>,
+    answers: Answers,
+    /// When the logs that tell of messages begin.
+    begin: Option<f64>,
     balance: Balance,
 }
 
@@ -58,8 +66,14 @@ impl Book {
     /// Enters a line.
     pub fn enter(&mut self, time: f64, line: Line) {
         self.balance.since.get_or_insert(time as i64);
+        if !matches!(line, Line::Smtp(_)) {
+            self.begin.get_or_insert(time);
+        }
         match line {
             Line::Event(event) => self.event(&event),
+            // What was told of messages before may be in logs that are gone.
+            Line::Smtp(_) if !self.has_begun(time) => {}
+            Line::Smtp(text) => self.answers.line(time, &text),
             Line::Send { log, text } => {
                 if let Some(line) = LogLine::parse(&text) {
                     let queue = line.queue.map(str::to_owned);
@@ -79,23 +93,33 @@ impl Book {
                 self.close(number);
             }
         }
+        self.answers.now(time);
+    }
+
+    fn has_begun(&self, time: f64) -> bool {
+        self.begin.is_some_and(|begin| begin + LAG_SECONDS < time)
     }
 
     /// Settles what has ended and hands out the rest, with the balance so
-    /// far.
-    pub fn finish(mut self) -> (Balance, Vec<Account>) {
+    /// far, and the 250s no message is known for.
+    pub fn finish(mut self) -> (Balance, Vec<Account>, Vec<Answer>) {
         while let Some((_, number)) = self.closing.pop_front() {
             self.close(number);
         }
         let mut left: Vec<Account> = self.accounts.into_values().collect();
         left.sort_by(|a, b| a.accepted.total_cmp(&b.accepted));
-        (self.balance, left)
+        (self.balance, left, self.answers.finish())
     }
 
     fn event(&mut self, event: &Event) {
-        // What was refused or not yet queued is not accepted.
-        if matches!(event.kind, Kind::Received | Kind::Refused | Kind::Forwarded) {
-            return;
+        match event.kind {
+            Kind::Received if event.program == SMTP && self.has_begun(event.time) => {
+                let number = self.by_trace.get(&event.trace).copied();
+                return self.answers.event(event, number);
+            }
+            // What was refused, or is another message, is not this one.
+            Kind::Received | Kind::Refused | Kind::Forwarded => return,
+            _ => {}
         }
         let place = event.queue.clone().zip(event.message);
         let number = self.of_trace(event, place.clone());
@@ -109,6 +133,11 @@ impl Book {
         match event.kind {
             Kind::Queued => {
                 account.accepted = account.accepted.min(event.time);
+                if account.sender.is_none()
+                    && let Some(sender) = &event.sender
+                {
+                    self.answers.message_of(event.time, sender, number);
+                }
                 account.sender.clone_from(&event.sender);
                 let names: HashSet<&String> = event.recipients.iter().collect();
                 account.expected = Some(event.total.unwrap_or(names.len() as u64));
@@ -127,6 +156,10 @@ impl Book {
             Kind::Discarded => {
                 let rule = event.text.clone().unwrap_or_default();
                 account.discarded.get_or_insert(rule);
+                if account.place.is_none() {
+                    // It never was in a queue.
+                    self.ended(number, event.time);
+                }
             }
             Kind::Ended => self.ended(number, event.time),
             _ => {}
@@ -149,6 +182,7 @@ impl Book {
             account.trace = Some(event.trace);
         }
         self.by_trace.insert(event.trace, number);
+        self.answers.message(event.trace);
         number
     }
 
@@ -196,8 +230,9 @@ impl Book {
         };
         account.last = account.last.max(time);
         match fact {
-            Fact::Info { sender, .. } => {
-                account.sender.get_or_insert_with(|| sender.to_owned());
+            Fact::Info { sender, .. } if account.sender.is_none() => {
+                account.sender = Some(sender.to_owned());
+                self.answers.message_of(time, sender, number);
             }
             Fact::Starting {
                 delivery,
@@ -214,7 +249,7 @@ impl Book {
                 account.discarded.get_or_insert_with(|| rule.to_owned());
             }
             Fact::End { .. } => self.ended(number, time),
-            Fact::New { .. } | Fact::Ended { .. } => {}
+            Fact::Info { .. } | Fact::New { .. } | Fact::Ended { .. } => {}
         }
     }
 
@@ -271,6 +306,8 @@ impl Book {
         };
         if let Some(trace) = account.trace {
             self.by_trace.remove(&trace);
+            self.answers
+                .settled(account.ended.unwrap_or(account.last), trace);
         }
         if let Some(place) = &account.place {
             for index in [&mut self.by_event, &mut self.by_log] {

@@ -22,6 +22,16 @@ pub enum Line {
         /// Without the label.
         text: String,
     },
+    /// A line of a qmail-smtpd, without the label.
+    Smtp(String),
+}
+
+/// What a log directory has in it.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Trace,
+    Send(usize),
+    Smtp,
 }
 
 /// All logs.
@@ -31,20 +41,22 @@ pub struct Merged(Vec<Log>);
 /// The files of one log directory, old ones first.
 #[derive(Debug)]
 struct Log {
-    /// `None`: the trace log.
-    number: Option<usize>,
+    kind: Kind,
     files: VecDeque<PathBuf>,
     input: Option<BufReader<File>>,
     next: Option<(f64, Line)>,
 }
 
 impl Merged {
-    /// Opens the trace log and those of qmail-send. A log that does not exist
-    /// is empty.
-    pub fn open(trace: &Path, send: &[PathBuf]) -> io::Result<Self> {
-        let mut logs = vec![Log::open(trace, None)?];
+    /// Opens the trace log and those of qmail-send and qmail-smtpd. A log
+    /// that does not exist is empty.
+    pub fn open(trace: &Path, send: &[PathBuf], smtp: &[PathBuf]) -> io::Result<Self> {
+        let mut logs = vec![Log::open(trace, Kind::Trace)?];
         for (number, directory) in send.iter().enumerate() {
-            logs.push(Log::open(directory, Some(number))?);
+            logs.push(Log::open(directory, Kind::Send(number))?);
+        }
+        for directory in smtp {
+            logs.push(Log::open(directory, Kind::Smtp)?);
         }
         for log in &mut logs {
             log.advance()?;
@@ -67,13 +79,13 @@ impl Merged {
 }
 
 impl Log {
-    fn open(directory: &Path, number: Option<usize>) -> io::Result<Self> {
+    fn open(directory: &Path, kind: Kind) -> io::Result<Self> {
         let files = match run::story::log_files(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             files => files.map_err(|error| named(directory, &error))?,
         };
         Ok(Self {
-            number,
+            kind,
             files: files.into(),
             input: None,
             next: None,
@@ -106,15 +118,19 @@ impl Log {
     }
 
     fn parse(&self, line: &[u8]) -> Option<(f64, Line)> {
-        let Some(log) = self.number else {
+        if let Kind::Trace = self.kind {
             let event = run::story::parse_event(line)?;
             return Some((event.time, Line::Event(Box::new(event))));
-        };
+        }
         let label = tai::Label::parse(line).ok()?.0;
         let time = label.seconds as f64 + f64::from(label.nanoseconds) / 1e9;
         let text = std::str::from_utf8(line.get(LABEL_BYTES..)?).ok()?;
         let text = text.trim_end_matches('\n').to_owned();
-        Some((time, Line::Send { log, text }))
+        let line = match self.kind {
+            Kind::Send(log) => Line::Send { log, text },
+            Kind::Trace | Kind::Smtp => Line::Smtp(text),
+        };
+        Some((time, line))
     }
 }
 
@@ -142,7 +158,10 @@ mod tests {
     #[test]
     fn several_logs_in_several_files_are_one_stream() {
         let directory = tempfile::tempdir().unwrap();
-        let [trace, send] = ["trace", "deliver.25"].map(|name| directory.path().join(name));
+        let names = ["trace", "deliver.25", "smtpd.25"];
+        let [trace, send, smtp] = names.map(|name| directory.path().join(name));
+        std::fs::create_dir(&smtp).unwrap();
+        std::fs::write(smtp.join("current"), labelled(4, "said")).unwrap();
         std::fs::create_dir_all(&trace).unwrap();
         std::fs::create_dir_all(&send).unwrap();
         let event = |time| {
@@ -158,18 +177,21 @@ mod tests {
         std::fs::write(old, labelled(1, "new msg 1")).unwrap();
         let current = labelled(3, "end msg 1") + &labelled(6, "x") + "@4000";
         std::fs::write(send.join("current"), current).unwrap();
-        let mut merged = Merged::open(&trace, &[send, directory.path().join("no")]).unwrap();
+        let mut merged =
+            Merged::open(&trace, &[send, directory.path().join("no")], &[smtp]).unwrap();
         let mut seen = Vec::new();
         while let Some((time, line)) = merged.next_line().unwrap() {
             seen.push(match line {
                 Line::Event(_) => format!("{time} event"),
                 Line::Send { log, text } => format!("{time} {log} {text}"),
+                Line::Smtp(text) => format!("{time} {text}"),
             });
         }
         let expected = [
             "1 0 new msg 1",
             "2.5 event",
             "3 0 end msg 1",
+            "4 said",
             "5.5 event",
             "6 0 x",
         ];

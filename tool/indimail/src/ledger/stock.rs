@@ -7,6 +7,7 @@ use queue::{Layout, List, Stored};
 use schedule::Channel;
 
 use super::account::Account;
+use super::answers::Answer;
 use super::book::Book;
 use super::{Balance, YOUNG_SECONDS};
 
@@ -17,7 +18,7 @@ pub fn take(book: Book, layouts: &[Layout], now: f64) -> io::Result<Balance> {
         .iter()
         .map(queue::stored_numbers)
         .collect::<io::Result<_>>()?;
-    let (mut balance, left) = book.finish();
+    let (mut balance, left, mut answers) = book.finish();
     let mut known = vec![BTreeSet::new(); layouts.len()];
     for account in left {
         let at = account
@@ -42,7 +43,8 @@ pub fn take(book: Book, layouts: &[Layout], now: f64) -> io::Result<Balance> {
         }
     }
     for ((layout, listed), known) in layouts.iter().zip(&listed).zip(&known) {
-        unknown(layout, listed.difference(known), &mut balance)?;
+        let ids = listed.difference(known);
+        unknown(layout, ids, &mut balance, &mut answers)?;
         let texts = queue::numbers(layout, "mess")?;
         let alone = texts.difference(listed).filter(|id| {
             // One that came while we looked has its envelope by now.
@@ -50,6 +52,8 @@ pub fn take(book: Book, layouts: &[Layout], now: f64) -> io::Result<Balance> {
         });
         balance.texts_alone += alone.count() as u64;
     }
+    let lost = answers.iter().map(Answer::difference);
+    balance.differences.splice(0..0, lost);
     for difference in &mut balance.differences {
         let age = now - difference.accepted as f64;
         difference.is_young |= age < YOUNG_SECONDS;
@@ -159,15 +163,20 @@ fn remains(layout: &Layout, id: u64) -> String {
     }
 }
 
-/// Messages in the queue that no log names.
+/// Messages in the queue that no log names; whom we told that we have them
+/// was told the truth.
 fn unknown<'a>(
     layout: &Layout,
     ids: impl Iterator<Item = &'a u64>,
     balance: &mut Balance,
+    answers: &mut Vec<Answer>,
 ) -> io::Result<()> {
     for &id in ids {
         match queue::read_stored(layout, id) {
-            Ok(Some(_)) => {
+            Ok(Some(stored)) => {
+                if let Some(at) = answers.iter().position(|answer| answer.is_of(&stored)) {
+                    answers.remove(at);
+                }
                 balance.accepted += 1;
                 balance.queued += 1;
                 balance.queued_before_the_logs += 1;

@@ -14,6 +14,7 @@ use super::list::fits;
 use super::progress::Progress;
 use super::{House, NOT_RUNNING, Place, print_json};
 use crate::Outcome;
+use crate::print::say;
 
 /// How long a message may be under a delivery, or between two processes,
 /// before we say so instead of waiting.
@@ -80,7 +81,7 @@ fn conclude(done: &[Done], is_good: bool, json: bool) -> Outcome {
             result,
         } in done
         {
-            println!("{queue}/{what}: {result}");
+            say!("{queue}/{what}: {result}");
         }
     }
     Ok(match is_good {

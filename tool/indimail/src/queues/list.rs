@@ -1,16 +1,17 @@
 //! `indimail queue list` and `show`.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
 use queue::{HoldTarget, Layout, List, Operator, Stored};
 use serde::Serialize;
+use wire::operator::Waiting;
 
 use super::paint::{Tone, duration, moment, tone};
 use super::progress::Progress;
 use super::{House, Messages, NOT_RUNNING, Place, print_json};
 use crate::Outcome;
+use crate::print::{Listing, say};
 
 /// Longest address shown in a table.
 const ADDRESS_BYTES_MAX: usize = 60;
@@ -55,13 +56,14 @@ pub fn fits(stored: &Stored, from: Option<&str>, to: Option<&str>) -> bool {
         && to.is_none_or(|pattern| left.any(|r| matches(pattern, &r.address)))
 }
 
-/// Lists messages.
+/// Lists messages, one after the other: what is kept of each is its number and
+/// when it is due, some forty bytes.
 pub fn list(arguments: &Arguments) -> Outcome {
     let house = House::open(arguments.place.root.as_deref())?;
-    let mut all = Vec::new();
+    let mut listing = Listing::new(arguments.place.json);
     for layout in &house.queues {
         let mut operator = Operator::connect(layout)?;
-        let due = due(operator.as_mut())?;
+        let due = Due::ask(operator.as_mut())?;
         if operator.is_none() {
             eprintln!("indimail: {}: {NOT_RUNNING}", layout.name());
         }
@@ -72,7 +74,7 @@ pub fn list(arguments: &Arguments) -> Outcome {
                 .filter(|h| !matches!(h.target, HoldTarget::Message(_)))
             {
                 let held = tone(Tone::Bad, "held");
-                println!(
+                say!(
                     "{}: {} is {held}{}",
                     layout.name(),
                     hold.target,
@@ -103,18 +105,12 @@ pub fn list(arguments: &Arguments) -> Outcome {
                 let held = holds
                     .iter()
                     .any(|hold| hold.target == HoldTarget::Message(id));
-                let line = line(layout, &stored, &due, held);
-                match arguments.place.json {
-                    true => all.push(line),
-                    false => print(&line),
-                }
+                listing.push(&line(layout, &stored, &due, held), text)?;
             }
         }
     }
-    match arguments.place.json {
-        true => print_json(&all),
-        false => Ok(ExitCode::SUCCESS),
-    }
+    listing.finish()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn because(reason: &str) -> String {
@@ -125,27 +121,37 @@ fn because(reason: &str) -> String {
 }
 
 /// When messages are due, as qmail-send knows it.
-fn due(
-    operator: Option<&mut Operator>,
-) -> Result<BTreeMap<u64, [Option<i64>; 2]>, queue::OperatorError> {
-    let mut due: BTreeMap<u64, [Option<i64>; 2]> = BTreeMap::new();
-    if let Some(operator) = operator {
-        for waiting in operator.waiting()? {
-            due.entry(waiting.id).or_default()[usize::from(waiting.is_remote)] = Some(waiting.due);
-        }
+#[derive(Default)]
+struct Due(Vec<Waiting>);
+
+impl Due {
+    fn ask(operator: Option<&mut Operator>) -> Result<Self, queue::OperatorError> {
+        let mut waiting = match operator {
+            Some(operator) => operator.waiting()?,
+            None => Vec::new(),
+        };
+        waiting.sort_unstable_by_key(|waiting| waiting.id);
+        Ok(Self(waiting))
     }
-    Ok(due)
+
+    /// On the local and the remote channel.
+    fn of(&self, id: u64) -> [Option<i64>; 2] {
+        let start = self.0.partition_point(|waiting| waiting.id < id);
+        let mut due = [None; 2];
+        for waiting in self.0[start..]
+            .iter()
+            .take_while(|waiting| waiting.id == id)
+        {
+            due[usize::from(waiting.is_remote)] = Some(waiting.due);
+        }
+        due
+    }
 }
 
-fn line(
-    layout: &Layout,
-    stored: &Stored,
-    due: &BTreeMap<u64, [Option<i64>; 2]>,
-    held: bool,
-) -> Line {
+fn line(layout: &Layout, stored: &Stored, due: &Due, held: bool) -> Line {
     let left: Vec<_> = stored.recipients.iter().filter(|r| !r.is_done).collect();
     let shown = |address: &[u8]| text::log::printable(address, ADDRESS_BYTES_MAX);
-    let [local_due, remote_due] = due.get(&stored.id).copied().unwrap_or_default();
+    let [local_due, remote_due] = due.of(stored.id);
     Line {
         queue: layout.name(),
         message: stored.id,
@@ -164,7 +170,7 @@ fn line(
     }
 }
 
-fn print(line: &Line) {
+fn text(line: &Line) -> String {
     let now = os::clock::unix_seconds();
     let due = line.local_due.into_iter().chain(line.remote_due).min();
     let state = match due {
@@ -179,7 +185,7 @@ fn print(line: &Line) {
         0 | 1 => String::new(),
         n => format!(" and {} more", n - 1),
     };
-    println!(
+    format!(
         "{}/{}  {} old  {} bytes  <{}> to {}{more}  {state}",
         line.queue,
         line.message,
@@ -187,7 +193,7 @@ fn print(line: &Line) {
         line.bytes,
         line.sender,
         line.first_left.as_deref().unwrap_or("nobody"),
-    );
+    )
 }
 
 /// Everything about a message, for programs.
@@ -212,7 +218,7 @@ pub fn show(messages: &Messages) -> Outcome {
     let mut all = Vec::new();
     for wanted in &messages.messages {
         let (layout, stored) = house.message(wanted)?;
-        let due = due(Operator::connect(layout)?.as_mut())?;
+        let due = Due::ask(Operator::connect(layout)?.as_mut())?;
         let target = HoldTarget::Message(stored.id);
         let held = queue::holds(layout)?
             .iter()
@@ -267,22 +273,22 @@ fn files(layout: &Layout, id: u64) -> Vec<String> {
 fn print_all(shown: &Shown) {
     let Shown { line, .. } = shown;
     let now = os::clock::unix_seconds();
-    println!("message {} in {}", line.message, line.queue);
-    println!("  queued     {}", moment(line.queued, now));
-    println!("  size       {} bytes", line.bytes);
-    println!("  sender     <{}>", line.sender);
+    say!("message {} in {}", line.message, line.queue);
+    say!("  queued     {}", moment(line.queued, now));
+    say!("  size       {} bytes", line.bytes);
+    say!("  sender     <{}>", line.sender);
     if let Some(trace) = &line.trace {
-        println!("  trace      {trace}");
+        say!("  trace      {trace}");
     }
     if line.held {
-        println!("  {}", tone(Tone::Bad, "held"));
+        say!("  {}", tone(Tone::Bad, "held"));
     }
     if line.bouncing {
-        println!("  some recipients failed; the sender will be told");
+        say!("  some recipients failed; the sender will be told");
     }
     for (channel, due) in [("local", line.local_due), ("remote", line.remote_due)] {
         if let Some(due) = due {
-            println!("  {channel:<10} next try {}", moment(due, now));
+            say!("  {channel:<10} next try {}", moment(due, now));
         }
     }
     for Recipient {
@@ -292,18 +298,28 @@ fn print_all(shown: &Shown) {
     } in &shown.recipients
     {
         let done = if *done { "done " } else { "     " };
-        println!("  {done}{list} {address}");
+        say!("  {done}{list} {address}");
     }
-    shown
-        .files
-        .iter()
-        .for_each(|file| println!("  file {file}"));
+    shown.files.iter().for_each(|file| say!("  file {file}"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use queue::StoredRecipient;
+
+    #[test]
+    fn a_message_may_be_due_on_both_channels() {
+        let waiting = |id, is_remote, due| Waiting { id, is_remote, due };
+        let mut due = Due(vec![
+            waiting(7, false, 1),
+            waiting(7, true, 2),
+            waiting(9, true, 3),
+        ]);
+        due.0.sort_unstable_by_key(|waiting| waiting.id);
+        assert_eq!(due.of(7), [Some(1), Some(2)]);
+        assert_eq!((due.of(8), due.of(9)), ([None; 2], [None, Some(3)]));
+    }
 
     #[test]
     fn only_recipients_that_are_left_are_looked_for() {

@@ -19,6 +19,7 @@ use clap::{Args, Subcommand};
 use queue::{Layout, Queues, Stored};
 use run::{Home, Settings};
 
+use crate::print::say;
 use crate::{Outcome, site};
 
 /// Arguments of `indimail queue`.
@@ -164,6 +165,6 @@ pub const NOT_RUNNING: &str = "qmail-send is not running: nothing is tried until
 
 /// Prints JSON.
 fn print_json(value: &impl serde::Serialize) -> Outcome {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,21 +1,21 @@
 //! `indimail queue why`: when each waiting recipient is tried next, by which
 //! rule, and what the last answer was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use queue::{Hold, HoldTarget, Layout, List, Operator, Stored, StoredRecipient, Tcpto};
-use run::story::Filter;
 use schedule::{Channel, Holds};
 use serde::Serialize;
 use settings::sending::{BOUNCELIFETIME, HOLDLOCAL, HOLDREMOTE, QUEUELIFETIME};
 use wire::operator::{Answer, Lane, Place, Question, Standing};
-use wire::trace::{Event, Kind};
+use wire::trace::{Event, Kind, TraceId};
 
 use super::paint::{Tone, duration, moment, tone};
 use super::rule::{self, Rule};
-use super::{House, Messages, NOT_RUNNING, print_json};
+use super::{House, Messages, NOT_RUNNING};
 use crate::Outcome;
+use crate::print::{Listing, say};
 
 /// Recipients a person is told of, one by one.
 const RECIPIENTS_SHOWN_MAX: usize = 100;
@@ -75,9 +75,15 @@ struct Facts<'a> {
 /// Explains messages.
 pub fn run(messages: &Messages) -> Outcome {
     let house = House::open(messages.place.root.as_deref())?;
-    let mut all = Vec::new();
-    for wanted in &messages.messages {
-        let (layout, stored) = house.message(wanted)?;
+    let found: Vec<(&Layout, Stored)> = messages
+        .messages
+        .iter()
+        .map(|wanted| house.message(wanted))
+        .collect::<Result<_, _>>()?;
+    let answers = last_answers(&house, found.iter().filter_map(|(_, stored)| stored.trace));
+    let none = Answers::new();
+    let mut listing = Listing::new(messages.place.json);
+    for (layout, stored) in &found {
         let mut operator = Operator::connect(layout)?;
         let mut standing = Standing::default();
         let mut lanes = [None, None];
@@ -99,17 +105,15 @@ pub fn run(messages: &Messages) -> Outcome {
             lifetime: lifetimes(&house)?,
             tcpto: Tcpto::read(layout).ok(),
         };
-        let answers = last_answers(&house, &stored);
-        let told = facts.told(&stored, &standing, &answers);
+        let answers = stored.trace.and_then(|trace| answers.get(&trace));
+        let told = facts.told(stored, &standing, answers.unwrap_or(&none));
         match messages.place.json {
-            true => all.push(told),
+            true => listing.push(&told, |_| String::new())?,
             false => print(&told, facts.now),
         }
     }
-    match messages.place.json {
-        true => print_json(&all),
-        false => Ok(std::process::ExitCode::SUCCESS),
-    }
+    listing.finish()?;
+    Ok(std::process::ExitCode::SUCCESS)
 }
 
 fn held_by_control(house: &House) -> Result<[bool; 2], run::SettingError> {
@@ -129,22 +133,24 @@ fn lifetimes(house: &House) -> Result<[i64; 2], run::SettingError> {
     Ok([all, bounces])
 }
 
-/// The last answer to each recipient, from the trace log.
-fn last_answers(house: &House, stored: &Stored) -> BTreeMap<String, Last> {
-    let mut answers = BTreeMap::new();
-    let Some(trace) = stored.trace else {
-        return answers;
-    };
+/// The last answer to each recipient of a message.
+type Answers = BTreeMap<String, Last>;
+
+/// The last answers about some messages, from one reading of the trace log.
+fn last_answers(house: &House, traces: impl Iterator<Item = TraceId>) -> HashMap<TraceId, Answers> {
+    let mut all: HashMap<TraceId, Answers> = traces.map(|id| (id, Answers::new())).collect();
+    if all.is_empty() {
+        return all;
+    }
     // Without the log the rest can still be told.
-    let events = run::story::read_events(&house.home, &Filter::of(trace)).unwrap_or_default();
-    for event in events {
-        if let Some(last) = last(&event) {
+    let _ = run::story::visit(&house.home, &mut |event| {
+        if let (Some(answers), Some(last)) = (all.get_mut(&event.trace), last(&event)) {
             for recipient in event.recipients {
                 answers.insert(recipient, last.clone());
             }
         }
-    }
-    answers
+    });
+    all
 }
 
 fn last(event: &Event) -> Option<Last> {
@@ -163,7 +169,7 @@ fn last(event: &Event) -> Option<Last> {
 }
 
 impl Facts<'_> {
-    fn told(&self, stored: &Stored, standing: &Standing, answers: &BTreeMap<String, Last>) -> Told {
+    fn told(&self, stored: &Stored, standing: &Standing, answers: &Answers) -> Told {
         let mut notes = Vec::new();
         if !self.is_running {
             notes.push(NOT_RUNNING.to_owned());
@@ -198,7 +204,7 @@ impl Facts<'_> {
         stored: &Stored,
         standing: &Standing,
         recipient: &StoredRecipient,
-        answers: &BTreeMap<String, Last>,
+        answers: &Answers,
     ) -> Why {
         let channel = match recipient.list {
             List::Local => Some(Channel::Local),
@@ -384,16 +390,16 @@ impl Facts<'_> {
 }
 
 fn print(told: &Told, now: i64) {
-    println!(
+    say!(
         "message {} in {}, from <{}>, queued {}",
         told.message,
         told.queue,
         told.sender,
         moment(told.queued, now)
     );
-    told.notes.iter().for_each(|note| println!("  {note}"));
+    told.notes.iter().for_each(|note| say!("  {note}"));
     if told.recipients.is_empty() {
-        println!("  no recipient waits");
+        say!("  no recipient waits");
     }
     for why in told.recipients.iter().take(RECIPIENTS_SHOWN_MAX) {
         let word = match why.state {
@@ -401,26 +407,26 @@ fn print(told: &Told, now: i64) {
             "running" | "pass" | "new" => tone(Tone::Good, why.state),
             state => tone(Tone::Waiting, state),
         };
-        println!("  to {} {}: {word}", why.channel, why.recipient);
+        say!("  to {} {}: {word}", why.channel, why.recipient);
         if let Some(next) = why.next {
-            println!("    next try     {}", moment(next, now));
+            say!("    next try     {}", moment(next, now));
         }
-        println!("    why          {}", why.rule);
+        say!("    why          {}", why.rule);
         match &why.last {
-            Some(last) => println!(
+            Some(last) => say!(
                 "    last answer  {} {}: {}",
                 moment(last.time, now),
                 last.result,
                 last.words
             ),
-            None => println!("    last answer  none is on record"),
+            None => say!("    last answer  none is on record"),
         }
         why.notes
             .iter()
-            .for_each(|note| println!("    note         {note}"));
+            .for_each(|note| say!("    note         {note}"));
     }
     if RECIPIENTS_SHOWN_MAX < told.recipients.len() {
         let more = told.recipients.len() - RECIPIENTS_SHOWN_MAX;
-        println!("  and {more} more; --json tells all");
+        say!("  and {more} more; --json tells all");
     }
 }

@@ -19,8 +19,8 @@ use settings::queue::{QQEH, QUEUEDIR};
 
 use super::{
     CODE_CRASHED, CODE_LATER, CODE_REFUSED, EXTRA_BYTES_MAX, Replaced, become_next, descriptor,
-    drain, help, no_temporary, queue_error, run_next, scan, set_death, spam, spool, temporary_file,
-    unreadable, words,
+    discarded, drain, help, no_temporary, queue_error, run_next, scan, set_death, spam, spool,
+    temporary_file, unreadable, words,
 };
 
 const HELP: &str = "\
@@ -74,6 +74,7 @@ pub fn multi(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
             Verdict::Pass => {}
             Verdict::Discard => {
                 passage.take_envelope(|_| Ok(()))?;
+                discarded(&home, "qmail-multi");
                 return Ok(().into());
             }
             Verdict::Answer(code) => return Ok(code.into()),

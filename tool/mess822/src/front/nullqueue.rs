@@ -5,7 +5,7 @@ use std::io::BufReader;
 use queue::Envelope;
 use run::{Exit, Home, ProgramEnd, Settings};
 
-use super::{descriptor, drain, help, queue_error, set_death};
+use super::{descriptor, discarded, drain, help, queue_error, set_death};
 
 const HELP: &str = "\
 usage: qmail-nullqueue < message 1< envelope
@@ -20,7 +20,8 @@ pub fn nullqueue(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     if help(HELP, arguments) {
         return Ok(().into());
     }
-    set_death(&Settings::of_process(&Home::find()))?;
+    let home = Home::find();
+    set_death(&Settings::of_process(&home))?;
     drain(descriptor(0, "message")?)?;
     let mut input = BufReader::new(descriptor(1, "envelope")?);
     let mut envelope = Envelope::new(&mut input);
@@ -35,5 +36,6 @@ pub fn nullqueue(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
         "qmail-nullqueue",
         &format!("threw away a message of <{sender}> to {recipients} recipients"),
     );
+    discarded(&home, "qmail-nullqueue");
     Ok(().into())
 }

@@ -53,6 +53,9 @@ struct Arguments {
     /// Deliver mail for unknown users to this address or Maildir
     #[arg(short = 'E', value_name = "ADDRESS|MAILDIR")]
     catch_all: Option<String>,
+    /// Deliver by the rules of vcfilter
+    #[arg(short = 'f')]
+    filters: bool,
     /// The password is encrypted already
     #[arg(short = 'e')]
     encrypted: bool,
@@ -81,13 +84,6 @@ impl Arguments {
             Some(text) if plain_word(text) => text,
             Some(_) => return Err(permanent("-E: neither an address nor a path of a Maildir")),
         };
-        let program = site.home.root().join("sbin/vdelivermail");
-        if !program.to_str().is_some_and(plain_word) {
-            return Err(permanent(format!(
-                "{}: a path that a shell does not take as it is",
-                program.display()
-            )));
-        }
         let quota = match &self.quota {
             Some(text) => text.clone(),
             None => site.text(&users::HARD_QUOTA)?,
@@ -107,7 +103,7 @@ impl Arguments {
         };
         Ok(Work {
             domain: self.domain.clone(),
-            default: format!("| {} '' {unknown}\n", program.display()),
+            default: default_line(site, self.filters, unknown)?,
             users_per_level: self.users_per_level,
             quota: quota.to_string(),
             stored,
@@ -259,9 +255,22 @@ fn clear_aborted(site: &Site, directory: &Path, domain: &str) -> Result<(), Exit
     Ok(())
 }
 
+/// What `.qmail-default` of a domain says.
+pub fn default_line(site: &Site, filters: bool, unknown: &str) -> Result<String, Exit> {
+    let name = if filters { "vfilter" } else { "vdelivermail" };
+    let program = site.home.root().join("sbin").join(name);
+    if !program.to_str().is_some_and(plain_word) {
+        return Err(permanent(format!(
+            "{}: a path that a shell does not take as it is",
+            program.display()
+        )));
+    }
+    Ok(format!("| {} '' {unknown}\n", program.display()))
+}
+
 /// Says whether a shell takes a text as one word and as nothing else: it
 /// becomes part of a command line.
-fn plain_word(text: &str) -> bool {
+pub fn plain_word(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/@._+=%:,-".contains(&b);
     text.starts_with(|c: char| c == '/' || c.is_ascii_alphanumeric())
         && text.contains(['/', '@'])

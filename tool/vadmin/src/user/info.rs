@@ -242,7 +242,7 @@ fn last_login(events: &[LastAuth]) -> Option<&LastAuth> {
 }
 
 /// Bytes and messages, from the running totals in `maildirsize`.
-fn usage(user: &User) -> (i64, i64) {
+pub fn usage(user: &User) -> (i64, i64) {
     use std::io::Read as _;
     let mut text = String::new();
     let path = user.maildir().join("maildirsize");

@@ -7,6 +7,7 @@ use directory::{Directory, Quota, User, flags, value};
 use run::Exit;
 
 use super::administrator;
+use super::quota::write_quota;
 use crate::notify::{LOOKUP, Notify};
 use crate::secrets::PasswordOptions;
 use crate::site::{Site, file, permanent, refused};
@@ -108,6 +109,10 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     let changed = arguments.changed(&site, &user)?;
     arguments.write(&directory, &user, &changed)?;
     arguments.change_flags(&directory, &user)?;
+    if arguments.quota.is_some() {
+        let quota = Quota::parse(&changed.quota).map_err(|error| permanent(error.to_string()))?;
+        write_quota(&changed, quota)?;
+    }
     if let Some(format) = &arguments.date_folder {
         write_date_folder(&user, format)?;
     }

@@ -406,6 +406,41 @@ fn answers_match_their_questions_on_a_socket() {
 }
 
 #[test]
+fn a_password_of_one_program_opens_what_it_is_for_until_it_is_taken_back() {
+    let house = House::new().with_user(user("joe"));
+    let joe = house.directory().find_user("joe", "example.com");
+    let joe = joe.unwrap().unwrap();
+    let scope = "imap,smtp".parse().unwrap();
+    let (phone, password) = directory::app_password::AppPassword::generate("phone", scope, 1);
+    assert!(house.directory().add_app_password(&joe, &phone).unwrap());
+    assert!(!house.directory().add_app_password(&joe, &phone).unwrap());
+    let login = |service, password: &str| house.login(service, "joe@example.com", password);
+    for service in [Service::Imap, Service::Smtp] {
+        let granted = login(service, &password);
+        assert!(matches!(granted, Login::Granted(_)), "{granted:?}");
+    }
+    assert_eq!(login(Service::Pop3, &password), Login::Refused);
+    let own = login(Service::Pop3, "Secret-1234");
+    assert!(matches!(own, Login::Granted(_)), "{own:?}");
+    let wrong = house.login(Service::Imap, "ann@example.com", &password);
+    assert_eq!(wrong, Login::Refused);
+    eventually(|| {
+        let all = house.directory().app_passwords(&joe).unwrap();
+        all[0].last_used.is_some()
+    });
+    house.set_flags(flags::NO_IMAP);
+    let forbidden = login(Service::Imap, &password);
+    assert!(matches!(forbidden, Login::Forbidden(_)), "{forbidden:?}");
+    assert!(
+        house
+            .directory()
+            .delete_app_password(&joe, "phone")
+            .unwrap()
+    );
+    assert_eq!(login(Service::Smtp, &password), Login::Refused);
+}
+
+#[test]
 fn a_server_gives_the_same_answers() {
     let server = testkit::Mariadb::start(&[]);
     let house = House::on(&server)

@@ -25,7 +25,9 @@ fn read(lines: Vec<(f64, Line)>) -> (Balance, Vec<Account>) {
     lines
         .into_iter()
         .for_each(|(time, line)| book.enter(time, line));
-    book.finish()
+    let (balance, left, lost) = book.finish();
+    assert_eq!(lost, []);
+    (balance, left)
 }
 
 fn sums(balance: &Balance) -> [u64; 5] {

@@ -1,4 +1,6 @@
-//! Whole runs of vdelivermail, as qmail-local starts it.
+//! Whole runs of vdelivermail and vfilter, as qmail-local starts them.
+
+mod filter;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -50,8 +52,14 @@ impl World {
 
     fn command(&self, ext: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vdelivermail"));
+        self.surround(&mut command, ext)
+            .args(["", "bounce-no-mailbox"]);
         command
-            .args(["", "bounce-no-mailbox"])
+    }
+
+    /// The environment and the message.
+    fn surround<'a>(&self, command: &'a mut Command, ext: &str) -> &'a mut Command {
+        command
             .env_clear()
             .env("QMAILDIR", self.0.path())
             .env("EXT", ext)
@@ -59,8 +67,7 @@ impl World {
             .env("SENDER", "ann@example.org")
             // Whoever sets this must not get around the database.
             .env("PWSTRUCT", "nobody@example.com:x:1:0::/tmp:NOQUOTA:0")
-            .stdin(File::open(self.path("message")).unwrap());
-        command
+            .stdin(File::open(self.path("message")).unwrap())
     }
 
     fn run(&self, ext: &str) -> (i32, String) {
