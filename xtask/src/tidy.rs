@@ -1,6 +1,6 @@
 //! The rules of the house that a compiler does not check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -25,9 +25,12 @@ fn floor(path: &str) -> Option<u8> {
 pub fn check(root: &Path) -> Outcome {
     let mut breaches = dependencies(root)?;
     breaches.extend(man::breaches(root)?);
+    let mut functions = BTreeSet::new();
     visit(root, root, &mut |path, content| {
-        source(path, content, &mut breaches)
+        source(path, content, &mut breaches);
+        functions.extend(names_after("fn ", content));
     })?;
+    breaches.extend(attacks(root, &functions)?);
     if breaches.is_empty() {
         return Ok(());
     }
@@ -110,6 +113,27 @@ fn source(path: &str, content: &str, breaches: &mut Vec<String>) {
     if !content.trim_start().starts_with("//!") && !path.starts_with("fuzz/") {
         breaches.push(format!("{path}: a file starts with what it is (//!)"));
     }
+}
+
+/// The table of attacks names tests that are there.
+fn attacks(root: &Path, functions: &BTreeSet<String>) -> Result<Vec<String>, String> {
+    const TABLE: &str = "doc/attacks.md";
+    let text = fs::read_to_string(root.join(TABLE))
+        .map_err(|error| format!("cannot read {TABLE}: {error}"))?;
+    // A test has a longer name than anything else in code letters there.
+    let named = names_after("`", &text).filter(|name| name.matches('_').count() > 2);
+    let gone = named.filter(|name| !functions.contains(name));
+    Ok(gone
+        .map(|name| format!("{TABLE}: there is no test {name}"))
+        .collect())
+}
+
+/// The names that stand behind a word.
+fn names_after<'a>(word: &'a str, text: &'a str) -> impl Iterator<Item = String> + 'a {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(word)
+        .skip(1)
+        .map(move |rest| rest.chars().take_while(|c| is_name(*c)).collect())
 }
 
 /// Calls `each` with the path and content of every Rust source of ours.

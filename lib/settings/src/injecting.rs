@@ -3,7 +3,13 @@
 use crate::{Kind, Setting};
 
 const INJECT: &[&str] = &["qmail-inject", "new-inject", "ofmipd", "sendmail"];
-const SRS: &[&str] = &["qmail-local", "vdeliverd", "qmail-inject", "qmail-send"];
+const SRS: &[&str] = &[
+    "qmail-local",
+    "vdeliverd",
+    "qmail-inject",
+    "qmail-send",
+    "qmail-smtpd",
+];
 
 /// The host of addresses without one.
 pub static DEFAULTHOST: Setting = Setting {

@@ -83,6 +83,8 @@ pub struct Config {
     pub content: Option<Arc<Content>>,
     /// BATV: only bounces of our own mail come in.
     pub batv: Option<super::Batv>,
+    /// SRS: bounces of mail that was forwarded here go back.
+    pub srs: Option<srs::Srs>,
     /// CUGMAIL: only members write, and only to members.
     pub closed_group: bool,
     /// BADHELOCHECK: nobody but us may call himself by our name.

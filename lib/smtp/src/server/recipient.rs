@@ -1,6 +1,7 @@
 //! RCPT: who receives.
 
-use settings::receiving;
+use settings::{injecting, receiving};
+use srs::SrsError;
 use text::log::safe;
 use wire::dsn::{self, Notify, Original, Wish};
 use wire::trace::Kind;
@@ -10,6 +11,15 @@ use super::{
     INVALID_RECIPIENT_PAUSE, INVALID_RECIPIENTS_FREE, INVALID_RECIPIENTS_MAX, Mailbox, Moment,
     Note, RECIPIENTS_MAX, Recipient, Reply, Session, State, Step, Transaction, path,
 };
+
+/// Where a recipient is from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Route {
+    /// The client's own words.
+    Ordinary,
+    /// An SRS address that we made: it may be anywhere.
+    Returned,
+}
 
 impl Session {
     /// The checks of smtp-receiving.md §2.8 up to the question whether the
@@ -47,7 +57,16 @@ impl Session {
         }
         let address = self.without_own_literal(address);
         let (address, bad_bounce) = self.untagged_recipient(address, now);
-        match self.recipient_refusal(&address).or(bad_bounce) {
+        let (address, bad_bounce, route) = match self.returned(&address, now) {
+            None => (address, bad_bounce, Route::Ordinary),
+            // Its hash says that it is of our mail.
+            Some(Ok(origin)) => (origin, None, Route::Returned),
+            Some(Err(_)) => {
+                self.refuse_recipient(&address, Reply::NotReturned);
+                return;
+            }
+        };
+        match self.recipient_refusal(&address, route).or(bad_bounce) {
             Some(reply) => {
                 if bad_bounce.is_some() {
                     self.log_bad_bounce(&address);
@@ -85,10 +104,27 @@ impl Session {
         self.refuse_recipient(&address, reply);
     }
 
-    fn recipient_refusal(&self, address: &[u8]) -> Option<Reply> {
+    /// Whom an SRS address of ours stands for, as forwarded mail is sent under
+    /// (smtp-receiving.md §2.12); `None` for any other address.
+    fn returned(&self, address: &[u8], now: &Moment) -> Option<Result<Vec<u8>, SrsError>> {
+        let srs = self.config.srs.as_ref()?;
+        let origin = srs.reverse(address, now.unix_seconds)?;
+        self.tell(
+            &injecting::SRS_DOMAIN,
+            None,
+            match &origin {
+                Ok(_) => "the address of mail that was forwarded here, which goes back",
+                Err(SrsError::Expired) => "an address of forwarded mail, but too old",
+                Err(SrsError::Form | SrsError::Hash) => "no address of forwarded mail was made so",
+            },
+        );
+        Some(origin)
+    }
+
+    fn recipient_refusal(&self, address: &[u8], route: Route) -> Option<Reply> {
         let config = &self.config;
         let transaction = self.transaction.as_ref()?;
-        let may_relay = self.may_relay();
+        let may_relay = self.may_relay() || route == Route::Returned;
         let local_end = address.iter().rposition(|&b| b == b'@');
         let local = &address[..local_end.unwrap_or(address.len())];
         if !may_relay && local.iter().any(|b| matches!(b, b'@' | b'%' | b'!')) {
@@ -117,7 +153,7 @@ impl Session {
         if self.speaks(&receiving::CUGMAIL, is_outside, "the recipient is outside") {
             return Some(Reply::ClosedGroup);
         }
-        if !self.may_relay_to(address) {
+        if route == Route::Ordinary && !self.may_relay_to(address) {
             return Some(Reply::NoRelaying);
         }
         if transaction.sender.is_empty() && !transaction.recipients.is_empty() {

@@ -123,6 +123,8 @@ pub enum Reply {
     SenderUnknown,
     /// CUGMAIL.
     ClosedGroup,
+    /// An SRS address that is not ours, or too old.
+    NotReturned,
     /// BATV: a bounce of nothing we sent.
     BounceUntagged,
     /// BATV: a tag that is not ours.
@@ -263,6 +265,7 @@ impl Reply {
                 "5.7.1",
                 "sorry, this MTA is a closed user group system (#5.7.1)",
             ),
+            Self::NotReturned => (550, "5.1.1", "sorry, <{}> is no valid SRS address (#5.1.1)"),
             Self::BounceUntagged => (553, "5.7.1", "Not our message (#5.7.1)"),
             Self::BounceTag => (553, "5.7.1", "message format wrong (#5.7.1)"),
             Self::BounceExpired => (553, "5.7.1", "message expired (#5.7.1)"),

@@ -145,6 +145,17 @@ impl World {
                     free_domains: addresses("@unsigned.test"),
                 });
             }
+            "srs" => {
+                config.srs = Some(srs::Srs {
+                    domain: b"fwd.test".to_vec(),
+                    secrets: vec![b"secret".to_vec()],
+                    days_max: 21,
+                    hash_bytes: 4,
+                    hash_bytes_min: 4,
+                    separator: srs::Separator::Equals,
+                    always: false,
+                });
+            }
             "cugmail" => config.closed_group = true,
             "loopback" => self.peer.ip = "127.0.0.1".into(),
             "tls" => self.tls = Some(tls()),

@@ -22,7 +22,14 @@ const AGE_MAX: Duration = Duration::from_secs(5);
 /// Most different sets of rule variables kept.
 const KEPT_MAX: usize = 64;
 /// Files of others that matter here, too.
-const OTHER_FILES: [&str; 4] = ["me", "locals", "virtualdomains", "morercpthosts.cdb"];
+const OTHER_FILES: [&str; 6] = [
+    "me",
+    "locals",
+    "virtualdomains",
+    "morercpthosts.cdb",
+    "srs_domain",
+    "srs_secrets",
+];
 
 /// Why a session cannot be served now.
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +220,7 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         outside: outside(settings, &lists)?,
         content: content(settings)?,
         batv: batv(settings)?,
+        srs: inject::srs::configured(settings)?,
         closed_group: set(&receiving::CUGMAIL),
         hello_is_not_ours: set(&receiving::BADHELOCHECK),
         plaintext_auth: set(&receiving::PLAINTEXT_AUTH),

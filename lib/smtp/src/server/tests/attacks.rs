@@ -324,3 +324,92 @@ fn any_bytes_are_answered_without_panic() {
         Ok(())
     });
 }
+
+#[test]
+fn attack_29_no_form_of_an_address_makes_us_an_open_relay() {
+    let taken = |sender: &str, recipient: &str| {
+        let mut world = world();
+        let mut session = world.session();
+        let envelope = format!("EHLO x\r\nMAIL FROM:{sender}\r\nRCPT TO:{recipient}\r\n");
+        world.feed(&mut session, envelope.as_bytes());
+        world.feed(&mut session, b"DATA\r\nx\r\n.\r\n");
+        world.queued
+    };
+    assert_eq!(taken("<a@b.test>", "<ann@local.test>").len(), 1);
+    for recipient in [
+        "<x@other.test>",
+        "<x@other.test.>",
+        "<X@OTHER.TEST>",
+        "<x@local.test.other.test>",
+        "<x@other.test@local.test>",
+        "<x%other.test@local.test>",
+        "<other.test!x@local.test>",
+        "<\"x@other.test\"@local.test>",
+        "<\"x%other.test\"@local.test>",
+        "<@local.test:x@other.test>",
+        "<@local.test,@b.test:x@other.test>",
+        "<x@[192.0.2.99]>",
+        "<x@[127.0.0.1]>",
+        "<x@other.test(@local.test)>",
+        "<x@local.test\\@other.test>",
+        "<x@notlocal.test>",
+        "x@other.test",
+        "<x%other.test>",
+        "<other.test!x>",
+        "<\"x@other.test\">",
+        "<x@other.test> NOTIFY=NEVER",
+    ] {
+        for sender in [
+            "<a@b.test>",
+            "<>",
+            "<ann@local.test>",
+            "<postmaster@local.test>",
+        ] {
+            let queued = taken(sender, recipient);
+            assert!(queued.is_empty(), "{sender} {recipient}: {queued:?}");
+        }
+    }
+}
+
+#[test]
+fn attack_29_an_srs_address_goes_back_to_whom_it_was_made_for_and_nowhere_else() {
+    let mut setup = world();
+    setup.set("srs");
+    setup.set("batv");
+    let srs = setup.config.srs.clone().unwrap();
+    let now = 1_700_000_000;
+    let made = |days: i64| srs.forward(b"joe@far.test", now - days * 86_400).unwrap();
+    let text = |address: Vec<u8>| String::from_utf8(address).unwrap();
+    let good = text(made(20));
+    let taken = |recipient: &str| {
+        let mut world = world();
+        world.set("srs");
+        world.set("batv");
+        let mut session = world.session();
+        let input =
+            format!("EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<{recipient}>\r\nDATA\r\nx\r\n.\r\n");
+        world.feed(&mut session, input.as_bytes());
+        (world.queued, String::from_utf8(world.output).unwrap())
+    };
+    // Tagless, and outside of rcpthosts: the hash alone speaks for it.
+    for fine in [good.clone(), good.to_ascii_uppercase()] {
+        let (queued, output) = taken(&fine);
+        assert_eq!(queued.len(), 1, "{fine}: {output}");
+        assert!(
+            queued[0].to_lowercase().ends_with(" joe@far.test"),
+            "{queued:?}"
+        );
+    }
+    for bad in [
+        text(made(22)),
+        good.replace("far.test", "near.test"),
+        good.replace("joe", "ann"),
+        good.replace("SRS0=", "SRS0=AAAA="),
+        "SRS0=x@fwd.test".to_owned(),
+        "SRS1=HHHH=near.test==HHHH=TT=host=user@fwd.test".to_owned(),
+    ] {
+        let (queued, output) = taken(&bad);
+        assert!(queued.is_empty(), "{bad}: {queued:?}");
+        assert!(output.contains("550 5.1.1 sorry, <"), "{bad}: {output}");
+    }
+}

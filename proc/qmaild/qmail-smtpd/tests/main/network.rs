@@ -309,3 +309,36 @@ fn a_balancer_says_who_connects_and_nobody_else_may() {
     let reply = stranger.say("PROXY TCP4 192.0.2.77 198.51.100.7 4000 25");
     assert!(reply.starts_with("500 "), "{reply}");
 }
+
+#[test]
+fn a_bounce_of_forwarded_mail_comes_back_to_its_sender() {
+    let world = World::new();
+    world.queue_writer(0);
+    world.control("srs_domain", "fwd.test\n");
+    world.control("srs_secrets", "secret\n");
+    let srs = srs::Srs {
+        domain: b"fwd.test".to_vec(),
+        secrets: vec![b"secret".to_vec()],
+        days_max: 21,
+        hash_bytes: 4,
+        hash_bytes_min: 4,
+        separator: srs::Separator::Equals,
+        always: false,
+    };
+    let made = srs.forward(b"joe@far.test", os::clock::unix_seconds());
+    let made = String::from_utf8(made.unwrap()).unwrap();
+    let server = world.start(&["--tls", "none"]);
+    let mut client = Client::greeted(server.address);
+    client.say("MAIL FROM:<>");
+    let reply = client.say(&format!("RCPT TO:<{}>", made.replace("joe", "ann")));
+    assert!(reply.starts_with("550 5.1.1 "), "{reply}");
+    assert!(client.say(&format!("RCPT TO:<{made}>")).starts_with("250 "));
+    client.say("DATA");
+    assert!(
+        client
+            .say("Subject: returned\r\n\r\nx\r\n.")
+            .starts_with("250 ")
+    );
+    let queued = world.queued.lock().unwrap().clone();
+    assert_eq!(queued[0].recipients, ["joe@far.test"]);
+}
