@@ -128,7 +128,7 @@ fuzz_target!(|input: &[u8]| {
                     salt: b"salt".to_vec(),
                     iterations: 4096,
                 };
-                session.answer(Answer::Login(reply), &NOW);
+                session.answer(Answer::Login(Box::new(reply)), &NOW);
             }
             Step::AskLogin(_) => {
                 let login = match answer() % 3 {
@@ -136,7 +136,7 @@ fuzz_target!(|input: &[u8]| {
                     1 => Login::Forbidden("x".to_owned()),
                     _ => Login::Granted(account()),
                 };
-                session.answer(Answer::Login(Reply::Login(login)), &NOW);
+                session.answer(Answer::Login(Box::new(Reply::Login(login))), &NOW);
             }
             Step::AskPolicy(_) => session.answer(Answer::Policy(Some(config())), &NOW),
             Step::AskVerifier(question) => {

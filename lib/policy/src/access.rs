@@ -66,7 +66,7 @@ impl HostAccess {
 
 /// Compares an address with an exact one, a network, or four fields that are
 /// each a number, `*`, digits with `?`, or a range.
-pub(crate) fn fits(pattern: &str, ip: &str) -> bool {
+pub fn fits(pattern: &str, ip: &str) -> bool {
     let Ok(address) = ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) else {
         return false;
     };

@@ -66,6 +66,8 @@ settings! {
         "When not 0, the lines of address lists and the patterns of envrules files are regular expressions.";
     CONCURRENCYINCOMING: "concurrencyincoming", "MAXDAEMONS", Integer, Some("1000"),
         "Most SMTP sessions of one listener at once.";
+    PROXYHOSTS: "proxyhosts", "", List, None,
+        "Balancers, as addresses, networks or patterns, that say in a PROXY header who connects; they must, and nobody else may.";
     MAXPERIP: "", "MAXPERIP", Integer, Some("20"),
         "Most SMTP sessions of one client address at once; this host's own are not counted unless a rule says so.";
     BADMAILFROM: "badmailfrom", "BADMAILFROM", List, None,

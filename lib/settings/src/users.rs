@@ -74,6 +74,40 @@ pub static CREATE_INACTIVE: Setting = Setting {
     meaning: "With 1, new accounts are inactive until their first IMAP or POP3 login.",
 };
 
+/// Wrong passwords of one user.
+pub static AUTHFAILURES_ACCOUNT: Setting = Setting {
+    file: "authfailures_account",
+    variable: "",
+    kind: Kind::Integer,
+    default: Some("100"),
+    readers: LOOKUP,
+    meaning: "Wrong passwords for one user within an hour, from anywhere, after which they are not \
+              checked for a while but where the user has logged in before; 0 is no limit.",
+};
+
+/// Wrong passwords from one address.
+pub static AUTHFAILURES_ADDRESS: Setting = Setting {
+    file: "authfailures_address",
+    variable: "",
+    kind: Kind::Integer,
+    default: Some("50"),
+    readers: LOOKUP,
+    meaning: "Wrong passwords from one address within an hour, for anybody, after which they are \
+              not checked for a while but for users who have logged in from there before; 0 is no \
+              limit.",
+};
+
+/// How long that is.
+pub static AUTHFAILURES_PAUSE: Setting = Setting {
+    file: "authfailures_pause",
+    variable: "",
+    kind: Kind::Integer,
+    default: Some("900"),
+    readers: LOOKUP,
+    meaning: "Seconds for which passwords are not checked after too many wrong ones; twice as long \
+              each further time, up to 64 times.",
+};
+
 /// No record of logins.
 pub static NOLASTAUTH: Setting = Setting {
     file: "",
@@ -188,6 +222,9 @@ pub static ALL: &[&Setting] = &[
     &ALLOWCHARS,
     &DEFAULT_DOMAIN,
     &CREATE_INACTIVE,
+    &AUTHFAILURES_ACCOUNT,
+    &AUTHFAILURES_ADDRESS,
+    &AUTHFAILURES_PAUSE,
     &NOLASTAUTH,
     &REAL_DOMAINS,
     &ALIAS_DOMAINS,

@@ -187,6 +187,14 @@ impl Session {
         }
     }
 
+    /// How the client wants to log in, while inlookup is asked.
+    pub fn login_mechanism(&self) -> Option<Mechanism> {
+        match &self.state {
+            State::AskingLogin(exchange) => Some(exchange.mechanism()),
+            _ => None,
+        }
+    }
+
     /// The settings that hold now.
     pub fn config(&self) -> &Config {
         &self.config
@@ -221,7 +229,7 @@ impl Session {
                 self.mail_with(&argument, config, now);
             }
             (State::AskingLogin(mut exchange), Answer::Login(reply)) => {
-                let step = exchange.answer(reply);
+                let step = exchange.answer(*reply);
                 self.login(exchange, step);
             }
             (State::AskingMember(waiting), Answer::Mailbox(mailbox)) => {

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// For what a user logs in; decides which account flags forbid it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -123,6 +123,14 @@ pub enum Request {
         /// Real domain.
         domain: String,
     },
+    /// Whose wrong passwords are too many to be checked further? Only
+    /// operators may ask this and the next.
+    Blocks,
+    /// Forget the wrong passwords of a user or an address.
+    Forgive {
+        /// As [`Block::name`].
+        name: String,
+    },
 }
 
 /// An answer.
@@ -150,13 +158,28 @@ pub enum Reply {
     /// The question could not be answered now; the text is for the log.
     Temporary(String),
     /// To `User`: the row, if there is one.
-    User(Option<User>),
+    User(Option<Box<User>>),
     /// To `Aliases`: oldest first, none when there is no alias.
     Aliases(Vec<String>),
     /// To `Filters`, in their order.
     Filters(Vec<Filter>),
     /// To `OverQuota` and `Delivered`.
     Done,
+    /// To `Blocks`.
+    Blocks(Vec<Block>),
+    /// To `Forgive`: how many blocks that was.
+    Forgiven(usize),
+}
+
+/// A user or an address whose passwords are not checked for a while.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Block {
+    /// `user@domain`, an address, or an IPv6 network.
+    pub name: String,
+    /// Wrong passwords that were counted.
+    pub failures: u32,
+    /// For how long.
+    pub seconds_left: u64,
 }
 
 /// A filter rule as the database has it (virtual-domains.md §8.3).

@@ -1,6 +1,5 @@
 //! The site's directory as deliveries see it.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,31 +12,33 @@ use crate::users::{User, Users, UsersError};
 
 /// How long an answer is good for.
 const FRESH: Duration = Duration::from_secs(2);
+/// Most open directories kept while nobody asks them; each costs memory.
+const IDLE_MAX: usize = 4;
 /// Most answers kept; beyond that all are forgotten.
 const ANSWERS_MAX: usize = 10_000;
 
 type Answers<T> = Mutex<HashMap<(String, String), (Instant, T)>>;
 
-/// A short memory of answers, shared by the threads of a process: a burst of
-/// messages to one user asks once. An error is never remembered, nor is "no
-/// such user", so that a new user gets mail at once.
+/// What the threads of a process share: a short memory of answers, so that a
+/// burst of messages to one user asks once, and open directories nobody asks
+/// at the moment. An error is never remembered, nor is "no such user", so that
+/// a new user gets mail at once.
 #[derive(Default)]
 pub struct Recent {
     users: Answers<User>,
     aliases: Answers<Vec<String>>,
     domains: Answers<String>,
+    idle: Mutex<Vec<Opened>>,
 }
 
 /// The rows of users and the table of domains.
-pub struct DirectoryUsers {
+struct Opened {
     rows: Rows,
     domains: Domains,
-    recent: Arc<Recent>,
 }
 
-impl DirectoryUsers {
-    /// Opens the database of an installation.
-    pub fn open(home: &Home, settings: &Settings, recent: Arc<Recent>) -> Result<Self, UsersError> {
+impl Opened {
+    fn open(home: &Home, settings: &Settings) -> Result<Self, UsersError> {
         let variable = |name| {
             let value = settings.variable(name).unwrap_or_default();
             String::from_utf8_lossy(value).into_owned()
@@ -47,20 +48,51 @@ impl DirectoryUsers {
         Ok(Self {
             rows: Rows::open(home, settings)?,
             domains,
-            recent,
         })
-    }
-
-    fn forget(&self, user: &User) {
-        let key = (user.name.clone(), user.domain.clone());
-        lock(&self.recent.users).remove(&key);
     }
 }
 
-impl Users for DirectoryUsers {
+/// The directory of an installation, opened when a question is not answered
+/// from memory: most deliveries of real users never ask.
+pub struct DirectoryUsers<'a> {
+    home: &'a Home,
+    settings: &'a Settings,
+    recent: Arc<Recent>,
+}
+
+impl<'a> DirectoryUsers<'a> {
+    /// The directory of an installation.
+    pub fn new(home: &'a Home, settings: &'a Settings, recent: Arc<Recent>) -> Self {
+        Self {
+            home,
+            settings,
+            recent,
+        }
+    }
+
+    /// Asks an open directory. One that had trouble is not asked again.
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Opened) -> Result<T, UsersError>,
+    ) -> Result<T, UsersError> {
+        let idle = lock(&self.recent.idle).pop();
+        let opened = match idle {
+            Some(opened) => opened,
+            None => Opened::open(self.home, self.settings)?,
+        };
+        let answer = question(&opened)?;
+        let mut idle = lock(&self.recent.idle);
+        if idle.len() < IDLE_MAX {
+            idle.push(opened);
+        }
+        Ok(answer)
+    }
+}
+
+impl Users for DirectoryUsers<'_> {
     fn find_user(&self, local: &str, domain: &str) -> Result<Option<User>, UsersError> {
         remembered(&self.recent.users, local, domain, || {
-            self.rows.find_user(local, domain)
+            self.ask(|opened| opened.rows.find_user(local, domain))
         })
     }
 
@@ -68,83 +100,29 @@ impl Users for DirectoryUsers {
         // "No alias" is remembered: it is asked for with every message to a
         // user, and an alias made this second need not count at once.
         let lines = remembered(&self.recent.aliases, local, domain, || {
-            self.rows.aliases(local, domain).map(Some)
+            self.ask(|opened| opened.rows.aliases(local, domain).map(Some))
         });
         Ok(lines?.unwrap_or_default())
     }
 
     fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, UsersError> {
-        self.rows.filters(local, domain)
+        self.ask(|opened| opened.rows.filters(local, domain))
     }
 
     fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {
         remembered(&self.recent.domains, "", domain, || {
-            self.domains.real(domain).map_err(error)
+            self.ask(|opened| opened.domains.real(domain).map_err(error))
         })
     }
 
     fn set_over_quota(&self, user: &User, usage: Option<u64>) -> Result<(), UsersError> {
-        self.forget(user);
-        self.rows.set_over_quota(user, usage)
+        let key = (user.name.clone(), user.domain.clone());
+        lock(&self.recent.users).remove(&key);
+        self.ask(|opened| opened.rows.set_over_quota(user, usage))
     }
 
     fn record_delivery(&self, user: &User) -> Result<(), UsersError> {
-        self.rows.record_delivery(user)
-    }
-}
-
-/// A directory opened at the first question, and again when that failed: most
-/// deliveries of real users never ask.
-pub struct LazyUsers<'a> {
-    home: &'a Home,
-    settings: &'a Settings,
-    recent: Arc<Recent>,
-    opened: OnceCell<DirectoryUsers>,
-}
-
-impl<'a> LazyUsers<'a> {
-    /// The directory of an installation.
-    pub fn new(home: &'a Home, settings: &'a Settings, recent: Arc<Recent>) -> Self {
-        Self {
-            home,
-            settings,
-            recent,
-            opened: OnceCell::new(),
-        }
-    }
-
-    fn open(&self) -> Result<&DirectoryUsers, UsersError> {
-        if let Some(users) = self.opened.get() {
-            return Ok(users);
-        }
-        let users = DirectoryUsers::open(self.home, self.settings, Arc::clone(&self.recent))?;
-        Ok(self.opened.get_or_init(|| users))
-    }
-}
-
-impl Users for LazyUsers<'_> {
-    fn find_user(&self, local: &str, domain: &str) -> Result<Option<User>, UsersError> {
-        self.open()?.find_user(local, domain)
-    }
-
-    fn aliases(&self, local: &str, domain: &str) -> Result<Vec<String>, UsersError> {
-        self.open()?.aliases(local, domain)
-    }
-
-    fn filters(&self, local: &str, domain: &str) -> Result<Vec<vfilter::Row>, UsersError> {
-        self.open()?.filters(local, domain)
-    }
-
-    fn real_domain(&self, domain: &str) -> Result<Option<String>, UsersError> {
-        self.open()?.real_domain(domain)
-    }
-
-    fn set_over_quota(&self, user: &User, usage: Option<u64>) -> Result<(), UsersError> {
-        self.open()?.set_over_quota(user, usage)
-    }
-
-    fn record_delivery(&self, user: &User) -> Result<(), UsersError> {
-        self.open()?.record_delivery(user)
+        self.ask(|opened| opened.rows.record_delivery(user))
     }
 }
 

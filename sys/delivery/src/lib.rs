@@ -29,7 +29,7 @@ mod spool;
 mod users;
 pub mod virtual_user;
 
-pub use directory_users::{DirectoryUsers, LazyUsers, Recent};
+pub use directory_users::{DirectoryUsers, Recent};
 pub use outcome::Outcome;
 pub use program::{Captured, Direct, Ending, Finished, Job, Programs, exit_code_of_program};
 pub use scan::{header_exceeds, header_values};

@@ -57,7 +57,7 @@ impl Rows {
                 local: local.to_owned(),
                 domain: domain.to_owned(),
             })? {
-                Reply::User(row) => Ok(row.map(of_reply)),
+                Reply::User(row) => Ok(row.map(|row| of_reply(*row))),
                 other => Err(strange(other)),
             },
         }

@@ -7,6 +7,7 @@
 //! through [`Handshakes`], so that neither a full house, nor a slow lookup, nor
 //! a signer that hangs makes other sessions wait.
 
+mod announced;
 mod certificates;
 mod handshake;
 mod house;
@@ -17,6 +18,7 @@ mod pipe;
 mod places;
 mod visit;
 
+pub use announced::{Announced, announced};
 pub use certificates::Certificates;
 pub use handshake::Handshakes;
 pub use house::{Full, Guest, House};

@@ -1,7 +1,8 @@
 //! Families of programs: one binary with many names.
 //!
 //! The name it was called by says which program it is; under another name the
-//! first argument does.
+//! first argument does ([`choose`]). [`Family`] does the rest for programs
+//! whose help is a text, too.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -32,11 +33,42 @@ pub struct Family {
     pub exit_codes: &'static str,
 }
 
+/// Finds the program that was called, and leaves its arguments; without one
+/// all but the name that was called.
+pub fn choose<'t, T>(
+    tools: &'t [T],
+    name: impl Fn(&T) -> &'static str,
+    arguments: &mut Vec<OsString>,
+) -> Option<&'t T> {
+    let find = |argument: &OsString| {
+        let called = Path::new(argument).file_name()?;
+        let is_one = |tool: &&T| name(tool).as_bytes() == called.as_bytes();
+        tools.iter().find(is_one)
+    };
+    let called = arguments.first().and_then(find);
+    arguments.drain(..arguments.len().min(1));
+    if called.is_some() {
+        return called;
+    }
+    let asked = arguments.first().and_then(find)?;
+    arguments.remove(0);
+    Some(asked)
+}
+
+/// Programs of families are for whoever calls them, with the rights of that
+/// user and no others.
+pub fn refuse_set_uid() -> Result<(), Exit> {
+    match os::account::is_set_uid() {
+        true => Err(Exit::new(PERMANENT, "refuses to run set-uid or set-gid")),
+        false => Ok(()),
+    }
+}
+
 impl Family {
     /// Runs the program that was called.
     pub fn main(&self) -> ExitCode {
         let mut arguments: Vec<OsString> = std::env::args_os().collect();
-        let Some(tool) = self.choose(&mut arguments) else {
+        let Some(tool) = choose(self.tools, |tool| tool.name, &mut arguments) else {
             let names: Vec<&str> = self.tools.iter().map(|tool| tool.name).collect();
             let help = format!(
                 "usage: {} NAME ARGUMENTS...\n\nNAME is one of {}.\n{}",
@@ -50,9 +82,7 @@ impl Family {
             });
         };
         process(tool.name, || {
-            if os::account::is_set_uid() {
-                return Err(Exit::new(PERMANENT, "refusing to run set-uid"));
-            }
+            refuse_set_uid()?;
             if usage::help(&self.help(tool), &arguments) {
                 return Ok(0);
             }
@@ -65,23 +95,6 @@ impl Family {
     pub fn misused(&self, name: &str) -> Exit {
         let tool = self.tools.iter().find(|tool| tool.name == name);
         usage::misused(&tool.map_or_else(String::new, |tool| self.help(tool)))
-    }
-
-    /// Finds the program, and leaves its arguments.
-    fn choose(&self, arguments: &mut Vec<OsString>) -> Option<&Tool> {
-        let find = |argument: &OsString| {
-            let name = Path::new(argument).file_name()?;
-            let mut tools = self.tools.iter();
-            tools.find(|tool| tool.name.as_bytes() == name.as_bytes())
-        };
-        let called = arguments.first().and_then(find);
-        arguments.drain(..arguments.len().min(1));
-        if called.is_some() {
-            return called;
-        }
-        let asked = arguments.first().and_then(find)?;
-        arguments.remove(0);
-        Some(asked)
     }
 
     fn help(&self, tool: &Tool) -> String {
@@ -118,8 +131,8 @@ mod tests {
     fn the_name_or_the_first_argument_says_which() {
         let choose = |words: &str| {
             let mut words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
-            let name = FAMILY.choose(&mut words).map(|tool| tool.name);
-            (name, words.len())
+            let tool = super::choose(FAMILY.tools, |tool| tool.name, &mut words);
+            (tool.map(|tool| tool.name), words.len())
         };
         assert_eq!(choose("/bin/one a b"), (Some("one"), 2));
         assert_eq!(choose("test-tools two a"), (Some("two"), 1));

@@ -18,7 +18,7 @@ fn pid(server: &Installation, service: &str) -> u32 {
 }
 
 #[test]
-fn a_killed_service_is_back_within_moments() {
+fn a_killed_service_is_started_again_and_does_its_work() {
     let server = Installation::start("example.org");
     for service in [
         "qmail-smtpd.25",

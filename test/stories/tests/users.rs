@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use testkit::{Installation, USER_PASSWORD, run};
+use testkit::{Builder, Installation, USER_PASSWORD, run};
 
 use crate::talk::Talk;
 
@@ -88,4 +88,36 @@ fn a_full_mailbox_says_so_and_nothing_is_lost() {
     let bounce = server.wait_for_messages("postmaster", 1).remove(0);
     assert!(bounce.contains("quota"), "{bounce}");
     assert!(server.messages("ann").is_empty());
+}
+
+#[test]
+fn too_many_wrong_passwords_stop_an_account_until_it_is_forgiven() {
+    let setup = Builder::new("example.org");
+    setup.add_user("ann").add_user("bob");
+    setup.control("authfailures_account", "3\n");
+    let server = setup.start();
+    let log_in = |user: &str, password: &str| logs_in(&server, user, password);
+    // Bob has been here before, so guesses do not lock him out.
+    assert!(log_in("bob@example.org", USER_PASSWORD));
+    for user in ["ann@example.org", "bob@example.org"] {
+        for guess in ["a", "b", "c"] {
+            assert!(!log_in(user, guess));
+        }
+    }
+    assert!(!log_in("ann@example.org", USER_PASSWORD));
+    assert!(log_in("bob@example.org", USER_PASSWORD));
+    server.wait_for_log("inlookup.infifo", "indimail logins forgive ann@example.org");
+    let listed = server.indimail(&["logins"]).good().out;
+    assert!(
+        listed.contains("ann@example.org  3 wrong passwords"),
+        "{listed}"
+    );
+    let json = server.indimail(&["logins", "--json"]).good().out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 2, "{json}");
+    server
+        .indimail(&["logins", "forgive", "ann@example.org"])
+        .good();
+    assert!(log_in("ann@example.org", USER_PASSWORD));
+    assert_eq!(server.indimail(&["logins", "forgive", "nobody"]).code, 1);
 }

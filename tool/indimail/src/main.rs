@@ -11,6 +11,7 @@ mod explain;
 mod first_steps;
 mod install;
 mod ledger;
+mod logins;
 mod pages;
 mod print;
 mod queues;
@@ -58,8 +59,10 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Say where the users are, move them to a database server or back
     Db(db::Arguments),
-    /// Explain a control file or variable, and say what holds now
+    /// Explain a control file or variable, or what becomes of a message
     Explain(explain::Arguments),
+    /// List users and addresses with too many wrong passwords; forgive them
+    Logins(logins::Arguments),
     /// Print what makes a shell complete the words of this command
     Completions(reference::Completions),
     /// Print or write the generated parts of the manual
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Db(arguments) => db::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Logins(arguments) => logins::run(&arguments),
         Command::Completions(arguments) => reference::complete(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),

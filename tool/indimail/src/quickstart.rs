@@ -15,7 +15,7 @@ use address::Domain;
 use os::signal::{Interest, Signal, Signals};
 use run::Home;
 
-use crate::install::{InstallError, accounts, controls, file_error, keys, programs, tree};
+use crate::install::{InstallError, accounts, controls, file_error, keys, programs, reach, tree};
 use crate::services::{self, SERVICES};
 use crate::site::{self, Mode, Site};
 use crate::{Outcome, first_steps, ready, running, status};
@@ -63,6 +63,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let given = given_password(arguments)?;
     programs::are_built()?;
     let _lock = lock(&site)?;
+    reach::check(&site)?;
     if !arguments.no_start {
         running::wait_for_end(&site.home.service(), STOP_WAIT)?;
         ports_are_free(&site)?;

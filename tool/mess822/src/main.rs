@@ -15,53 +15,32 @@ mod tools;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 use std::process::ExitCode;
 
-use run::{Exit, ProgramEnd};
+use run::{Exit, ProgramEnd, family};
 
 use tools::{TOOLS, Tool};
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
-    let mut name = name_of(&arguments);
-    if find(&name).is_none() && 1 < arguments.len() {
-        arguments.remove(0);
-        name = name_of(&arguments);
-    }
-    let arguments = arguments.get(1..).unwrap_or_default();
-    if os::account::is_set_uid() {
-        return run::process("mess822", || -> Result<(), Exit> {
-            Err(Exit::new(run::PERMANENT, "I refuse to run set-uid"))
-        });
-    }
-    match find(&name) {
-        Some(tool) => run::process(tool.name, || call(tool, arguments)),
-        None if name == "--help" => {
-            println!(
-                "usage: mess822-tools TOOL [argument...]\n\nTools: {}",
-                names()
-            );
-            println!("Exit codes: those of the tool, 100 wrong use.");
-            ExitCode::SUCCESS
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let called = family::choose(TOOLS, |tool| tool.name, &mut arguments);
+    run::process(called.map_or("mess822-tools", |tool| tool.name), || {
+        family::refuse_set_uid()?;
+        if let Some(tool) = called {
+            let words: Vec<Vec<u8>> = arguments.into_iter().map(OsString::into_vec).collect();
+            return call(tool, &words);
         }
-        None => run::process("mess822", || -> Result<(), Exit> {
-            let text = format!(
-                "call me by one of these names, or give it as first argument: {}",
-                names()
-            );
-            Err(Exit::new(run::PERMANENT, text))
-        }),
-    }
-}
-
-fn find(name: &str) -> Option<&'static Tool> {
-    TOOLS.iter().find(|tool| tool.name == name)
-}
-
-fn names() -> String {
-    let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
-    names.join(" ")
+        let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+        let help = format!(
+            "usage: mess822-tools TOOL [argument...]\n\nTools: {}\n\
+             Exit codes: those of the tool, 100 wrong use.",
+            names.join(" ")
+        );
+        match run::usage::help(&help, &arguments) {
+            true => Ok(().into()),
+            false => Err(run::usage::misused(&help)),
+        }
+    })
 }
 
 /// Runs a tool; those with a usage text here have no long options but
@@ -75,11 +54,4 @@ fn call(tool: &Tool, arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
         run::usage::no_options(tool.name, &shown)?;
     }
     (tool.run)(arguments)
-}
-
-fn name_of(arguments: &[Vec<u8>]) -> String {
-    let first = arguments.first().map(|a| String::from_utf8_lossy(a));
-    let path = first.unwrap_or_default().into_owned();
-    let name = Path::new(&path).file_name();
-    name.map_or(path.clone(), |name| name.to_string_lossy().into_owned())
 }

@@ -19,11 +19,10 @@ mod rm;
 mod showctl;
 mod tcpto;
 
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use run::{Exit, Home};
+use run::{Exit, Home, family};
 
 /// A command of this program.
 struct Tool {
@@ -102,22 +101,10 @@ const TOOLS: &[Tool] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os();
-    let called = arguments.next().unwrap_or_default();
-    let mut arguments: Vec<OsString> = arguments.collect();
-    let by_name = tool(Path::new(&called).file_name().unwrap_or_default());
-    let chosen = by_name.or_else(|| {
-        let tool = tool(arguments.first()?)?;
-        arguments.remove(0);
-        Some(tool)
-    });
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let chosen = family::choose(TOOLS, |tool| tool.name, &mut arguments);
     run::process(chosen.map_or("queue-tools", |tool| tool.name), || {
-        if os::account::is_set_uid() {
-            return Err(Exit::new(
-                run::PERMANENT,
-                "this program must not be set-uid",
-            ));
-        }
+        family::refuse_set_uid()?;
         let Some(tool) = chosen else {
             let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
             let help = format!(
@@ -142,8 +129,4 @@ fn main() -> ExitCode {
         run::usage::no_options(tool.name, &others)?;
         (tool.run)(&Home::find(), arguments)
     })
-}
-
-fn tool(name: &OsStr) -> Option<&'static Tool> {
-    TOOLS.iter().find(|tool| tool.name == name)
 }

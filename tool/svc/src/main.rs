@@ -15,10 +15,9 @@ mod status;
 mod title;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
-use run::Exit;
+use run::{Exit, family};
 
 /// How every tool is called: its arguments without its name.
 type Tool = fn(&[OsString]) -> Result<u8, Exit>;
@@ -117,27 +116,11 @@ const EXIT_CODES: &str =
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let mut asked = Vec::new();
-    let own = arguments.first().map(name_of).unwrap_or_default();
-    let called = match tool(&own) {
-        Some(found) => {
-            arguments.remove(0);
-            Some(found)
-        }
-        None => {
-            let found = arguments.get(1).and_then(|first| tool(&name_of(first)));
-            asked = arguments.get(1..).unwrap_or_default().to_vec();
-            arguments.drain(..arguments.len().min(2));
-            found
-        }
-    };
-    let name = called.map_or("svc-tools", |(name, ..)| name);
-    run::process(name, || {
-        if os::account::is_set_uid() {
-            return Err(Exit::new(run::PERMANENT, "refuses to run set-uid"));
-        }
+    let called = family::choose(&TOOLS, |(name, ..)| name, &mut arguments);
+    run::process(called.map_or("svc-tools", |(name, ..)| name), || {
+        family::refuse_set_uid()?;
         let Some((name, usage, meaning, tool)) = called else {
-            return match run::usage::help(&help(), &asked) {
+            return match run::usage::help(&help(), &arguments) {
                 true => Ok(0),
                 false => Err(run::usage::misused(&help())),
             };
@@ -158,15 +141,6 @@ fn main() -> ExitCode {
             Exit::new(error.code, text)
         })
     })
-}
-
-fn name_of(path: &OsString) -> String {
-    let name = Path::new(path).file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-fn tool(name: &str) -> Option<(&'static str, &'static str, &'static str, Tool)> {
-    TOOLS.into_iter().find(|(known, ..)| *known == name)
 }
 
 fn help() -> String {

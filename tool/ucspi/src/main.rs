@@ -17,9 +17,10 @@ mod tcprulescheck;
 mod tcpserver;
 mod variables;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use run::{Exit, PERMANENT};
+use run::{Exit, PERMANENT, family};
 
 const USAGE: &str = "usage: ucspi-tools tcpserver [OPTION...] HOST PORT PROGRAM [ARG...]
        ucspi-tools tcpclient [OPTION...] HOST PORT PROGRAM [ARG...]
@@ -46,32 +47,22 @@ const TOOLS: [(&str, Tool); 9] = [
 ];
 
 fn main() -> ExitCode {
-    let mut words = std::env::args();
-    let called = words.next().unwrap_or_default();
-    let name = called.rsplit('/').next().unwrap_or_default().to_owned();
-    let mut rest: Vec<String> = words.collect();
-    let find = |name: &str| TOOLS.iter().find(|(tool, _)| *tool == name);
-    let first = match find(&name) {
-        Some(_) => name,
-        None if rest.is_empty() => String::new(),
-        None => rest.remove(0),
-    };
-    match (find(&first), first.as_str()) {
-        (Some((name, tool)), _) => run::process(name, || unprivileged().and_then(|()| tool(&rest))),
-        (None, "--help" | "-h") => {
-            println!("{USAGE}");
-            ExitCode::SUCCESS
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let called = family::choose(&TOOLS, |(name, _)| name, &mut arguments);
+    run::process(called.map_or("ucspi-tools", |(name, _)| name), || {
+        family::refuse_set_uid()?;
+        if let Some((_, tool)) = called {
+            let text = |word: OsString| {
+                let not_text = |_| Exit::new(PERMANENT, "an argument is not UTF-8");
+                word.into_string().map_err(not_text)
+            };
+            let words: Vec<String> = arguments.into_iter().map(text).collect::<Result<_, _>>()?;
+            return tool(&words);
         }
-        (None, other) if other.starts_with("--") => run::process("ucspi-tools", || {
-            run::usage::no_options("ucspi-tools", &[other])
-        }),
-        _ => run::process("ucspi-tools", || Err::<(), _>(run::usage::misused(USAGE))),
-    }
-}
-
-fn unprivileged() -> Result<(), Exit> {
-    match os::account::is_set_uid() {
-        true => Err(Exit::new(PERMANENT, "refuses to run set-uid or set-gid")),
-        false => Ok(()),
-    }
+        if run::usage::help(USAGE, &arguments) {
+            return Ok(());
+        }
+        run::usage::no_options("ucspi-tools", &arguments)?;
+        Err(run::usage::misused(USAGE))
+    })
 }

@@ -91,7 +91,7 @@ pub enum Answer {
     /// To `AskMailbox`.
     Mailbox(Mailbox),
     /// To `AskLogin`; [`lookup::Reply::Temporary`] when nobody can be asked.
-    Login(lookup::Reply),
+    Login(Box<lookup::Reply>),
     /// To `AskVerifier`; [`wire::verify::Reply::Temporary`] when nobody can be
     /// asked.
     Verified(Box<wire::verify::Reply>),

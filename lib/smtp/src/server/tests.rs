@@ -188,7 +188,7 @@ impl World {
                     session.answer(Answer::Mailbox(mailbox(&address)), &now);
                 }
                 Step::AskLogin(question) => {
-                    session.answer(Answer::Login(self.login(&question)), &now);
+                    session.answer(Answer::Login(Box::new(self.login(&question))), &now);
                 }
                 Step::AskPolicy(changes) => {
                     // The one variable the dialogues use.

@@ -11,7 +11,7 @@ pub fn answer(world: &World, request: &Request) -> Result<Reply, Trouble> {
     let directory = world.directory()?;
     Ok(match request {
         Request::User { local, domain } => {
-            Reply::User(directory.find_user(local, domain)?.map(shown))
+            Reply::User(directory.find_user(local, domain)?.map(shown).map(Box::new))
         }
         Request::Aliases { local, domain } => Reply::Aliases(directory.aliases(local, domain)?),
         Request::Filters { local, domain } => {

@@ -146,21 +146,29 @@ impl Attempt<'_> {
         check: impl FnOnce(Option<&User>) -> Result<Option<Vec<u8>>, Trouble>,
     ) -> Result<Login, Trouble> {
         let address = world.address(self.user);
-        if world.failures.exhausted(&address, self.remote_ip) {
-            self.log(&address, mechanism, "refused: too many wrong passwords");
+        let started = Instant::now();
+        let limits = world.rules().limits;
+        let failures = &world.failures;
+        if let Some(stopped) = failures.stopped(&limits, &address, self.remote_ip, started) {
+            let why = format!("refused unchecked: {}", stopped.words());
+            self.log(&address, mechanism, &why);
             return Ok(Login::Refused);
         }
-        let started = Instant::now();
         let user = match self.user.len() {
             0..=NAME_BYTES_MAX => world.user(self.user)?,
             _ => None,
         };
         let (Some(server_signature), Some(user)) = (check(user.as_ref())?, user) else {
-            world.failures.add(&address, self.remote_ip);
+            let stopped = failures.add(&limits, &address, self.remote_ip, started);
             self.log(&address, mechanism, "refused: wrong user or password");
+            for stopped in stopped {
+                let seconds = limits.pause.as_secs();
+                let why = format!("not checked for {seconds} s or more: {}", stopped.words());
+                self.log(&address, mechanism, &why);
+            }
             return Ok(Login::Refused);
         };
-        world.failures.clear(&address, self.remote_ip);
+        failures.succeeded(&address, self.remote_ip, started);
         if let Some(why) = self.forbidden(&user) {
             self.log(&address, mechanism, &format!("forbidden: {why}"));
             return Ok(Login::Forbidden(why.to_owned()));

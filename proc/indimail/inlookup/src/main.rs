@@ -34,6 +34,7 @@ const USAGE: &str = "usage: inlookup
 
 Serves ROOT/run/inlookup: recipients and logins of virtual users.
 HUP forgets what is cached, TERM ends it. Settings: cram_md5, hash_method,
+authfailures_account, authfailures_address, authfailures_pause,
 DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.
 Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 /// Any local process may connect; who may ask is decided by its user.
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         let listener = os::socket::listen(&socket, SOCKET_MODE).map_err(|error| {
             temporary(&format!("cannot listen on {}", socket.display()), &error)
         })?;
+        let is_separated = account::is_root();
         let (identity, clients) = users()?;
         let location = Location::of(&home, &Settings::of_process(&home))
             .map_err(|error| temporary("cannot find the user database", &error))?;
@@ -67,8 +69,13 @@ fn main() -> ExitCode {
         account::set_umask(0o077);
         sandboxes::close(sandboxes::inlookup(&home, &reach(&location)), PROGRAM);
         let owners = vec![0, identity.uid];
-        let world =
-            world::World::new(home, owners).map_err(|error| temporary("cannot start", &error))?;
+        // Where users are apart, imapd and pop3d are owners of mail, too.
+        let operators = match is_separated {
+            true => vec![0],
+            false => owners.clone(),
+        };
+        let world = world::World::new(home, owners, operators)
+            .map_err(|error| temporary("cannot start", &error))?;
         service::serve(&listener, signals, &Arc::new(world), &clients)
             .map_err(|error| temporary("cannot go on serving", &error))
     })

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use os::signal::{Interest, Signal, Signals};
 use run::Link;
@@ -79,9 +79,10 @@ fn accept(
     let place = Place::take(counts, uid)
         .ok_or_else(|| io::Error::other(format!("user {uid} has too many connections")))?;
     let world = Arc::clone(world);
-    let asker = match world.owners.contains(&uid) {
-        true => Asker::Owner,
-        false => Asker::Network,
+    let asker = match uid {
+        uid if world.operators.contains(&uid) => Asker::Operator,
+        uid if world.owners.contains(&uid) => Asker::Owner,
+        _ => Asker::Network,
     };
     std::thread::Builder::new()
         .name("client".to_owned())
@@ -136,8 +137,10 @@ fn converse(world: &World, asker: Asker, stream: UnixStream) {
 pub enum Asker {
     /// A daemon that parses the network: it gets verdicts.
     Network,
-    /// A delivery, or root: it gets rows without secrets, and sets marks.
+    /// A delivery: it gets rows without secrets, and sets marks.
     Owner,
+    /// Root, or the one user of everything: it may also forgive.
+    Operator,
 }
 
 /// Answers one question.
@@ -198,9 +201,22 @@ pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, T
         | Request::Filters { .. }
         | Request::OverQuota { .. }
         | Request::Delivered { .. } => match asker {
-            Asker::Owner => delivery::answer(world, request)?,
+            Asker::Owner | Asker::Operator => delivery::answer(world, request)?,
             Asker::Network => Reply::Temporary("only deliveries may ask that".to_owned()),
         },
+        Request::Blocks | Request::Forgive { .. } if asker != Asker::Operator => {
+            Reply::Temporary("only root may ask that".to_owned())
+        }
+        Request::Blocks => Reply::Blocks(world.failures.blocks(Instant::now())),
+        Request::Forgive { name } => {
+            let count = world.failures.forgive(name);
+            let shown = text::log::safe(name.as_bytes());
+            run::info(
+                crate::PROGRAM,
+                &format!("forgiven: {shown} ({count} known)"),
+            );
+            Reply::Forgiven(count)
+        }
     })
 }
 

@@ -15,7 +15,7 @@ use wire::lookup::Mailbox;
 use zeroize::Zeroizing;
 
 use crate::books::Books;
-use crate::failures::Failures;
+use crate::failures::{Failures, Limits};
 use crate::pool::Pool;
 
 /// How long a good answer about a recipient is repeated.
@@ -59,6 +59,8 @@ pub struct World {
     pub key: Zeroizing<[u8; KEY_BYTES]>,
     /// Users that deliveries run as.
     pub owners: Vec<u32>,
+    /// Users that may forgive wrong passwords.
+    pub operators: Vec<u32>,
     settings: RwLock<Arc<Rules>>,
     database: Mutex<Option<(Stamp, Arc<Directory>)>>,
     server: Mutex<Option<Arc<Directory>>>,
@@ -76,6 +78,8 @@ pub struct Rules {
     pub location: Location,
     /// CRAM-MD5 is allowed.
     pub cram_md5: bool,
+    /// How many wrong passwords are too many.
+    pub limits: Limits,
     /// Logins are recorded.
     pub last_auth: bool,
     /// How better hashes are made.
@@ -90,13 +94,14 @@ pub struct Rules {
 
 impl World {
     /// Reads settings and the key, starts the workers.
-    pub fn new(home: Home, owners: Vec<u32>) -> io::Result<Self> {
+    pub fn new(home: Home, owners: Vec<u32>, operators: Vec<u32>) -> io::Result<Self> {
         let database = home.database();
         let rules = Rules::read(&home).map_err(io::Error::other)?;
         Ok(Self {
             pool: Pool::start()?,
             books: Books::start(&home)?,
             owners,
+            operators,
             failures: Failures::default(),
             key: key(&database.with_file_name("inlookup.key"))?,
             settings: RwLock::new(Arc::new(rules)),
@@ -247,6 +252,10 @@ impl Rules {
             let line = settings.line(setting)?.unwrap_or_default();
             Ok(String::from_utf8_lossy(&line).into_owned())
         };
+        let number = |setting| -> Result<u32, run::SettingError> {
+            let number = settings.integer(setting)?;
+            Ok(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+        };
         let mut default_domain = text(&users::DEFAULT_DOMAIN)?;
         if default_domain.is_empty() {
             default_domain = text(&settings::site::ME)?;
@@ -255,6 +264,11 @@ impl Rules {
         Ok(Self {
             location: Location::of(home, &settings)?,
             cram_md5: settings.integer(&users::CRAM_MD5)? == 1,
+            limits: Limits {
+                account: number(&users::AUTHFAILURES_ACCOUNT)?,
+                address: number(&users::AUTHFAILURES_ADDRESS)?,
+                pause: Duration::from_secs(number(&users::AUTHFAILURES_PAUSE)?.max(1).into()),
+            },
             last_auth: !settings.is_set(&users::NOLASTAUTH)?,
             hash: directory::password::Method::parse(&method).unwrap_or_default(),
             extensions: settings.variable("QMAIL_EXT").is_some(),

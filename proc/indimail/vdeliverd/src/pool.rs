@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use delivery::local::{self, Mode};
-use delivery::{LazyUsers, Outcome, Recent, Site};
+use delivery::{DirectoryUsers, Outcome, Recent, Site};
 use wire::deliver::{Report, Request};
 
 use crate::NAME;
@@ -113,7 +113,7 @@ impl Shared {
 
     /// The life of a thread.
     fn work(&self) {
-        let users = LazyUsers::new(
+        let users = DirectoryUsers::new(
             &self.site.home,
             &self.site.settings,
             Arc::clone(&self.recent),

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use delivery::virtual_user::{self, Job, Options};
-use delivery::{LazyUsers, Site};
+use delivery::{DirectoryUsers, Site};
 use dotqmail::Facts;
 use run::{Exit, Home};
 
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         let site = Site::open(name, Home::find()).map_err(|error| trouble(&error))?;
         let job = Job {
             site: &site,
-            users: &LazyUsers::new(&site.home, &site.settings, Arc::default()),
+            users: &DirectoryUsers::new(&site.home, &site.settings, Arc::default()),
             facts: &facts,
             default: &default,
             options: &Options::from_settings(&site.settings),

@@ -3,6 +3,8 @@
 use listen::Options;
 use run::{Exit, PERMANENT};
 
+use crate::checkers::Checkers;
+
 pub const USAGE: &str = "usage: qmail-smtpd --listen ADDR:PORT [OPTION]...
        qmail-smtpd [HOSTNAME CHECKER...]
 
@@ -24,7 +26,9 @@ client on descriptors 0 and 1, as a program under tcpserver.
 
 Reads the variables and files of qmail-smtpd(8) in the installation's control
 directory; changes are seen by the next connection. HOSTNAME and CHECKER switch
-AUTH on, as ever; users are looked up by inlookup.
+AUTH on. CHECKER is a program that reads name and password from descriptor 3, its
+arguments the next ones of the chain; vchkpass stands for inlookup, who is asked
+without CHECKER, too. A chain with other programs than false has no sandbox.
 Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
 
 /// What the command line says.
@@ -37,6 +41,8 @@ pub struct Arguments {
     pub sessions: Option<usize>,
     /// A question about a message is on descriptor 0.
     pub explain: bool,
+    /// Who checks passwords.
+    pub checkers: Checkers,
 }
 
 /// Reads the words after the program's name; `None` asks for help.
@@ -48,6 +54,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
         rules: None,
         sessions: None,
         explain: false,
+        checkers: Checkers::parse(Vec::new()),
     };
     while let Some(word) = words.next() {
         let mut value = || {
@@ -74,7 +81,9 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
             }
             // HOSTNAME CHECKER...: AUTH is wanted when there is a checker.
             _hostname => {
-                arguments.auth |= words.next().is_some();
+                let checkers: Vec<String> = words.collect();
+                arguments.auth |= !checkers.is_empty();
+                arguments.checkers = Checkers::parse(checkers);
                 break;
             }
         }

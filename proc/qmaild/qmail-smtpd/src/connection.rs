@@ -10,7 +10,7 @@ use policy::envrules::Change;
 use smtp::server::{Answer, Config, Mailbox, Moment, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
-use wire::lookup::{Request, Service as LookupService};
+use wire::lookup::{Login, Reply, Request, Service as LookupService};
 
 use crate::mailboxes::{self, Whose};
 use crate::policies::Policy;
@@ -82,7 +82,7 @@ impl Connection<'_> {
             }
             Step::AskLogin(question) => {
                 let request = question.to_request(LookupService::Smtp, &self.caller.ip);
-                let reply = self.lookup.ask(&request).await;
+                let reply = Box::new(self.checked(&request).await);
                 self.session.answer(Answer::Login(reply), &moment());
             }
             Step::AskVerifier(question) => {
@@ -282,6 +282,27 @@ impl Connection<'_> {
                     .unwrap_or(Mailbox::Fine)
             }
         }
+    }
+
+    /// Asks inlookup, then the checkers about whom it does not know.
+    async fn checked(&mut self, request: &Request) -> Reply {
+        let checkers = &self.service.checkers;
+        if checkers.built_in {
+            let reply = self.lookup.ask(request).await;
+            let is_unknown = matches!(reply, Reply::Login(Login::Refused));
+            if checkers.program.is_empty() || !is_unknown {
+                return reply;
+            }
+        }
+        let Some(mechanism) = self.session.login_mechanism() else {
+            return Reply::Login(Login::Refused);
+        };
+        let host = self.caller.host.as_deref().unwrap_or("unknown");
+        let variables = [
+            ("TCPREMOTEIP", self.caller.ip.as_str()),
+            ("TCPREMOTEHOST", host),
+        ];
+        checkers.run(mechanism, request, &variables).await
     }
 
     async fn start_tls(&mut self) -> Result<(), Over> {

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use listen::{Full, Guest, House, Places};
+use listen::{Announced, Full, Guest, House, Places};
+use policy::access;
 use policy::tcprules::{self, Client, Rule};
 use settings::receiving;
+use tokio::net::TcpStream;
 
 use crate::PROGRAM;
 use crate::service::{Caller, Service};
@@ -25,12 +27,20 @@ struct Door {
     last_number: AtomicU64,
     /// The rules as they were last read.
     rules: Mutex<Option<KeptRules>>,
+    /// proxyhosts, likewise.
+    balancers: Mutex<Option<KeptBalancers>>,
 }
 
 struct KeptRules {
     generation: u64,
     since: Instant,
     file: Arc<[u8]>,
+}
+
+struct KeptBalancers {
+    generation: u64,
+    since: Instant,
+    patterns: Arc<[String]>,
 }
 
 /// Serves until SIGTERM.
@@ -47,6 +57,7 @@ pub async fn serve(service: &Arc<Service>, listeners: Vec<TcpListener>) -> Resul
         places_max: places.max(),
         last_number: AtomicU64::new(0),
         rules: Mutex::default(),
+        balancers: Mutex::default(),
     });
     for listener in &listeners {
         if let Ok(bound) = listener.local_addr() {
@@ -71,18 +82,29 @@ pub async fn serve(service: &Arc<Service>, listeners: Vec<TcpListener>) -> Resul
 impl Door {
     async fn receive(self: Arc<Self>, guest: Guest) {
         let Guest {
-            stream,
-            peer,
+            mut stream,
+            mut peer,
             mut place,
             ..
         } = guest;
         let journal = &self.service.journal;
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
-        let remote = peer.ip();
-        let ip = remote.to_string();
-        let Ok(local) = stream.local_addr() else {
+        let Ok(mut local) = stream.local_addr() else {
             return;
         };
+        match self.announced(peer.ip(), &mut stream).await {
+            Ok(None) => {}
+            Ok(Some(ends)) => (peer, local) = (ends.client, ends.local),
+            Err(error) => {
+                let ip = peer.ip();
+                journal.line(&format!(
+                    "tcpserver: warning: dropping connection, PROXY header of {ip}: {error}"
+                ));
+                return;
+            }
+        }
+        let remote = peer.ip();
+        let ip = remote.to_string();
         let local_ip = local.ip().to_canonical().to_string();
         let ends = format!("[{local_ip}]{} [{ip}]:{}", local.port(), peer.port());
         let rule = match self.rule(&ip) {
@@ -138,6 +160,48 @@ impl Door {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Rule::default()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Who connects in truth, when the client is one of our balancers.
+    async fn announced(
+        &self,
+        ip: IpAddr,
+        stream: &mut TcpStream,
+    ) -> std::io::Result<Option<Announced>> {
+        let balancers = self.balancers().map_err(std::io::Error::other)?;
+        if balancers.is_empty() {
+            return Ok(None);
+        }
+        let ip = ip.to_string();
+        match balancers.iter().any(|pattern| access::fits(pattern, &ip)) {
+            true => listen::announced(stream).await,
+            false => Ok(None),
+        }
+    }
+
+    fn balancers(&self) -> Result<Arc<[String]>, run::SettingError> {
+        let generation = self.service.changes.generation();
+        let mut kept = self
+            .balancers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*kept
+            && Some(kept.generation) == generation
+            && kept.since.elapsed() < RULES_AGE_MAX
+        {
+            return Ok(Arc::clone(&kept.patterns));
+        }
+        let lines = self.service.settings.list(&receiving::PROXYHOSTS)?;
+        let lines = lines.unwrap_or_default().into_iter();
+        let patterns: Arc<[String]> = lines
+            .filter_map(|line| String::from_utf8(line).ok())
+            .collect();
+        *kept = generation.map(|generation| KeptBalancers {
+            generation,
+            since: Instant::now(),
+            patterns: Arc::clone(&patterns),
+        });
+        Ok(patterns)
     }
 
     fn rules(&self) -> std::io::Result<Arc<[u8]>> {

@@ -15,11 +15,12 @@
 //! Exit codes: 0 after SIGTERM and after a session, 100 wrong usage or
 //! configuration, 111 anything else.
 //!
-//! Differs from the original: CHECKER arguments switch AUTH on and are not
-//! run, because inlookup knows the users.
+//! Differs from the original: a CHECKER `vchkpass` is not run, because inlookup
+//! knows the users.
 
 mod arguments;
 mod changes;
+mod checkers;
 mod connection;
 mod explain;
 mod journal;
@@ -74,7 +75,7 @@ fn start(arguments: Arguments) -> Result<u8, Exit> {
         explain::become_server(&arguments)?;
     }
     listen::raise_descriptor_limit();
-    close_sandbox(&home, &settings);
+    close_sandbox(&home, &settings, &arguments);
     // Half of the processors, for queue and deliveries want theirs; fewer
     // threads also wake each other less.
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -121,12 +122,18 @@ fn check(settings: &Settings) -> Result<(), Exit> {
     Ok(())
 }
 
-fn close_sandbox(home: &Home, settings: &Settings) {
+fn close_sandbox(home: &Home, settings: &Settings, arguments: &Arguments) {
     // A queue program of the site's own choice may be set-uid, which no
     // sandbox lets it be.
     let program = settings.variable("QMAILQUEUE");
     if program.is_some_and(|name| !name.is_empty()) {
         run::info(PROGRAM, "QMAILQUEUE is set: running without a sandbox");
+        return;
+    }
+    // Neither does a checker, which usually is.
+    if let Some(program) = arguments.checkers.program.first() {
+        let text = format!("{program} checks passwords: running without a sandbox");
+        run::info(PROGRAM, &text);
         return;
     }
     sandboxes::close(sandboxes::smtpd(home), PROGRAM);

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::arguments::Arguments;
 use crate::changes::Changes;
+use crate::checkers::Checkers;
 use crate::connection::{Connection, LINGER_MAX};
 use crate::journal::Journal;
 use crate::policies::{self, Policies, Policy};
@@ -44,6 +45,8 @@ pub struct Service {
     pub policies: Policies,
     pub handshakes: Handshakes,
     auth: bool,
+    /// Who checks passwords.
+    pub checkers: Checkers,
     inlookup: Inlookup,
     /// Connections to the verifier.
     verifiers: Arc<Pipes>,
@@ -93,6 +96,7 @@ impl Service {
             stop: watch::channel(false).0,
             submission: arguments.submission,
             auth: auth || arguments.auth || arguments.submission,
+            checkers: arguments.checkers.clone(),
             home,
             settings,
         })
@@ -155,7 +159,8 @@ impl Service {
         let peer = Peer {
             starttls: certificate.is_some() && tls == TlsMode::Starttls,
             mechanisms: match self.auth {
-                true => mechanisms(self.inlookup.secrets().await),
+                true if self.checkers.built_in => mechanisms(self.inlookup.secrets().await),
+                true => vec![Mechanism::Plain, Mechanism::Login],
                 false => Vec::new(),
             },
             ..peer(&settings, &policy, &caller)

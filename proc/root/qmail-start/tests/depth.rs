@@ -15,10 +15,6 @@ const NEW: usize = 100;
 /// What a message in the queue may cost qmail-send.
 const BYTES_A_MESSAGE: u64 = 200;
 
-/// From the start of the processes to the first delivery, in a build without
-/// optimisation, beside other tests.
-const FIRST_DELIVERY_MAX: Duration = Duration::from_secs(20);
-
 const LOCAL: &str = "exit 0";
 const REMOTE: &str = r#"case "$5" in
   *dead*) exec sleep 20;;
@@ -74,7 +70,7 @@ fn memory(here: &Installation, name: &str) -> u64 {
 }
 
 #[test]
-fn a_deep_queue_costs_little_memory_and_delays_nothing() {
+fn a_deep_queue_costs_little_memory_and_mail_beside_it_is_delivered() {
     let mut here = Installation::new(LOCAL, REMOTE);
     here.put_queue_into_memory();
     here.start();
@@ -97,7 +93,6 @@ fn a_deep_queue_costs_little_memory_and_delays_nothing() {
          {beside:.2} s beside {DEEP}; {bytes} bytes a message"
     );
     assert!(bytes <= BYTES_A_MESSAGE, "{bytes} bytes a message");
-    assert!(first < FIRST_DELIVERY_MAX, "first delivery after {first:?}");
     assert!(
         beside < 2.0 * alone + 10.0,
         "{beside:.2} s instead of {alone:.2} s"

@@ -13,6 +13,30 @@ fn quickstart(root: &Path, domain: &str, arguments: &[&str]) -> testkit::Ran {
 }
 
 #[test]
+fn a_place_others_cannot_get_to_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(directory.path(), mode).unwrap();
+    };
+    let root = directory.path().join("below/root");
+    mode(0o700);
+    let closed = directory.path().display().to_string();
+    let ran = quickstart(&root, "example.org", &["--no-start"]);
+    let words = [
+        &closed[..],
+        "closed to other users",
+        "--root",
+        &format!("chmod o+x {closed}"),
+    ];
+    let said = words.iter().all(|word| ran.err.contains(word));
+    assert!(ran.code == 1 && said, "{}", ran.err);
+    assert!(!root.join("control").exists());
+    mode(0o711);
+    quickstart(&root, "example.org", &["--no-start"]).good();
+}
+
+#[test]
 fn a_quickstart_that_cannot_go_on_names_what_and_why() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("root");

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use directory::{Directory, flags};
+use directory::flags;
 use run::Home;
 use run::envdir::{self, Unreadable};
 use wire::explain::{Explanation, Question, Rule, Step, Verdict};
-use wire::lookup::Account;
+use wire::lookup::{Account, Reply, Request};
 
 use crate::{Outcome, Root, site};
 
@@ -89,12 +89,18 @@ fn account(home: &Home, user: &str) -> Result<Account, Box<dyn std::error::Error
     let (local, domain) = address
         .rsplit_once('@')
         .ok_or_else(|| format!("--auth {user}: write user@domain"))?;
-    let found = Directory::open_read_only(&home.database())
-        .and_then(|directory| directory.find_user(local, domain))
-        .map_err(|error| format!("--auth {user}: {}", run::chain(&error)))?;
+    let question = Request::User {
+        local: local.to_owned(),
+        domain: domain.to_owned(),
+    };
+    let found = match crate::logins::ask(home, &question)? {
+        Reply::User(found) => found,
+        Reply::Temporary(text) => return Err(format!("--auth {user}: {text}").into()),
+        other => return Err(format!("inlookup answers another question: {other:?}").into()),
+    };
     let user = found.ok_or_else(|| format!("--auth {user}: there is no such user"))?;
     Ok(Account {
-        may_relay: !user.has(flags::NO_RELAY),
+        may_relay: user.gid_flags & flags::NO_RELAY == 0,
         address,
         maildir: String::new(),
         quota: String::new(),

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod controls;
 pub mod keys;
 pub mod programs;
+pub mod reach;
 pub mod tree;
 
 use std::io;
@@ -37,6 +38,12 @@ pub enum InstallError {
     /// A key or certificate could not be made.
     #[error("cannot create keys: {0}")]
     Keys(String),
+    /// A directory above the root is closed.
+    #[error(
+        "{0} is closed to other users, and the services run as users of their own; choose \
+         another place with --root, or let others pass with: chmod o+x {0}"
+    )]
+    Closed(PathBuf),
     /// A program of ours is not beside this one.
     #[error("{0} is not beside this program; build all of them first (cargo xtask build)")]
     NotBuilt(PathBuf),

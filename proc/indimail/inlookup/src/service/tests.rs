@@ -67,7 +67,7 @@ impl House {
         }
         let location = Location::of(&home, &run::Settings::of_files(&home)).unwrap();
         Directory::create_at(&location).unwrap();
-        let world = World::new(home, Vec::new()).unwrap();
+        let world = World::new(home, Vec::new(), Vec::new()).unwrap();
         Self { root, world }
     }
 
@@ -537,4 +537,37 @@ fn rows_are_for_deliveries_only() {
         Reply::Done
     );
     assert_eq!(house.recipient("joe@example.com"), Mailbox::OverQuota);
+}
+
+#[test]
+fn who_guesses_is_stopped_and_root_forgives() {
+    let house = House::new().with_user(user("joe"));
+    let control = house.root.path().join("control");
+    std::fs::write(control.join("authfailures_address"), "3\n").unwrap();
+    house.world.reread();
+    for name in ["a", "b", "c"] {
+        let name = format!("{name}@example.com");
+        let wrong = house.login(Service::Smtp, &name, "guess");
+        assert_eq!(wrong, Login::Refused);
+    }
+    let right = |house: &House| house.login(Service::Imap, "joe@example.com", "Secret-1234");
+    assert_eq!(right(&house), Login::Refused);
+    let forgive = Request::Forgive {
+        name: "192.0.2.1".to_owned(),
+    };
+    for asker in [Asker::Network, Asker::Owner] {
+        for request in [&forgive, &Request::Blocks] {
+            let reply = answer(&house.world, asker, request).unwrap();
+            assert!(matches!(reply, Reply::Temporary(_)), "{reply:?}");
+        }
+    }
+    assert_eq!(right(&house), Login::Refused);
+    let reply = answer(&house.world, Asker::Operator, &Request::Blocks).unwrap();
+    let Reply::Blocks(blocks) = reply else {
+        panic!("{reply:?}");
+    };
+    assert_eq!((blocks.len(), blocks[0].name.as_str()), (1, "192.0.2.1"));
+    let reply = answer(&house.world, Asker::Operator, &forgive).unwrap();
+    assert_eq!(reply, Reply::Forgiven(1));
+    assert!(matches!(right(&house), Login::Granted(_)));
 }

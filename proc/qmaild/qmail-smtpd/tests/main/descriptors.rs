@@ -190,6 +190,101 @@ fn auth_is_offered_only_with_a_checker() {
     );
 }
 
+/// A checker that keeps descriptor 3 and its arguments, and ends as told.
+fn checked(world: &World, ending: &str, input: &str) -> (String, String) {
+    let stub = world.path("checker");
+    let root = world.directory.path().display();
+    let script =
+        format!("#!/bin/sh\ncat <&3 > {root}/asked\necho \"$@\" > {root}/words\n{ending}\n");
+    testkit::write_script(&stub, &script);
+    let mut command = under_tcpserver(world, 0, "");
+    command
+        .arg("mx.test")
+        .arg(&stub)
+        .args(["next", "/bin/false"])
+        .env("PLAINTEXT_AUTH", "");
+    let (output, log, _) = talk(command, input);
+    (output, log)
+}
+
+// Acceptance 35 to 37.
+#[test]
+fn a_checker_decides_who_logs_in() {
+    let plain = "EHLO x\r\nAUTH PLAIN AHVzZXJAZXhhbXBsZS5jb20AcGFzcw==\r\n";
+    let relay = "MAIL FROM:<user@example.com>\r\nRCPT TO:<x@other.test>\r\nQUIT\r\n";
+    for (ending, answer, relays) in [
+        ("exit 0", "235 2.7.0 ", "250 2.1.5 ok"),
+        ("exit 3", "235 2.7.0 ", "553 5.7.1 "),
+        (
+            "exit 1",
+            "535 5.7.8 authorization failed (#5.7.0)",
+            "553 5.7.1 ",
+        ),
+        (
+            "echo '553-no SMTP for you (#5.7.1)'; exit 1",
+            "535 5.7.8 authorization failed: no SMTP for you (#5.7.1)",
+            "553 5.7.1 ",
+        ),
+        ("exit 111", "454 4.7.0 ", "553 5.7.1 "),
+        ("kill -9 $$", "454 4.7.0 ", "553 5.7.1 "),
+    ] {
+        let world = World::new();
+        let (output, log) = checked(&world, ending, &format!("{plain}{relay}"));
+        assert!(output.contains("250-AUTH PLAIN LOGIN\r\n"), "{output}");
+        assert!(
+            output.contains(&format!("\r\n{answer}")),
+            "{ending}: {output} {log}"
+        );
+        assert!(
+            output.contains(&format!("\r\n{relays}")),
+            "{ending}: {output} {log}"
+        );
+        let asked = std::fs::read(world.path("asked")).unwrap();
+        assert_eq!(asked, b"user@example.com\0pass\0\0\x02\0");
+        let words = std::fs::read_to_string(world.path("words")).unwrap();
+        assert_eq!(words, "next /bin/false\n");
+    }
+    let world = World::new();
+    let login = "EHLO x\r\nAUTH LOGIN dQ==\r\ncA==\r\nQUIT\r\n";
+    checked(&world, "exit 0", login);
+    let asked = std::fs::read(world.path("asked")).unwrap();
+    assert_eq!(asked, b"u\0p\0\0\x01\0");
+}
+
+#[test]
+fn whom_inlookup_does_not_know_the_next_checker_may() {
+    let world = World::new();
+    world.inlookup();
+    let stub = world.path("checker");
+    testkit::write_script(
+        &stub,
+        "#!/bin/sh\ntest \"$(tr '\\0' ' ' <&3 | cut -c 1-7)\" = 'joe abc'\n",
+    );
+    let talk = |login: &str| {
+        let mut command = under_tcpserver(&world, 0, "");
+        command
+            .args(["mx.test", "/x/vchkpass"])
+            .arg(&stub)
+            .arg("false");
+        command.env("PLAINTEXT_AUTH", "");
+        talk(
+            command,
+            &format!("EHLO x\r\nAUTH PLAIN {login}\r\nQUIT\r\n"),
+        )
+        .0
+    };
+    // ann@v.test with inlookup's password, joe with the checker's, and joe
+    // without.
+    for (login, answer) in [
+        ("AGFubkB2LnRlc3QAc2VjcmV0", "\r\n235 "),
+        ("AGpvZQBhYmM=", "\r\n235 "),
+        ("AGpvZQBhYmQ=", "\r\n535 "),
+    ] {
+        let output = talk(login);
+        assert!(output.contains(answer), "{login}: {output}");
+    }
+}
+
 #[test]
 fn help_and_wrong_usage() {
     let world = World::new();

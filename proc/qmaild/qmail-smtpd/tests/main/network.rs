@@ -273,3 +273,39 @@ fn two_hundred_sessions_are_served_at_once() {
         assert!(client.say("NOOP").starts_with("250 "));
     }
 }
+
+#[test]
+fn a_balancer_says_who_connects_and_nobody_else_may() {
+    let world = World::new();
+    world.control("nodnscheck", "*\n");
+    world.control("proxyhosts", "127.0.0.0/8\n");
+    world.rules("192.0.2.77:allow,RELAYCLIENT=\"\"\n192.0.2.66:deny\n:allow\n");
+    let server = world.start(&["--tls", "none"]);
+    let announced = |client: &str| {
+        let mut talk = Client::connect(server.address);
+        talk.write(format!("PROXY TCP4 {client} 198.51.100.7 4000 25\r\n").as_bytes());
+        talk
+    };
+    let relays = |mut talk: Client| {
+        assert!(talk.reply().starts_with("220 "));
+        talk.say("EHLO client.test");
+        talk.say("MAIL FROM:<a@b.test>");
+        let reply = talk.say("RCPT TO:<x@other.test>");
+        reply.starts_with("250")
+    };
+    assert!(relays(announced("192.0.2.77")));
+    server.wait_for_log("[198.51.100.7]25 [192.0.2.77]:4000");
+    assert!(!relays(announced("192.0.2.78")));
+    assert_eq!(announced("192.0.2.66").reply(), "");
+    // The balancer itself must say who it is.
+    let mut silent = Client::connect(server.address);
+    silent.write(b"EHLO client.test\r\n");
+    assert_eq!(silent.reply(), "");
+    server.wait_for_log("PROXY header of 127.0.0.1: no PROXY header");
+    // Whom we do not trust is no balancer.
+    world.control("proxyhosts", "10.0.0.1\n");
+    let mut stranger = Client::connect(server.address);
+    assert!(stranger.reply().starts_with("220 "));
+    let reply = stranger.say("PROXY TCP4 192.0.2.77 198.51.100.7 4000 25");
+    assert!(reply.starts_with("500 "), "{reply}");
+}
