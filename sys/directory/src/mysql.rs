@@ -46,6 +46,9 @@ mod code {
     pub const NO_DATABASE: u16 = 1049;
     pub const LOCK_TIMEOUT: u16 = 1205;
     pub const DEADLOCK: u16 = 1213;
+    /// The server closes the connection: it ends, was told to, or has heard
+    /// nothing for long.
+    pub const CLOSED: [u16; 4] = [1053, 1152, 1927, 4031];
     /// No right to a command, a table or the database.
     pub const DENIED: [u16; 3] = [1142, 1044, 1227];
     /// The server is read-only.
@@ -312,7 +315,11 @@ fn definition(name: &str, columns: &str) -> String {
 
 /// Says whether the connection is of no more use.
 fn is_broken(error: &mysql::Error) -> bool {
-    error.is_connectivity_error() || matches!(error, mysql::Error::IoError(_))
+    match error {
+        mysql::Error::IoError(_) => true,
+        mysql::Error::MySqlError(error) => code::CLOSED.contains(&error.code),
+        _ => error.is_connectivity_error(),
+    }
 }
 
 fn is_denied(error: &mysql::Error) -> bool {

@@ -220,7 +220,8 @@ fn a_connection_the_server_closed_is_replaced_unseen() {
             .unwrap();
         assert!(!ours.is_empty());
         for id in ours {
-            connection.query_drop(format!("KILL {id}")).unwrap();
+            // One of the round before may be ending still.
+            let _ = connection.query_drop(format!("KILL {id}"));
         }
         assert!(directory.change_flags(&user("joe"), 1, 0).unwrap());
     }

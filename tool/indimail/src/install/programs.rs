@@ -35,6 +35,7 @@ pub const PROGRAMS: &[&str] = &[
     "supervise",
     "svscan",
     "tracelog",
+    "vchkpass",
     "vdeliverd",
     "verifier",
 ];
