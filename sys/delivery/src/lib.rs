@@ -24,6 +24,7 @@ pub mod outside;
 mod program;
 mod rows;
 mod scan;
+mod shell_line;
 mod site;
 mod spool;
 mod users;

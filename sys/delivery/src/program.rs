@@ -13,6 +13,10 @@ use os::signal::Interest;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{OUTPUT_BYTES_MAX, STOP};
+use crate::shell_line;
+
+/// What runs command lines.
+const SHELL: &[u8] = b"/bin/sh";
 
 /// A program that runs longer is killed, with all it started; the delivery is
 /// tried again later.
@@ -33,6 +37,33 @@ pub struct Job {
     pub environment: Vec<(Vec<u8>, Vec<u8>)>,
     /// What of its output goes into the report.
     pub captured: Captured,
+}
+
+impl Job {
+    /// A command line: for a shell, or for nobody but the program it names.
+    pub fn of_line(line: &[u8], directory: Vec<u8>, environment: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+        Self {
+            program: SHELL.to_vec(),
+            arguments: vec![b"-c".to_vec(), line.to_vec()],
+            directory,
+            environment,
+            captured: Captured::OutputAndErrors,
+        }
+    }
+
+    /// What is started for it, and with which arguments.
+    fn started(&self) -> (&[u8], Vec<&[u8]>) {
+        if let [option, line] = &self.arguments[..]
+            && self.program == SHELL
+            && option == b"-c"
+            && let Some(words) = shell_line::words(line)
+            && let [program, arguments @ ..] = &words[..]
+        {
+            return (program, arguments.to_vec());
+        }
+        let arguments = self.arguments.iter().map(Vec::as_slice);
+        (&self.program, arguments.collect())
+    }
 }
 
 /// Which descriptors of a program are read.
@@ -89,9 +120,10 @@ impl Direct {
         time_max: Duration,
     ) -> io::Result<Finished> {
         let text = std::ffi::OsStr::from_bytes;
-        let mut command = Command::new(text(&job.program));
+        let (program, arguments) = job.started();
+        let mut command = Command::new(text(program));
         command
-            .args(job.arguments.iter().map(|argument| text(argument)))
+            .args(arguments.into_iter().map(text))
             .current_dir(text(&job.directory))
             .env_clear()
             .envs(job.environment.iter().map(|(n, v)| (text(n), text(v))))
@@ -214,6 +246,28 @@ mod tests {
         assert_eq!(done.ending, Ending::Code(7));
         assert_eq!(done.output, b"inputb\n");
         assert_eq!(shell("kill -9 $$").ending, Ending::Crashed);
+    }
+
+    #[test]
+    fn a_line_of_plain_words_is_run_as_a_shell_would() {
+        let run = |line: &[u8]| {
+            let job = Job::of_line(line, b"/".to_vec(), Vec::new());
+            let done = Direct.run(&job, Vec::new()).unwrap();
+            (done.ending, String::from_utf8(done.output).unwrap())
+        };
+        let with_shell = |line: &str| run(format!("{line};").as_bytes());
+        for line in [
+            "/bin/echo  a b",
+            "/bin/sh -c exit",
+            "/bin/ls /does/not/exist",
+            "/bin/pwd",
+        ] {
+            let (ending, output) = run(line.as_bytes());
+            let (expected, by_shell) = with_shell(line);
+            assert_eq!(ending, expected, "{line}");
+            assert_eq!(output, by_shell, "{line}");
+        }
+        assert_eq!(run(b"/does/not/exist").0, Ending::Code(127));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::Mode;
 use super::home::printable;
 use crate::forward::{self, Forward};
 use crate::outcome::{OUTPUT_BYTES_MAX, Outcome, STOP, Step, maildir_outcome, reason};
-use crate::program::{Captured, Ending, Job, exit_code_of_program};
+use crate::program::{Ending, Job, exit_code_of_program};
 use crate::site::{Site, VirtualUsers};
 use crate::users::Users;
 use crate::virtual_user;
@@ -272,13 +272,7 @@ impl Delivery<'_> {
         message
             .rewind()
             .map_err(|_| Outcome::temporary("Unable to rewind message. (#4.3.0)"))?;
-        let job = Job {
-            program: b"/bin/sh".to_vec(),
-            arguments: vec![b"-c".to_vec(), command.to_vec()],
-            directory: self.facts.home.clone(),
-            environment: self.environment(),
-            captured: Captured::OutputAndErrors,
-        };
+        let job = Job::of_line(command, self.facts.home.clone(), self.environment());
         let finished = self
             .site
             .programs

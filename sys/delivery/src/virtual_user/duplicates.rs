@@ -8,7 +8,7 @@ use settings::local;
 use super::{Job, io_trouble};
 use crate::duplicates::{Fingerprint, Memory};
 use crate::outcome::Step;
-use crate::program::{Captured, Ending};
+use crate::program::Ending;
 
 /// What a maildir knows of a message.
 pub(super) enum Copy {
@@ -63,13 +63,7 @@ fn memory<'a>(job: &Job<'_>, maildir: &'a Path) -> Memory<'a> {
 /// What the site's program prints of the message; `None` when it fails.
 fn output(job: &Job<'_>, command: &[u8]) -> Option<Vec<u8>> {
     let message = crate::spool(b"", job.message).ok()?;
-    let program = crate::Job {
-        program: b"/bin/sh".to_vec(),
-        arguments: vec![b"-c".to_vec(), command.to_vec()],
-        directory: b"/".to_vec(),
-        environment: job.site.clean.clone(),
-        captured: Captured::OutputAndErrors,
-    };
+    let program = crate::Job::of_line(command, b"/".to_vec(), job.site.clean.clone());
     let finished = job
         .site
         .programs

@@ -15,7 +15,7 @@ use vfilter::{Action, Folder, HeaderList, Match, Numbering, Reader, Row, Rule, R
 
 use super::{Job, Options, home, io_trouble};
 use crate::outcome::{Outcome, Step};
-use crate::program::{self, Captured, Ending, exit_code_of_program};
+use crate::program::{self, Ending, exit_code_of_program};
 use crate::users::User;
 
 /// Bytes read at a time.
@@ -254,13 +254,7 @@ impl Job<'_> {
             Ok(message) => message,
             Err(error) => return trouble(&error),
         };
-        let job = program::Job {
-            program: b"/bin/sh".to_vec(),
-            arguments: vec![b"-c".to_vec(), command.to_vec()],
-            directory: self.facts.home.clone(),
-            environment,
-            captured: Captured::OutputAndErrors,
-        };
+        let job = program::Job::of_line(command, self.facts.home.clone(), environment);
         match self.site.programs.run(&job, vec![(0, message.into())]) {
             Ok(finished) => Outcome {
                 code: match finished.ending {

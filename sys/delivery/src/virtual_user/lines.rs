@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use super::{Job, home, io_trouble};
 use crate::forward::{self, Forward};
 use crate::outcome::{Outcome, STOP, Step};
-use crate::program::{self, Captured, Ending, exit_code_of_program};
+use crate::program::{self, Ending, exit_code_of_program};
 use crate::users::User;
 
 /// Largest `.qmail` of a virtual user.
@@ -215,18 +215,13 @@ impl Job<'_> {
         }
         let message = crate::spool(&self.generated_lines(), self.message)
             .map_err(|error| io_trouble("copy message", &error))?;
-        let job = program::Job {
-            program: b"/bin/sh".to_vec(),
-            arguments: vec![b"-c".to_vec(), command.to_vec()],
-            directory: self.facts.home.clone(),
-            environment: self.environment(needs_lines(command)),
-            captured: Captured::OutputAndErrors,
-        };
+        let environment = self.environment(needs_lines(command));
+        let job = program::Job::of_line(command, self.facts.home.clone(), environment);
         let finished = self
             .site
             .programs
             .run(&job, vec![(0, message.into())])
-            .map_err(|error| io_trouble("run /bin/sh", &error))?;
+            .map_err(|error| io_trouble("run a program", &error))?;
         let code = match finished.ending {
             Ending::Code(code) => exit_code_of_program(code),
             Ending::Crashed => run::TEMPORARY,
