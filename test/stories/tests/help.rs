@@ -20,6 +20,7 @@ const TAKE_ANYTHING: &[&str] = &[
     "qmail-remote",
     "qmail-start",
     "vdelivermail",
+    "vfilter",
 ];
 
 fn programs(server: &Installation) -> Vec<PathBuf> {
