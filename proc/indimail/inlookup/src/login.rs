@@ -17,6 +17,8 @@ use crate::world::{Trouble, World};
 
 /// Longest name that is looked at.
 const NAME_BYTES_MAX: usize = 320;
+/// As much of a longer one is remembered and logged.
+const NAME_BYTES_SHOWN: usize = 100;
 
 /// Who wants to log in, for what and from where.
 pub struct Attempt<'a> {
@@ -145,7 +147,11 @@ impl Attempt<'_> {
         mechanism: &str,
         check: impl FnOnce(Option<&User>) -> Result<Option<Vec<u8>>, Trouble>,
     ) -> Result<Login, Trouble> {
-        let address = world.address(self.user);
+        // A name nobody can have is not kept in full, for it costs memory.
+        let address = match self.user.len() {
+            0..=NAME_BYTES_MAX => world.address(self.user),
+            _ => text::log::printable(self.user, NAME_BYTES_SHOWN),
+        };
         let started = Instant::now();
         let limits = world.rules().limits;
         let failures = &world.failures;
