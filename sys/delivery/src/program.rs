@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use os::child::{Ended, Setup};
+use os::child::Ended;
 use os::signal::Interest;
 use serde::{Deserialize, Serialize};
 
@@ -135,11 +135,7 @@ impl Direct {
             descriptors.push((1, write.try_clone()?));
         }
         descriptors.push((2, write));
-        let setup = Setup {
-            descriptors,
-            ..Setup::default()
-        };
-        os::child::prepare(&mut command, setup);
+        os::child::hand_over(&mut command, descriptors);
         let mut child = command.spawn()?;
         // Holds our copies of the descriptors; with the pipe's write end
         // open here its end would never be seen.

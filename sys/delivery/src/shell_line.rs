@@ -20,10 +20,13 @@ pub fn words(line: &[u8]) -> Option<Vec<&[u8]>> {
     if !line.iter().all(plain) {
         return None;
     }
-    let words: Vec<&[u8]> = line
+    let mut words: Vec<&[u8]> = line
         .split(|&b| b == b' ' || b == b'\t')
         .filter(|word| !word.is_empty())
         .collect();
+    if words.first() == Some(&&b"exec"[..]) {
+        words.remove(0);
+    }
     let program = words.first()?;
     (program.starts_with(b"/") && can_be_started(Path::new(OsStr::from_bytes(program))))
         .then_some(words)
@@ -65,8 +68,11 @@ mod tests {
                 "--x=a@b,c:d%e+f".to_owned()
             ])
         );
+        assert_eq!(words("exec /bin/cat"), Some(vec!["/bin/cat".to_owned()]));
         for line in [
             "cat",
+            "exec",
+            "exec cat",
             "exit 100",
             "/bin/cat > x",
             "/bin/cat $HOME",

@@ -52,6 +52,42 @@ const SIGNALS_RESET: [nix::libc::c_int; 8] = [
     nix::libc::SIGUSR2,
 ];
 
+/// As [`prepare`] with nothing but descriptors. Where the child has nothing
+/// else to do than exec, this process is not copied for it, which for one with
+/// many threads costs more than the program.
+pub fn hand_over(command: &mut Command, descriptors: Vec<(RawFd, OwnedFd)>) {
+    let are_standard = descriptors
+        .iter()
+        .all(|(number, _)| matches!(number, 0..=2));
+    if !are_standard || crate::account::is_set_uid() || !are_signals_default() {
+        let setup = Setup {
+            descriptors,
+            ..Setup::default()
+        };
+        return prepare(command, setup);
+    }
+    for (number, descriptor) in descriptors {
+        match number {
+            0 => command.stdin(descriptor),
+            1 => command.stdout(descriptor),
+            _ => command.stderr(descriptor),
+        };
+    }
+}
+
+/// Says whether a child would inherit nothing that [`prepare`] takes back.
+fn are_signals_default() -> bool {
+    SIGNALS_RESET.iter().all(|&signal| {
+        let mut found = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();
+        // SAFETY: nothing is set; the kernel writes one sigaction to where it
+        // is told, which is read only when it did.
+        unsafe {
+            nix::libc::sigaction(signal, std::ptr::null(), found.as_mut_ptr()) == 0
+                && found.assume_init().sa_sigaction != nix::libc::SIG_IGN
+        }
+    })
+}
+
 /// Prepares a command: after this, `spawn` or `exec` on it does what
 /// [`Setup`] says. In the child no signal is blocked, and those that programs
 /// are told things with are not ignored.
