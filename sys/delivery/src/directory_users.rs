@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use directory::Domains;
+use directory::{Domains, Location};
 use run::{Home, Settings};
 
 use crate::rows::Rows;
@@ -33,12 +33,14 @@ pub struct Recent {
 
 /// The rows of users and the table of domains.
 struct Opened {
+    /// Where the users were when it was opened.
+    location: Location,
     rows: Rows,
     domains: Domains,
 }
 
 impl Opened {
-    fn open(home: &Home, settings: &Settings) -> Result<Self, UsersError> {
+    fn open(home: &Home, settings: &Settings, location: Location) -> Result<Self, UsersError> {
         let variable = |name| {
             let value = settings.variable(name).unwrap_or_default();
             String::from_utf8_lossy(value).into_owned()
@@ -46,7 +48,8 @@ impl Opened {
         let domains = Domains::at(&home.users())
             .with_overrides(&variable("REAL_DOMAINS"), &variable("ALIAS_DOMAINS"));
         Ok(Self {
-            rows: Rows::open(home, settings)?,
+            rows: Rows::open(home, &location)?,
+            location,
             domains,
         })
     }
@@ -75,10 +78,13 @@ impl<'a> DirectoryUsers<'a> {
         &self,
         question: impl FnOnce(&Opened) -> Result<T, UsersError>,
     ) -> Result<T, UsersError> {
+        // A site that moved its users has them nowhere else: who is asked
+        // where they were would turn new ones away.
+        let location = Location::of(self.home, self.settings).map_err(error)?;
         let idle = lock(&self.recent.idle).pop();
-        let opened = match idle {
+        let opened = match idle.filter(|opened| opened.location == location) {
             Some(opened) => opened,
-            None => Opened::open(self.home, self.settings)?,
+            None => Opened::open(self.home, self.settings, location)?,
         };
         let answer = question(&opened)?;
         let mut idle = lock(&self.recent.idle);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use directory::{Directory, Location};
-use run::{Home, Link, Settings};
+use run::{Home, Link};
 use wire::lookup::{self, Reply, Request};
 
 use crate::users::{User, UsersError};
@@ -33,10 +33,10 @@ pub struct Service {
 
 impl Rows {
     /// Opens the file, when the users are in one.
-    pub fn open(home: &Home, settings: &Settings) -> Result<Self, UsersError> {
-        match Location::of(home, settings).map_err(error)? {
-            location @ Location::File(_) => {
-                let directory = Directory::open_at(&location).map_err(error)?;
+    pub fn open(home: &Home, location: &Location) -> Result<Self, UsersError> {
+        match location {
+            Location::File(path) => {
+                let directory = Directory::open(path).map_err(error)?;
                 Ok(Self::File(Box::new(directory)))
             }
             Location::Server(_) => Ok(Self::Service(Service {

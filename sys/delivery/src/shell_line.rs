@@ -33,18 +33,20 @@ pub fn words(line: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 fn can_be_started(program: &Path) -> bool {
+    // Opening a device may do something.
+    if !std::fs::metadata(program).is_ok_and(|found| found.is_file()) {
+        return false;
+    }
     let opened = std::fs::File::options()
         .read(true)
-        // Something else than a file must not make us wait.
+        // What took its place since must not make us wait.
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(program);
     let Ok(file) = opened else {
         return false;
     };
-    let is_file = file.metadata().is_ok_and(|found| found.is_file());
     let mut beginning = Vec::new();
-    is_file
-        && file.take(4).read_to_end(&mut beginning).is_ok()
+    file.take(4).read_to_end(&mut beginning).is_ok()
         && BEGINNINGS.iter().any(|known| beginning.starts_with(known))
         && nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).is_ok()
 }

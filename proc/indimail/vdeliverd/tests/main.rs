@@ -166,6 +166,29 @@ impl Drop for World {
 }
 
 #[test]
+fn users_that_moved_are_not_looked_for_where_they_were() {
+    let world = World::new(2);
+    assert_eq!(world.deliver("u0").0, 0);
+    let server = world.path("control/host.mysql");
+    fs::write(&server, "db.invalid:joe:secret:3306:nossl\n").unwrap();
+    fs::set_permissions(&server, Permissions::from_mode(0o640)).unwrap();
+    // Control files are read again after a second; nobody can be asked then.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while world.deliver("u1").0 == 0 {
+        assert!(Instant::now() < deadline, "the old file still counts");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(world.deliver("u1").0, 111);
+    assert_eq!(world.deliver("nobody").0, 111, "nobody knows who there is");
+    fs::remove_file(&server).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while world.deliver("u1").0 != 0 {
+        assert!(Instant::now() < deadline, "the file does not count again");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
 fn rules_are_followed_without_a_program() {
     let world = World::new(1);
     let line = "| /any/sbin/vfilter '' bounce-no-mailbox\n";
