@@ -58,8 +58,15 @@ const NAMES: [&str; 47] = [
 pub struct HeaderList(Vec<String>);
 
 impl HeaderList {
+    /// What the control file says, if there is one.
+    pub fn of_file(content: Option<&[u8]>) -> Self {
+        content.map_or_else(Self::default, |text| {
+            Self::parse(&String::from_utf8_lossy(text))
+        })
+    }
+
     /// Reads a list, one name a line.
-    pub fn parse(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         Self(lines.map(str::to_owned).collect())
     }
@@ -86,5 +93,20 @@ impl HeaderList {
 impl Default for HeaderList {
     fn default() -> Self {
         Self(NAMES.into_iter().map(str::to_owned).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_numbers_the_fields_anew() {
+        let own = HeaderList::of_file(Some(b"X-A\n\n X-B \n"));
+        assert_eq!((own.number("x-b"), own.name(0)), (Some(1), Some("X-A")));
+        assert!(!own.has(b"Subject"));
+        let usual = HeaderList::of_file(None);
+        assert_eq!(usual.number("subject"), Some(2));
+        assert_eq!(usual.name(46), Some("X-DSPAM-Result"));
     }
 }

@@ -37,6 +37,16 @@ pub enum Numbering {
     Older,
 }
 
+impl Numbering {
+    /// What the setting says.
+    pub fn of_setting(text: Option<&[u8]>) -> Self {
+        match text {
+            Some(b"old") => Self::Older,
+            _ => Self::Current,
+        }
+    }
+}
+
 /// A rule.
 #[derive(Clone, Debug)]
 pub struct Rule {

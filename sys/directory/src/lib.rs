@@ -184,12 +184,6 @@ impl Directory {
         self.read(|s| user_rows::count(s, &domain))
     }
 
-    /// The real domain behind a name: itself, or what it is an alias of;
-    /// `None` when it is no virtual domain of ours.
-    pub fn real_domain(&self, domains: &Domains, domain: &str) -> Result<Option<String>, Error> {
-        domains.real(domain)
-    }
-
     /// Adds a user; returns it with its home directory, which does not exist
     /// yet on disk. Check the name with [`value::check_new_user`] before.
     pub fn add_user(&self, user: &User, placement: &Placement) -> Result<User, Error> {

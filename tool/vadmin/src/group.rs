@@ -4,16 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use directory::{Alias, Directory, Quota, UID_IN_STEP, User, home, value};
+use directory::{Alias, Directory, Quota, UID_IN_STEP, User, value};
 use run::Exit;
 use serde::Serialize;
 use settings::users;
 
-use crate::domain::populate::remember_suffix;
 use crate::notify::{LOOKUP, Notify};
 use crate::secrets::PasswordOptions;
 use crate::site::{Site, permanent, refused, temporary};
-use crate::user::{administrator, placement};
+use crate::user;
 
 /// What the name of a group begins with; delivery looks for it.
 const MARK: &str = "MailGroup ";
@@ -102,14 +101,8 @@ impl Arguments {
             None => site.text(&users::HARD_QUOTA)?,
         };
         let quota = Quota::parse(&quota).map_err(|error| permanent(error.to_string()))?;
-        let stored = match (&self.password, self.encrypted) {
-            (Some(hash), true) => PasswordOptions::encrypted(hash)?,
-            (None, true) => return Err(permanent("-e needs a password")),
-            (given, false) => {
-                let password = self.options.password(given.as_deref())?;
-                self.options.stored(site, &password)?
-            }
-        };
+        let given = self.password.as_deref();
+        let stored = self.options.of_new(site, given, self.encrypted)?;
         site.become_owner()?;
         let directory = site.directory()?;
         let group = User {
@@ -124,15 +117,7 @@ impl Arguments {
             active: true,
             uid_state: UID_IN_STEP,
         };
-        let placement = placement(site, &entry.dir, None)?;
-        let group = directory
-            .add_user(&group, &placement)
-            .map_err(|error| refused(&error))?;
-        remember_suffix(&entry.dir, &placement, &group)?;
-        home::create(&group).map_err(|error| refused(&error))?;
-        directory
-            .record_auth(&group, "add", &administrator(), 0)
-            .map_err(|error| refused(&error))?;
+        let group = user::create(site, &directory, &entry.dir, None, &group)?;
         println!("added group {}", group.address());
         Ok(())
     }

@@ -111,6 +111,25 @@ impl PasswordOptions {
         })
     }
 
+    /// What is stored for the password of a new account: of the one that is
+    /// given, encrypted already or not, or else of what [`Self::password`]
+    /// finds.
+    pub fn of_new(
+        &self,
+        site: &Site,
+        given: Option<&str>,
+        is_encrypted: bool,
+    ) -> Result<Stored, Exit> {
+        match (given, is_encrypted) {
+            (Some(hash), true) => Self::encrypted(hash),
+            (None, true) => Err(permanent("-e needs a password")),
+            (given, false) => {
+                let password = self.password(given)?;
+                self.stored(site, &password)
+            }
+        }
+    }
+
     /// A password somebody else has encrypted; only known kinds are taken.
     pub fn encrypted(text: &str) -> Result<Stored, Exit> {
         if password::Kind::of(text) == password::Kind::Unknown {

@@ -160,6 +160,23 @@ pub fn value_domain(domain: &str) -> Result<(), Exit> {
     value::check_new_domain(domain).map_err(|error| refused(&error))
 }
 
+/// Makes an empty file that says something by being there, or removes it.
+pub fn set_mark(path: &Path, is_set: bool) -> Result<(), Exit> {
+    let change = || {
+        if is_set {
+            let mut options = std::fs::OpenOptions::new();
+            drop(options.create(true).append(true).open(path)?);
+        } else {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                removed => removed?,
+            }
+        }
+        path.parent().map_or(Ok(()), os::file::sync_directory)
+    };
+    change().map_err(|error| file(path, &error))
+}
+
 /// An end that trying again does not change.
 pub fn permanent(text: impl Into<String>) -> Exit {
     Exit::new(run::PERMANENT, text)

@@ -12,10 +12,11 @@ pub mod rename;
 
 use std::path::Path;
 
-use directory::{Placement, tree};
+use directory::{Directory, Placement, User, home, tree};
 use run::Exit;
 
-use crate::site::{Site, file};
+use crate::domain::populate::remember_suffix;
+use crate::site::{Site, file, refused};
 
 /// Where homes of a domain go.
 pub fn placement(
@@ -32,6 +33,31 @@ pub fn placement(
         .unwrap_or(tree::USERS_PER_LEVEL);
     let base = site.home.mail();
     Placement::below(&base, users).map_err(|error| file(&base, &error))
+}
+
+/// Adds a user, with home and Maildir, to the domain with this directory.
+pub fn create(
+    site: &Site,
+    directory: &Directory,
+    domain_directory: &Path,
+    users_per_level: Option<u32>,
+    new: &User,
+) -> Result<User, Exit> {
+    let placement = placement(site, domain_directory, users_per_level)?;
+    let user = directory
+        .add_user(new, &placement)
+        .map_err(|error| refused(&error))?;
+    // The row comes first: a home without one would stay for ever, a row
+    // without a home gets it with the first message or login.
+    if let Err(error) = home::create(&user) {
+        let _ = directory.delete_user(&user.name, &user.domain, Some(&placement));
+        return Err(refused(&error));
+    }
+    remember_suffix(domain_directory, &placement, &user)?;
+    directory
+        .record_auth(&user, "add", &administrator(), 0)
+        .map_err(|error| refused(&error))?;
+    Ok(user)
 }
 
 /// From where the administrator calls, for the record.

@@ -4,8 +4,6 @@ mod table;
 mod words;
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
 
 use clap::Parser;
 use directory::{Directory, User, home};
@@ -14,7 +12,7 @@ use settings::local;
 use vfilter::{HeaderList, Numbering, Row, Rule};
 
 use crate::notify::{LOOKUP, Notify};
-use crate::site::{Site, file, permanent, refused, temporary};
+use crate::site::{Site, permanent, refused, set_mark, temporary};
 
 /// Names that stand for the rules of a whole domain.
 const OF_DOMAIN: [&str; 2] = ["prefilt", "postfilt"];
@@ -118,16 +116,11 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
 fn headers(site: &Site) -> Result<HeaderList, Exit> {
     let listed = site.settings.file(local::HEADERLIST.file);
     let listed = listed.map_err(|error| temporary(&error))?;
-    Ok(listed.map_or_else(HeaderList::default, |text| {
-        HeaderList::parse(&String::from_utf8_lossy(&text))
-    }))
+    Ok(HeaderList::of_file(listed.as_deref()))
 }
 
 fn numbering(site: &Site) -> Numbering {
-    match site.settings.variable(local::VFILTER_NUMBERING.variable) {
-        Some(b"old") => Numbering::Older,
-        _ => Numbering::Current,
-    }
+    Numbering::of_setting(site.settings.variable(local::VFILTER_NUMBERING.variable))
 }
 
 /// The rules of one name.
@@ -254,20 +247,10 @@ impl Editor {
 
     /// The mark in the mailbox: there while the user has rules.
     fn mark(&self, user: &User) -> Result<(), Exit> {
-        let path = user.maildir().join(MARK);
-        let done = if self.rows()?.is_empty() {
-            std::fs::remove_file(&path)
-        } else {
+        let has_rules = !self.rows()?.is_empty();
+        if has_rules {
             home::create(user).map_err(|error| refused(&error))?;
-            File::options()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .map(drop)
-        };
-        match done {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file(&path, &error)),
-            _ => Ok(()),
         }
+        set_mark(&user.maildir().join(MARK), has_rules)
     }
 }

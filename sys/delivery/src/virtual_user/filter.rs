@@ -142,20 +142,12 @@ impl Job<'_> {
         let listed = self.site.settings.file(local::HEADERLIST.file);
         let listed =
             listed.map_err(|error| Outcome::temporary(format_args!("{error}. (#4.3.0)")))?;
-        Ok(listed.map_or_else(HeaderList::default, |text| {
-            HeaderList::parse(&String::from_utf8_lossy(&text))
-        }))
+        Ok(HeaderList::of_file(listed.as_deref()))
     }
 
     fn numbering(&self) -> Numbering {
-        match self
-            .site
-            .settings
-            .variable(local::VFILTER_NUMBERING.variable)
-        {
-            Some(b"old") => Numbering::Older,
-            _ => Numbering::Current,
-        }
+        let settings = &self.site.settings;
+        Numbering::of_setting(settings.variable(local::VFILTER_NUMBERING.variable))
     }
 
     fn values(&self, headers: &HeaderList) -> Step<Values> {

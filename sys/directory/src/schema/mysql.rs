@@ -12,42 +12,26 @@ pub type Table = (&'static str, &'static str);
 pub const OPTIONS: &str =
     "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci";
 
+/// Active users, and the others.
+const USER_COLUMNS: &str = "pw_name CHAR(40) NOT NULL,
+    pw_domain CHAR(67) NOT NULL,
+    pw_passwd CHAR(128) NOT NULL,
+    pw_uid INT,
+    pw_gid INT,
+    pw_gecos CHAR(48) NOT NULL,
+    pw_dir CHAR(156),
+    pw_shell CHAR(30),
+    scram CHAR(255),
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+    PRIMARY KEY (pw_name, pw_domain),
+    INDEX pw_gecos (pw_gecos(25)),
+    INDEX pw_uid (pw_uid),
+    INDEX pw_domain (pw_domain)";
+
 /// Tables of domains and users.
 pub const FIRST: &[Table] = &[
-    (
-        "indimail",
-        "pw_name CHAR(40) NOT NULL,
-    pw_domain CHAR(67) NOT NULL,
-    pw_passwd CHAR(128) NOT NULL,
-    pw_uid INT,
-    pw_gid INT,
-    pw_gecos CHAR(48) NOT NULL,
-    pw_dir CHAR(156),
-    pw_shell CHAR(30),
-    scram CHAR(255),
-    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
-    PRIMARY KEY (pw_name, pw_domain),
-    INDEX pw_gecos (pw_gecos(25)),
-    INDEX pw_uid (pw_uid),
-    INDEX pw_domain (pw_domain)",
-    ),
-    (
-        "indibak",
-        "pw_name CHAR(40) NOT NULL,
-    pw_domain CHAR(67) NOT NULL,
-    pw_passwd CHAR(128) NOT NULL,
-    pw_uid INT,
-    pw_gid INT,
-    pw_gecos CHAR(48) NOT NULL,
-    pw_dir CHAR(156),
-    pw_shell CHAR(30),
-    scram CHAR(255),
-    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
-    PRIMARY KEY (pw_name, pw_domain),
-    INDEX pw_gecos (pw_gecos(25)),
-    INDEX pw_uid (pw_uid),
-    INDEX pw_domain (pw_domain)",
-    ),
+    ("indimail", USER_COLUMNS),
+    ("indibak", USER_COLUMNS),
     (
         "relay",
         "email CHAR(96) NOT NULL,

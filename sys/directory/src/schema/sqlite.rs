@@ -1,39 +1,52 @@
 //! The tables in the words of SQLite.
 
+/// The table of active users, or that of the others.
+macro_rules! users {
+    ($table:literal) => {
+        concat!(
+            "CREATE TABLE ",
+            $table,
+            " (
+    pw_name TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_name) <= 40),
+    pw_domain TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_domain) <= 67),
+    pw_passwd TEXT NOT NULL CHECK (length(pw_passwd) <= 128),
+    pw_uid INTEGER,
+    pw_gid INTEGER,
+    pw_gecos TEXT NOT NULL CHECK (length(pw_gecos) <= 48),
+    pw_dir TEXT CHECK (length(pw_dir) <= 156),
+    pw_shell TEXT CHECK (length(pw_shell) <= 30),
+    scram TEXT CHECK (length(scram) <= 255),
+    timestamp INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pw_name, pw_domain)
+);
+",
+            "CREATE INDEX ",
+            $table,
+            "_gecos ON ",
+            $table,
+            " (pw_gecos);
+",
+            "CREATE INDEX ",
+            $table,
+            "_uid ON ",
+            $table,
+            " (pw_uid);
+",
+            "CREATE INDEX ",
+            $table,
+            "_domain ON ",
+            $table,
+            " (pw_domain);
+"
+        )
+    };
+}
+
 /// Tables of domains and users.
-pub const FIRST: &str = "
-CREATE TABLE indimail (
-    pw_name TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_name) <= 40),
-    pw_domain TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_domain) <= 67),
-    pw_passwd TEXT NOT NULL CHECK (length(pw_passwd) <= 128),
-    pw_uid INTEGER,
-    pw_gid INTEGER,
-    pw_gecos TEXT NOT NULL CHECK (length(pw_gecos) <= 48),
-    pw_dir TEXT CHECK (length(pw_dir) <= 156),
-    pw_shell TEXT CHECK (length(pw_shell) <= 30),
-    scram TEXT CHECK (length(scram) <= 255),
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (pw_name, pw_domain)
-);
-CREATE INDEX indimail_gecos ON indimail (pw_gecos);
-CREATE INDEX indimail_uid ON indimail (pw_uid);
-CREATE INDEX indimail_domain ON indimail (pw_domain);
-CREATE TABLE indibak (
-    pw_name TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_name) <= 40),
-    pw_domain TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_domain) <= 67),
-    pw_passwd TEXT NOT NULL CHECK (length(pw_passwd) <= 128),
-    pw_uid INTEGER,
-    pw_gid INTEGER,
-    pw_gecos TEXT NOT NULL CHECK (length(pw_gecos) <= 48),
-    pw_dir TEXT CHECK (length(pw_dir) <= 156),
-    pw_shell TEXT CHECK (length(pw_shell) <= 30),
-    scram TEXT CHECK (length(scram) <= 255),
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (pw_name, pw_domain)
-);
-CREATE INDEX indibak_gecos ON indibak (pw_gecos);
-CREATE INDEX indibak_uid ON indibak (pw_uid);
-CREATE INDEX indibak_domain ON indibak (pw_domain);
+pub const FIRST: &str = concat!(
+    users!("indimail"),
+    users!("indibak"),
+    "
 CREATE TABLE relay (
     email TEXT NOT NULL COLLATE NOCASE,
     ipaddr TEXT NOT NULL,
@@ -157,7 +170,8 @@ CREATE TABLE dir_free (
     the_dir TEXT NOT NULL
 );
 CREATE INDEX dir_free_domain ON dir_free (suffix, domain);
-";
+"
+);
 
 /// Passwords for single programs of a user.
 pub const APP_PASSWORDS: &str = "

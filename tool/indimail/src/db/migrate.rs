@@ -214,7 +214,6 @@ fn write_place(home: &Home, target: &Location) -> Result<(), Box<dyn std::error:
     };
     let name = home.control().join(MYSQL_DATABASE.file);
     os::file::replace(&name, format!("{}\n", server.database).as_bytes(), 0o644)?;
-    fs::set_permissions(&name, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     os::file::replace(&path, format!("{}\n", server.line()).as_bytes(), 0o600)?;
     if os::account::is_root() {
         std::os::unix::fs::chown(&path, Some(0), Some(owner()?.gid))?;

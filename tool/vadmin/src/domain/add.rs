@@ -93,14 +93,8 @@ impl Arguments {
         if !is_aborted(site, &self.domain)? {
             refuse_existing(site, &self.domain)?;
         }
-        let stored = match (&self.password, self.encrypted) {
-            (Some(text), true) => PasswordOptions::encrypted(text)?,
-            (None, true) => return Err(permanent("-e needs a password")),
-            (given, false) => {
-                let password = self.options.password(given.as_deref())?;
-                self.options.stored(site, &password)?
-            }
-        };
+        let given = self.password.as_deref();
+        let stored = self.options.of_new(site, given, self.encrypted)?;
         Ok(Work {
             domain: self.domain.clone(),
             default: default_line(site, self.filters, unknown)?,

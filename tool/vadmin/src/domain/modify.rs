@@ -1,9 +1,8 @@
 //! vmoddomain: changes how a virtual domain is delivered.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use clap::Parser;
@@ -11,7 +10,7 @@ use dotqmail::VirtualProgram;
 use run::Exit;
 
 use super::add::{default_line, plain_word};
-use crate::site::{Site, file, permanent};
+use crate::site::{Site, file, permanent, set_mark};
 
 /// The domain's limits are enforced while it is there.
 const LIMITS: &str = ".domain_limits";
@@ -68,7 +67,9 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     }
     if arguments.filters.is_some() || arguments.handler.is_some() {
         let line = arguments.line(&site, &entry.dir)?;
-        replace(&entry.dir, &line)?;
+        let path = entry.dir.join(DEFAULT);
+        os::file::replace(&path, line.as_bytes(), PRIVATE_MODE)
+            .map_err(|error| file(&path, &error))?;
         if arguments.verbose {
             print!("{domain}: {line}");
         }
@@ -113,40 +114,4 @@ impl Arguments {
 fn is_handler(text: &str) -> bool {
     let route = text.split(':').count() == 3;
     plain_word(text) || (route && plain_word(&format!("/{text}")))
-}
-
-fn set_mark(path: &Path, on: bool) -> Result<(), Exit> {
-    let done = match on {
-        true => OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map(drop),
-        false => match std::fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
-        },
-    };
-    done.map_err(|error| file(path, &error))
-}
-
-/// A delivery that reads it meanwhile sees the old line or the new one.
-fn replace(directory: &Path, line: &str) -> Result<(), Exit> {
-    let path = directory.join(DEFAULT);
-    let temporary = directory.join(format!("{DEFAULT}.{}", std::process::id()));
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(PRIVATE_MODE)
-            .open(&temporary)?;
-        file.write_all(line.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, &path)?;
-        os::file::sync_directory(directory)
-    };
-    write().map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        file(&path, &error)
-    })
 }

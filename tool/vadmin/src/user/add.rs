@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use directory::{Quota, UID_IN_STEP, User, home, value};
+use directory::{Quota, UID_IN_STEP, User, value};
 use run::Exit;
 use settings::users;
 
-use super::{administrator, info, placement};
-use crate::domain::populate::remember_suffix;
+use super::info;
 use crate::notify::{LOOKUP, Notify};
 use crate::secrets::PasswordOptions;
 use crate::site::{Site, permanent, refused};
@@ -69,16 +68,11 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     let quota = Quota::parse(&quota).map_err(|error| permanent(error.to_string()))?;
     let reserved = value::RESERVED.contains(&name.as_str());
     let inactive = arguments.inactive || site.is_on(&users::CREATE_INACTIVE)?;
-    let password = match (&arguments.password, arguments.encrypted) {
-        (Some(_), true) => None,
-        (None, true) => return Err(permanent("-e needs a password")),
-        (given, false) => Some(arguments.options.password(given.as_deref())?),
-    };
+    let given = arguments.password.as_deref();
+    let stored = arguments
+        .options
+        .of_new(&site, given, arguments.encrypted)?;
     site.become_owner()?;
-    let stored = match &password {
-        Some(password) => arguments.options.stored(&site, password)?,
-        None => PasswordOptions::encrypted(arguments.password.as_deref().unwrap_or_default())?,
-    };
     let directory = site.directory()?;
     let user = User {
         gecos: arguments.gecos.clone().unwrap_or_else(|| name.clone()),
@@ -92,21 +86,13 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
         active: reserved || !inactive,
         uid_state: UID_IN_STEP,
     };
-    let placement = placement(&site, &entry.dir, arguments.users_per_level)?;
-    let user = directory
-        .add_user(&user, &placement)
-        .map_err(|error| refused(&error))?;
-    // The row comes first: a home without one would stay for ever, a row
-    // without a home gets it with the first message or login.
-    let made = home::create(&user);
-    if let Err(error) = made {
-        let _ = directory.delete_user(&user.name, &user.domain, Some(&placement));
-        return Err(refused(&error));
-    }
-    remember_suffix(&entry.dir, &placement, &user)?;
-    directory
-        .record_auth(&user, "add", &administrator(), 0)
-        .map_err(|error| refused(&error))?;
+    let user = super::create(
+        &site,
+        &directory,
+        &entry.dir,
+        arguments.users_per_level,
+        &user,
+    )?;
     notify.hup();
     if arguments.verbose {
         info::print(&directory, &user)?;
