@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_again() {
-        arbtest::arbtest(|u| {
-            let entry: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let entry = property::bytes(u)?;
             if let Some(command) = Command::parse(&entry) {
                 assert_eq!(command.to_bytes(), entry);
             }

@@ -262,13 +262,13 @@ mod tests {
 
     #[test]
     fn any_table_is_followed_to_its_end() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut builder = cdb::Builder::default();
             for _ in 0..u.int_in_range(0..=6)? {
                 let name = *u.choose(b"abc")?;
                 let value: Vec<u8> = (0..u.int_in_range(0..=5)?)
                     .map(|_| Ok([b'&', *u.choose(b"abcd")?, 0]))
-                    .collect::<Result<Vec<_>, arbtest::arbitrary::Error>>()?
+                    .collect::<Result<Vec<_>, property::arbitrary::Error>>()?
                     .concat();
                 builder.add(&[*u.choose(b":?")?, name], &value).unwrap();
             }

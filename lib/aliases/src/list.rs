@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_printed_list_is_the_same_list() {
-        arbtest::arbtest(|u| {
-            let text: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let text = property::bytes(u)?;
             if let Ok(compiled) = compile(&text) {
                 let printed = print(&compiled).unwrap();
                 assert_eq!(compile(&printed).unwrap(), compiled);

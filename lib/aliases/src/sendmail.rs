@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn no_address_becomes_a_program_or_a_list() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let alphabet = b"ab@.,:;|!/&\"\\ ()<>\t\n";
-            let letters: Vec<u8> = u.arbitrary()?;
+            let letters = property::bytes(u)?;
             let text: Vec<u8> = letters
                 .iter()
                 .map(|b| alphabet[usize::from(*b) % alphabet.len()])

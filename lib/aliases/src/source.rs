@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_printed_table_is_the_same_table() {
-        arbtest::arbtest(|u| {
-            let text: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let text = property::bytes(u)?;
             let Ok(records) = parse(&text) else {
                 return Ok(());
             };
@@ -212,9 +212,9 @@ mod tests {
 
     #[test]
     fn any_table_is_printed_and_read_again() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let alphabet = b"ab@.,;:#\\ \t\n|!&/?\xff";
-            let mut word = |least: usize| -> Result<Vec<u8>, arbtest::arbitrary::Error> {
+            let mut word = |least: usize| -> Result<Vec<u8>, property::arbitrary::Error> {
                 let length = u.int_in_range(least..=8)?;
                 (0..length).map(|_| u.choose(alphabet).copied()).collect()
             };

@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn what_was_added_is_found_and_nothing_else() {
-        arbtest::arbtest(|u| {
-            let pairs: Vec<(Vec<u8>, Vec<u8>)> = u.arbitrary()?;
+        property::holds(|u| {
+            let pairs = property::several(u, |u| Ok((property::bytes(u)?, property::bytes(u)?)))?;
             let mut builder = Builder::default();
             for (key, data) in &pairs {
                 builder.add(key, data).unwrap();
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_file_that_lies_is_called_corrupt_and_never_panics() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut builder = Builder::default();
             builder.add(b"key", b"data").unwrap();
             let mut file = builder.finish().unwrap();

@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_final_newline_does_not_matter() {
-        arbtest::arbtest(|u| {
-            let mut text: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let mut text = property::bytes(u)?;
             if text.ends_with(b"\n") {
                 return Ok(());
             }

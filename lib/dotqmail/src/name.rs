@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn no_address_leaves_the_home_directory() {
-        arbtest::arbtest(|u| {
-            let ext: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let ext = property::bytes(u)?;
             for candidate in candidates(b"-", &ext) {
                 assert!(candidate.name.starts_with(b".qmail-"));
                 assert!(!candidate.name.contains(&b'/'));

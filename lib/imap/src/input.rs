@@ -295,7 +295,7 @@ mod tests {
     fn where_the_bytes_are_cut_does_not_matter() {
         let wire: &[u8] =
             b"a LOGIN {3}\r\na\nb {3+}\r\nsec\r\nb NOOP\nc X {5+}\r\n12345 {2+}\r\nab\r\nd OK\r\n";
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut pieces = Vec::new();
             let mut rest = wire;
             while !rest.is_empty() {

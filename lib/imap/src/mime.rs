@@ -386,7 +386,7 @@ mod tests {
                 Kind::Message(inner) => check(inner, &part.body),
             }
         }
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let pieces = [
                 "Content-Type: multipart/mixed; boundary=a\r\n",
                 "Content-Type: message/rfc822\r\n",

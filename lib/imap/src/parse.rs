@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn any_bytes_end_in_a_command_or_an_error() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let words = [
                 "FETCH", "SEARCH", "(", ")", " ", "1:*", "BODY[", "]", "OR", "NOT", "{3}\r\n",
                 "\"", "UID", "LIST", "STATUS", "<0.5>", "HEADER", "STORE", "\\Seen", "RETURN",

@@ -197,9 +197,8 @@ mod tests {
 
     #[test]
     fn membership_agrees_with_the_text() {
-        arbtest::arbtest(|u| {
-            let wanted: std::collections::BTreeSet<u32> = u
-                .arbitrary::<Vec<u8>>()?
+        property::holds(|u| {
+            let wanted: std::collections::BTreeSet<u32> = property::bytes(u)?
                 .into_iter()
                 .map(|n| u32::from(n) + 1)
                 .collect();

@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn the_client_can_always_follow() {
         // A client that applies EXPUNGE and EXISTS ends up with our messages.
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut store: Vec<u32> = (1..=u.int_in_range(0..=6u32)?).collect();
             let mut next = store.len() as u32 + 1;
             let mut view = view(&store);

@@ -50,7 +50,7 @@ impl AddressList {
             rest: tokens(value)?,
             items: Vec::new(),
             comments: Vec::new(),
-            group_open: false,
+            groups_open: 0,
         };
         while parser.step()? {}
         parser.flush_comments();
@@ -224,8 +224,8 @@ struct Parser {
     items: Vec<Item>,
     /// Comments that belong to what comes next, last first.
     comments: Vec<Vec<u8>>,
-    /// A `;` was read whose `:` is still to come.
-    group_open: bool,
+    /// How many `;` were read whose `:` is still to come.
+    groups_open: usize,
 }
 
 impl Parser {
@@ -244,7 +244,7 @@ impl Parser {
                 self.rest.pop();
                 self.flush_comments();
                 self.items.push(Item::GroupEnd);
-                self.group_open = true;
+                self.groups_open += 1;
             }
             Token::Colon => self.group_name(),
             Token::Right => self.bracketed()?,
@@ -259,11 +259,11 @@ impl Parser {
     fn group_name(&mut self) {
         self.rest.pop();
         self.flush_comments();
-        if !self.group_open {
+        if self.groups_open == 0 {
             // The end was forgotten; the group is the rest of the field.
             self.items.insert(0, Item::GroupEnd);
         }
-        self.group_open = false;
+        self.groups_open = self.groups_open.saturating_sub(1);
         let name = self
             .words_before(|token| !matches!(token, Token::Comma | Token::Semicolon | Token::Right));
         self.items.push(Item::GroupStart(name));

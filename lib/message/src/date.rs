@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_again() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let unix = u.int_in_range(-62_000_000_000..=250_000_000_000)?;
             let zone = u.int_in_range(-719..=719)?;
             let date = Date {
@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn any_bytes_are_a_date_or_none() {
-        arbtest::arbtest(|u| {
-            let bytes: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let bytes = property::bytes(u)?;
             if let Some(date) = Date::parse(&bytes) {
                 assert_eq!(Date::parse(date.to_field_value().as_bytes()), Some(date));
             }

@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn fields_and_body_are_the_whole_message() {
-        arbtest::arbtest(|u| {
-            let letters: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let letters = property::bytes(u)?;
             let message: Vec<u8> = letters
                 .iter()
                 .map(|b| b"a: \n\tb"[usize::from(b % 6)])

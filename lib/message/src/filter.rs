@@ -140,8 +140,8 @@ mod tests {
 
     #[test]
     fn nothing_else_is_changed() {
-        arbtest::arbtest(|u| {
-            let letters: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let letters = property::bytes(u)?;
             let message: Vec<u8> = letters
                 .iter()
                 .map(|b| b"a: \n\tb"[usize::from(b % 6)])

@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn what_is_read_is_read_again() {
-        arbtest::arbtest(|u| {
-            let letters: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let letters = property::bytes(u)?;
             let alphabet = b"aF: \n\t\r\xff";
             let message: Vec<u8> = letters
                 .iter()

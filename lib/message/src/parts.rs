@@ -282,8 +282,8 @@ mod tests {
 
     #[test]
     fn it_does_not_matter_where_the_bytes_are_cut() {
-        arbtest::arbtest(|u| {
-            let letters: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let letters = property::bytes(u)?;
             let words: [&[u8]; 8] = [
                 b"\n",
                 b"--x",

@@ -71,10 +71,8 @@ fn by_names(
     default_domain: &[Token],
     plus_domain: &[Token],
 ) {
-    while address.last() == Some(&Token::Dot) {
-        address.pop();
-    }
-    if address.last() == Some(&Token::At) {
+    // Also `@.@`: what is left must not end as if it were half an address.
+    while matches!(address.last(), Some(Token::Dot | Token::At)) {
         address.pop();
     }
     if !address.contains(&Token::At) {

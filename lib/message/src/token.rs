@@ -195,8 +195,8 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_again() {
-        arbtest::arbtest(|u| {
-            let letters: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let letters = property::bytes(u)?;
             let alphabet = b"ab \"\\()[]<>@.,:;\xc3\n\t";
             let input: Vec<u8> = letters
                 .iter()

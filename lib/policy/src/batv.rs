@@ -151,8 +151,9 @@ mod tests {
 
     #[test]
     fn what_is_signed_is_verified() {
-        arbtest::arbtest(|u| {
-            let (key, day, bytes): (Vec<u8>, u16, Vec<u8>) = u.arbitrary()?;
+        property::holds(|u| {
+            let (key, bytes) = (property::bytes(u)?, property::bytes(u)?);
+            let day: u16 = u.arbitrary()?;
             let address = [&bytes[..], b"@b.test"].concat();
             let day = day % 1000;
             let tagged = sign(&key, day, &address);

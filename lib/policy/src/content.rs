@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn where_the_bytes_are_cut_does_not_matter() {
         let content = Arc::new(Content::new(&lines("abc"), &lines("zz:z")).unwrap());
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut text = Vec::new();
             for _ in 0..u.int_in_range(0..=12)? {
                 let pieces: [&[u8]; 9] = [

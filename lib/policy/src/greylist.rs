@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn any_datagram_is_a_request_or_none() {
-        arbtest::arbtest(|u| {
-            let bytes: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let bytes = property::bytes(u)?;
             if let Ok(request) = Request::parse(&bytes) {
                 let again = requests(request.ip, &request.sender, &request.recipients);
                 assert_eq!(Request::parse(&again[0]).unwrap().ip, request.ip);

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn where_the_bytes_are_cut_does_not_matter() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut message = Vec::new();
             for _ in 0..u.int_in_range(0..=30)? {
                 message.extend_from_slice(u.choose(&[&b"\r"[..], b"\n", b"\r\n", b".", b"x"])?);
@@ -155,7 +155,7 @@ mod tests {
     /// What a client gets by the rules is the message again.
     #[test]
     fn a_client_reads_what_is_stored() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut message = Vec::new();
             for _ in 0..u.int_in_range(0..=30)? {
                 message.extend_from_slice(u.choose(&[&b"."[..], b"\n", b"..", b"x"])?);

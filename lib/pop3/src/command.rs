@@ -166,11 +166,11 @@ mod tests {
 
     #[test]
     fn what_is_parsed_is_printed_and_parsed_again() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let keywords: &[&[u8]] = &[
                 b"", b"USER ", b"PASS ", b"LIST ", b"top 1 ", b"UIDL", b"AUTH ", b"RETR ", b"STLS",
             ];
-            let line = [u.choose(keywords)?, &u.arbitrary::<Vec<u8>>()?[..]].concat();
+            let line = [u.choose(keywords)?, &property::bytes(u)?[..]].concat();
             if let Ok(command) = Command::parse(&line) {
                 assert_eq!(Command::parse(&command.to_line()), Ok(command));
             }

@@ -131,8 +131,8 @@ mod tests {
             paragraph(b"a\nb@c", b"one\n\n\ntwo"),
             b"<a_b@c>:\none\n/\ntwo\n\n"
         );
-        arbtest::arbtest(|u| {
-            let report: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let report = property::bytes(u)?;
             let text = paragraph(b"a@b", &report);
             let inner = &text[..text.len() - 1];
             assert!(!inner.windows(2).any(|pair| pair == b"\n\n"), "{text:?}");

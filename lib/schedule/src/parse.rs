@@ -239,7 +239,7 @@ mod tests {
         ] {
             assert_eq!(LogLine::parse(line), None, "{line}");
         }
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let line: String = u.arbitrary()?;
             let _ = LogLine::parse(&line);
             Ok(())

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_next_try_lies_ahead_and_no_clock_overflows() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let (birth, now): (i64, i64) = u.arbitrary()?;
             let next = next_attempt(Channel::Local, birth, now);
             let is_plausible = |time: i64| (0..=1 << 40).contains(&time);

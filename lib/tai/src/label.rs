@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_time_comes_back_from_text_and_from_bytes() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let label = Label(UnixTime {
                 seconds: u.arbitrary()?,
                 nanoseconds: u.int_in_range(0..=999_999_999)?,

@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn any_lines_are_rules_or_refused() {
-        arbtest::arbtest(|u| {
-            let (line, address): (Vec<u8>, Vec<u8>) = u.arbitrary()?;
+        property::holds(|u| {
+            let (line, address) = (property::bytes(u)?, property::bytes(u)?);
             if let Ok(changes) = changes([&line[..]], &address) {
                 assert!(changes.iter().all(|(name, _)| !name.starts_with("LD_")));
             }

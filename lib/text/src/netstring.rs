@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn what_is_appended_is_taken_again() {
-        arbtest::arbtest(|u| {
-            let content: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let content = property::bytes(u)?;
             let mut wire = Vec::new();
             append(&mut wire, &content);
             assert_eq!(

@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn any_bytes_are_split_or_refused() {
-        arbtest::arbtest(|u| {
-            let bytes: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let bytes = property::bytes(u)?;
             if let Ok(words) = split(&bytes, |_| None) {
                 let total: usize = words.iter().map(Vec::len).sum();
                 assert!(!words.is_empty() && total <= bytes.len());

@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn what_is_encoded_comes_back_and_stands_in_a_command() {
-        arbtest::arbtest(|u| {
-            let bytes: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let bytes = property::bytes(u)?;
             let text = encode(&bytes);
             assert!(text.iter().all(|&b| b.is_ascii_graphic() && b != b'='));
             assert_eq!(decode(&text), Some(bytes));
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_as_something_that_reads_the_same() {
-        arbtest::arbtest(|u| {
-            let text: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let text = property::bytes(u)?;
             if let Some(bytes) = decode(&text) {
                 assert_eq!(decode(&encode(&bytes)), Some(bytes));
             }

@@ -238,8 +238,8 @@ mod tests {
 
     #[test]
     fn no_text_is_too_much() {
-        arbtest::arbtest(|u| {
-            let letters: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let letters = property::bytes(u)?;
             let tokens = [
                 "%p", "1", ".5", "(", ")", "!", "-", "*", "/", "<", "=", "&&", "||", " ",
             ];

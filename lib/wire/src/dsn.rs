@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn whatever_is_parsed_is_printed_and_parsed_as_the_same() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut dsn = Dsn {
                 ret: u
                     .choose(&[None, Some(Return::Full), Some(Return::Headers)])?
@@ -355,8 +355,8 @@ mod tests {
             assert_eq!(Dsn::from_headers(&lines), dsn);
             Ok(())
         });
-        arbtest::arbtest(|u| {
-            let lines: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let lines = property::bytes(u)?;
             let dsn = Dsn::from_headers(&lines);
             assert_eq!(
                 Dsn::from_headers(&dsn.to_headers()).to_headers(),

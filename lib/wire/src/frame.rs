@@ -93,8 +93,9 @@ mod tests {
 
     #[test]
     fn where_the_bytes_are_cut_does_not_matter() {
-        arbtest::arbtest(|u| {
-            let values: Vec<(u32, Vec<u8>)> = u.arbitrary()?;
+        property::holds(|u| {
+            let values =
+                property::several(u, |u| Ok((u.arbitrary::<u32>()?, property::bytes(u)?)))?;
             let wire: Vec<u8> = values.iter().flat_map(|v| encode(1, v).unwrap()).collect();
             let mut decoder = Decoder::default();
             let mut seen: Vec<(u32, Vec<u8>)> = Vec::new();

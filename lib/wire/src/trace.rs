@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_id_comes_back_from_text() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let id = TraceId::new(u.int_in_range(0..=u64::from(u32::MAX))?, u.arbitrary()?);
             assert_eq!(TraceId::parse(id.to_string().as_bytes()), Ok(id));
             let lines = format!("X-A: 1\n{}X-B: 2\n", id.to_header());

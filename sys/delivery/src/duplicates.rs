@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_known_and_nothing_else() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let directory = tempfile::tempdir().unwrap();
             let memory = Memory {
                 maildir: directory.path(),

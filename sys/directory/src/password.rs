@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn foreign_text_never_panics() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let prefixes = [
                 "$1$",
                 "$5$rounds=1000",

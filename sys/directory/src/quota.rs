@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_again() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let value = quota(u.arbitrary()?, u.arbitrary()?);
             assert_eq!(Quota::parse(&value.to_string()), Ok(value));
             Ok(())

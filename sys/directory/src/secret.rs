@@ -281,7 +281,7 @@ mod tests {
                 "{text}"
             );
         }
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let rest: String = u.arbitrary()?;
             Secrets::parse(&format!("{SCRAM_SHA_256}{rest}"));
             Ok(())

@@ -160,7 +160,7 @@ mod tests {
             + &field("simple", "rsa-sha256")
             + &field("relaxed", "rsa-sha1")
             + "From: ann@a.test\n";
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut text = header.clone().into_bytes();
             for _ in 0..u.int_in_range(0..=20)? {
                 let pieces: [&[u8]; 7] = [b"\n", b"\n", b" ", b"\t", b"x", b".", b"a b  c \n"];

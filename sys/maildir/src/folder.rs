@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_parsed_is_printed_and_parsed_again() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let text: String = u.arbitrary()?;
             if let Ok(name) = FolderName::parse(&text, '/') {
                 assert_eq!(FolderName::parse(&name.display('/'), '/'), Ok(name.clone()));

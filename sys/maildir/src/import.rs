@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn foreign_lists_do_no_harm() {
-        arbtest::arbtest(|u| {
-            let list: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let list = property::bytes(u)?;
             let _ = courier(&[b"1 5 6\n", &list[..]].concat());
             let _ = dovecot(&[b"3 V5 N6\n", &list[..]].concat());
             Ok(())

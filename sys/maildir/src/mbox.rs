@@ -370,7 +370,7 @@ mod tests {
     fn what_was_appended_is_read_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("Mailbox");
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let _ = std::fs::remove_file(&path);
             let mut texts = Vec::new();
             for _ in 0..u.int_in_range(1..=3)? {

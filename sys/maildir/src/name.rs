@@ -263,8 +263,8 @@ mod tests {
 
     #[test]
     fn any_name_is_parsed_or_ignored() {
-        arbtest::arbtest(|u| {
-            let text: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let text = property::bytes(u)?;
             if let Some(name) = FileName::parse(Place::Cur, &text) {
                 let _ = (name.size(), name.wire_size(), name.arrival(), name.system());
                 let again = name.changed(Flags::default(), 0);
@@ -285,8 +285,8 @@ mod tests {
 
     #[test]
     fn flags_that_are_written_are_read() {
-        arbtest::arbtest(|u| {
-            let letters: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let letters = property::bytes(u)?;
             let system = letters
                 .iter()
                 .filter_map(|&letter| System::of_letter(letter));
@@ -305,7 +305,7 @@ mod tests {
             let again = FileName::parse(Place::Cur, name.text()).unwrap();
             assert_eq!(again, name);
             // From whatever was there before.
-            let mut before: Vec<u8> = u.arbitrary()?;
+            let mut before = property::bytes(u)?;
             before.retain(|byte| !matches!(byte, b'/' | b':' | 0));
             let before = [b"1.x:2,", &before[..]].concat();
             let before = FileName::parse(Place::New, &before).unwrap();

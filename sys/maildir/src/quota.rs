@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_again() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let quota = Quota {
                 bytes: Some(u.arbitrary()?).filter(|&b| b != 0),
                 messages: Some(u.arbitrary()?).filter(|&m| m != 0),
@@ -393,7 +393,7 @@ mod tests {
         let directory = maildir(&[]);
         let quota = Quota::parse(b"1000000000S,1000000C");
         let mut held = count(directory.path(), quota, Trash::Excluded).unwrap();
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             // As the mailbox grows only, the file is never doubted; counting
             // again would find it empty.
             let change = Usage {

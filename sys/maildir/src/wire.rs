@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_counted_size_is_the_real_one() {
         use std::io::{Seek, Write};
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut text = Vec::new();
             for _ in 0..u.int_in_range(0..=40)? {
                 text.extend_from_slice(u.choose(&[&b"\r"[..], b"\n", b"\r\n", b"x"])?);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use address::Routing;
-use arbtest::arbitrary::{self, Unstructured};
+use property::arbitrary::{self, Unstructured};
 use schedule::{Channel, Scheduler};
 use wire::clean::Command;
 
@@ -39,7 +39,7 @@ fn routing() -> Routing {
 
 /// Bytes that may stand in an address, 8-bit ones too.
 fn local_part(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
-    let mut part: Vec<u8> = u.arbitrary()?;
+    let mut part = property::bytes(u)?;
     part.retain(|byte| !byte.is_ascii_control() && *byte != b'@');
     part.truncate(200);
     Ok(part)
@@ -52,7 +52,7 @@ fn recipient(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
 
 /// Header lines as `e` and `h` records have them.
 fn lines(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
-    let mut lines: Vec<u8> = u.arbitrary()?;
+    let mut lines = property::bytes(u)?;
     lines.retain(|byte| *byte != 0);
     if !lines.is_empty() {
         lines.push(b'\n');
@@ -125,8 +125,8 @@ fn left(layout: &Layout, channel: Channel, id: u64) -> Vec<OwnedRecord> {
 
 #[test]
 fn records_come_back_with_their_offsets() {
-    arbtest::arbtest(|u| {
-        let written: Vec<(u8, Vec<u8>)> = u.arbitrary()?;
+    property::holds(|u| {
+        let written = property::several(u, |u| Ok((u.arbitrary::<u8>()?, property::bytes(u)?)))?;
         let (mut file, mut expected) = (Vec::new(), Vec::new());
         for (kind, mut data) in written {
             let kind = kind.max(1);
@@ -145,7 +145,7 @@ fn records_come_back_with_their_offsets() {
 #[test]
 fn an_envelope_comes_back_from_info_local_and_remote() {
     let (_directory, layout) = queue(23, false);
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let envelope = Envelope::any(u)?;
         let id = envelope.queue(&layout);
         preprocess(&layout, id);
@@ -198,7 +198,7 @@ fn shuffled(u: &mut Unstructured<'_>, envelope: &Envelope) -> arbitrary::Result<
 fn records_of_an_envelope_may_come_in_any_order() {
     let (_directory, layout) = queue(23, true);
     let id = 7;
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let envelope = Envelope::any(u)?;
         std::fs::write(layout.mess(id), "text").unwrap();
         std::fs::write(layout.todo(id), shuffled(u, &envelope)?).unwrap();
@@ -245,7 +245,7 @@ fn an_envelope_with_an_alien_record_stays_where_it_is() {
 fn whoever_is_marked_is_skipped_and_nobody_else() {
     let (_directory, layout) = queue(23, false);
     let path = layout.remote(7);
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let count = u.int_in_range(0..=8)?;
         let mut file = Vec::new();
         for _ in 0..count {
@@ -267,10 +267,10 @@ fn whoever_is_marked_is_skipped_and_nobody_else() {
 
 #[test]
 fn failures_are_whole_paragraphs_wherever_a_crash_cuts_them() {
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let (mut noted, mut ends) = (Vec::new(), vec![0]);
         for _ in 0..u.int_in_range(0..=4)? {
-            let report: Vec<u8> = u.arbitrary()?;
+            let report = property::bytes(u)?;
             noted.extend_from_slice(&schedule::paragraph(&recipient(u)?, &report));
             ends.push(noted.len());
         }
@@ -288,7 +288,7 @@ fn hosts_that_are_down_are_read_from_both_formats() {
     let layout = Layout::with_split(directory.path(), 23, false);
     std::fs::create_dir(directory.path().join("lock")).unwrap();
     let path = layout.lock("tcpto");
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let size: usize = *u.choose(&[16, 32])?;
         let (mut table, mut expected) = (vec![0; 64 * size], Vec::new());
         for record in table.chunks_exact_mut(size) {

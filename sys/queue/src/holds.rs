@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn any_name_that_is_a_hold_is_one_file_and_comes_back() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut text: String = u.arbitrary()?;
             if u.arbitrary()? {
                 text.insert(0, '@');
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn what_is_held_and_why_comes_back() {
         let (_directory, layout) = queue();
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let domain = format!("d{:x}.example", u.arbitrary::<u32>()?);
             let target = match u.int_in_range(0..=3)? {
                 0 => HoldTarget::Local,

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_file_for_each_variable_comes_back() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let directory = tempfile::tempdir().unwrap();
             let mut written = Vec::new();
             for number in 0..u.int_in_range(0..=4)? {

@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn a_message_of_anything_is_one_short_line() {
-        arbtest::arbtest(|u| {
-            let text: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let text = property::bytes(u)?;
             let message = delivery::memory_file(&text).unwrap();
             let glance = Glance::of(&message, 78).unwrap();
             assert!(glance.text.len() <= 78);

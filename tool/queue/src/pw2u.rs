@@ -370,9 +370,9 @@ mod tests {
 
     #[test]
     fn whatever_passwd_says_newu_can_read_the_result() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let alphabet = b"ab:0 1\n/\xffA.";
-            let letters: Vec<u8> = u.arbitrary()?;
+            let letters = property::bytes(u)?;
             let mut passwd: Vec<u8> = letters
                 .iter()
                 .map(|b| alphabet[usize::from(*b) % alphabet.len()])

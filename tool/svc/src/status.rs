@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let (pid, paused, want) = u.arbitrary()?;
             let later = *u.choose(&[&b""[..], &[0, 0], &[0, 0, 1, 7]])?;
             let status = Status::parse(&file(pid, paused, want, later)).unwrap();

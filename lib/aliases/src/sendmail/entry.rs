@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn every_address_entry_is_one_address() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let alphabet = b"ab@.,:;|/\"\\ ()<>\t";
-            let letters: Vec<u8> = u.arbitrary()?;
+            let letters = property::bytes(u)?;
             let line: Vec<u8> = letters
                 .iter()
                 .map(|b| alphabet[usize::from(*b) % alphabet.len()])

@@ -31,7 +31,7 @@ fn where_the_bytes_are_cut_does_not_matter() {
         .iter()
         .map(|input| dialogue::talk(&[input]))
         .collect();
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let at = u.choose_index(inputs.len())?;
         let mut pieces = Vec::new();
         let mut rest = &inputs[at][..];
@@ -80,7 +80,7 @@ fn no_bytes_make_a_session_panic() {
         b"\0\xff",
         b"UTF8 (~",
     ];
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let mut pieces: Vec<&[u8]> = Vec::new();
         if u.ratio(3, 4)? {
             pieces.push(words[0]);

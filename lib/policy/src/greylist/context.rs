@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn no_file_makes_the_reader_panic() {
-        arbtest::arbtest(|u| {
-            let bytes: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let bytes = property::bytes(u)?;
             let _ = parse(&bytes);
             Ok(())
         });

@@ -194,8 +194,8 @@ mod tests {
 
     #[test]
     fn no_text_makes_the_compiler_panic() {
-        arbtest::arbtest(|u| {
-            let text: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let text = property::bytes(u)?;
             let _ = compile(&text);
             Ok(())
         });

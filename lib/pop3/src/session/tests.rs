@@ -221,7 +221,7 @@ fn nonsense_ends_soon() {
 fn where_the_bytes_are_cut_does_not_matter() {
     let input =
         b"CAPA\r\nUSER ann\nPASS secret\r\nLIST\r\nRETR 1\r\nDELE 2\r\nbad\r\nUIDL\r\nQUIT\r\n";
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let (head, tail) = input.split_at(u.int_in_range(0..=input.len())?);
         assert_eq!(
             talk(Encryption::Active, &[head, tail]),
@@ -233,8 +233,8 @@ fn where_the_bytes_are_cut_does_not_matter() {
 
 #[test]
 fn foreign_bytes_do_no_harm() {
-    arbtest::arbtest(|u| {
-        let pieces: Vec<Vec<u8>> = u.arbitrary()?;
+    property::holds(|u| {
+        let pieces = property::several(u, property::bytes)?;
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         talk(Encryption::Offered, &pieces);
         talk(Encryption::Active, &[&[LOGIN], &pieces[..]].concat());

@@ -201,7 +201,7 @@ fn news_that_are_no_failure_are_not_taken_for_one() {
 
 #[test]
 fn what_is_told_of_a_failure_can_neither_add_fields_nor_end_a_part() {
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let form = *u.choose(&[Form::Report, Form::Mixed, Form::Plain])?;
         let wording = wording(form);
         let (sender, bounced, text, message): (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) =

@@ -259,7 +259,7 @@ fn a_single_message_ends_delivered_or_is_put_back() {
 /// checks that every recipient gets exactly one final finding.
 #[test]
 fn every_recipient_is_done_once_whatever_happens() {
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let mut scheduler =
             Scheduler::new([u.int_in_range(1..=4usize)?, u.int_in_range(1..=4usize)?]);
         let mut now = BIRTH;

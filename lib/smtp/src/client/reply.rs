@@ -168,8 +168,8 @@ mod tests {
 
     #[test]
     fn where_the_bytes_are_cut_does_not_matter() {
-        arbtest::arbtest(|u| {
-            let input: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let input = property::bytes(u)?;
             let mut whole = ReplyReader::default();
             whole.push(&input);
             let mut pieces = ReplyReader::default();

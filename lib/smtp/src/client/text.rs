@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn where_the_message_is_cut_does_not_matter_and_the_dot_is_last() {
-        arbtest::arbtest(|u| {
-            let alphabet: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let alphabet = property::bytes(u)?;
             let input: Vec<u8> = alphabet
                 .iter()
                 .map(|b| b"\r\n.x\0 \xff"[usize::from(b % 7)])

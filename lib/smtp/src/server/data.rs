@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn where_the_bytes_are_cut_does_not_matter() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let mut input = Vec::new();
             for _ in 0..u.int_in_range(0..=12)? {
                 let pieces: [&[u8]; 8] = [
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn the_header_is_watched_over_any_cut() {
         let text = b"Received: a\n b\nDELIVERED-To: c\nDate: x\n\nReceived: body\n";
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let (head, tail) = text.split_at(u.int_in_range(0..=text.len())?);
             let mut watch = HeaderWatch::default();
             let end = match watch.look(head) {

@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn what_is_quoted_again_is_read_as_the_same() {
-        arbtest::arbtest(|u| {
-            let argument: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let argument = property::bytes(u)?;
             if let Ok((address, _)) = parse(&argument) {
                 let again = [b"<", &address::Quoted(&address).to_vec()[..], b">"].concat();
                 assert_eq!(parse(&again).unwrap().0, address);

@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn every_name_has_a_valid_id() {
-        arbtest::arbtest(|u| {
-            let base: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let base = property::bytes(u)?;
             let id = of_base(&base);
             assert!((1..=UNIQUE_ID_BYTES_MAX).contains(&id.len()));
             assert!(id.bytes().all(|byte| byte.is_ascii_graphic()));

@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_what_the_tools_show() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let bytes = *u.choose(&[1024, 2048])?;
             let (directory, table) = table(bytes);
             let mut expected = Vec::new();

@@ -233,12 +233,12 @@ mod tests {
 
     #[test]
     fn any_table_says_what_its_lines_say() {
-        arbtest::arbtest(|u| {
-            let address = |u: &mut arbtest::arbitrary::Unstructured<'_>| {
+        property::holds(|u| {
+            let address = |u: &mut property::arbitrary::Unstructured<'_>| {
                 let length = u.int_in_range(0..=4)?;
                 (0..length)
                     .map(|_| u.choose(&["a", "b", "-", "."]).copied())
-                    .collect::<arbtest::arbitrary::Result<String>>()
+                    .collect::<property::arbitrary::Result<String>>()
             };
             let mut lines: Vec<Line> = Vec::new();
             for number in 0..u.int_in_range(0..=8)? {

@@ -276,7 +276,7 @@ pub(crate) fn flags(name: &FileName, stored: u64, keywords_known: usize) -> Flag
 
 #[cfg(test)]
 mod tests {
-    use arbtest::arbitrary::{self, Unstructured};
+    use property::arbitrary::{self, Unstructured};
 
     use super::*;
 
@@ -333,8 +333,8 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_refused() {
-        arbtest::arbtest(|u| {
-            let bytes: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let bytes = property::bytes(u)?;
             assert_eq!(Record::decode(1, &bytes), None);
             let _ = Record::decode_body(&mut Bytes(&bytes));
             Ok(())
@@ -347,7 +347,7 @@ mod tests {
         let (uid, modseq, keywords) = u.arbitrary()?;
         Ok(match u.int_in_range(1..=8)? {
             1 => {
-                let mut text: Vec<u8> = u.arbitrary()?;
+                let mut text = property::bytes(u)?;
                 text.retain(|byte| !matches!(byte, b'/' | 0));
                 text.truncate(254);
                 text.insert(0, b'1');
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn any_records_come_back_in_their_order_and_from_a_torn_file_too() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let generation = u.arbitrary()?;
             let (mut bytes, mut ends, mut written) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..u.int_in_range(0..=5)? {

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_schedule_is_recognized_by_where_it_leads() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let birth = u.int_in_range(0..=1 << 33)?;
             let age = u.int_in_range(0..=1_000_000)?;
             for channel in Channel::ALL {

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_name_tells_when_and_who() {
-        arbtest::arbtest(|u| {
+        property::holds(|u| {
             let (process, time): (u32, i64) = u.arbitrary()?;
             let sender = part_of_name(u.arbitrary()?);
             let name = [format!("{process}.{time}.").as_bytes(), &sender].concat();

@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn foreign_bytes_never_panic() {
-        arbtest::arbtest(|u| {
-            let bytes: Vec<u8> = u.arbitrary()?;
+        property::holds(|u| {
+            let bytes = property::bytes(u)?;
             for format in [Format::Csv, Format::Json] {
                 let _: Result<(), ()> = each(bytes.as_slice(), format, |_, _| Ok(()));
             }

@@ -288,7 +288,7 @@ fn the_queue_away_is_451_before_354() {
 
 #[test]
 fn any_bytes_are_answered_without_panic() {
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let mut world = world();
         let mut session = world.session();
         let words: [&[u8]; 14] = [
@@ -310,7 +310,7 @@ fn any_bytes_are_answered_without_panic() {
         for _ in 0..u.int_in_range(0..=30)? {
             match u.ratio(1, 8)? {
                 true => {
-                    let noise: Vec<u8> = u.arbitrary()?;
+                    let noise = property::bytes(u)?;
                     world.feed(&mut session, &noise);
                 }
                 false => world.feed(&mut session, u.choose(&words)?),

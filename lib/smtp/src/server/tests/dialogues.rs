@@ -166,7 +166,7 @@ fn where_the_bytes_are_cut_does_not_matter() {
         .copied()
         .filter(|text| !text.contains("STARTTLS") && !text.contains("greetdelay"))
         .collect();
-    arbtest::arbtest(|u| {
+    property::holds(|u| {
         let text = *u.choose(&texts)?;
         let mut cuts = Vec::new();
         for _ in 0..u.int_in_range(0..=20)? {

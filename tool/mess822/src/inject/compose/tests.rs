@@ -195,8 +195,8 @@ fn any_header_is_composed_or_refused_and_composing_again_changes_nothing() {
         b";",
         b"(\xff)",
     ];
-    arbtest::arbtest(|u| {
-        let letters: Vec<u8> = u.arbitrary()?;
+    property::holds(|u| {
+        let letters = property::bytes(u)?;
         let pieces = letters
             .iter()
             .map(|b| alphabet[usize::from(*b) % alphabet.len()]);
