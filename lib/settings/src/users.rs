@@ -286,7 +286,7 @@ pub static CNTRL_VPORT: Setting = Setting {
 
 /// Name of its database.
 pub static CNTRL_DATABASE: Setting = Setting {
-    file: "",
+    file: "cntrl_database",
     variable: "CNTRL_DATABASE",
     kind: Kind::Line,
     default: Some(""),

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::books::Books;
 use crate::failures::{Failures, Limits};
 use crate::pool::Pool;
+use crate::verified::Verified;
 
 /// How long a good answer about a recipient is repeated.
 const RECIPIENT_LIFETIME: Duration = Duration::from_secs(2);
@@ -55,6 +56,7 @@ pub struct World {
     pub pool: Pool,
     pub books: Books,
     pub failures: Failures,
+    pub verified: Verified,
     /// Behind the salts of users that do not exist.
     pub key: Zeroizing<[u8; KEY_BYTES]>,
     /// Users that deliveries run as.
@@ -86,6 +88,14 @@ pub struct Rules {
     pub hash: directory::password::Method,
     /// `user-ext` falls back to `user`.
     pub extensions: bool,
+    /// Limits of domains count, whatever the domains say.
+    pub limits_everywhere: bool,
+    /// For how many minutes who reads mail may relay; `None`: not at all.
+    pub relay_minutes: Option<u32>,
+    /// File with the first message of a mailbox.
+    pub welcome: String,
+    /// File with the first message of who came back.
+    pub activation: String,
     /// Domain of names without one.
     pub default_domain: String,
     /// Which domains are ours.
@@ -103,6 +113,7 @@ impl World {
             owners,
             operators,
             failures: Failures::default(),
+            verified: Verified::default(),
             key: key(&database.with_file_name("inlookup.key"))?,
             settings: RwLock::new(Arc::new(rules)),
             database: Mutex::new(None),
@@ -131,6 +142,7 @@ impl World {
         *locked(&self.database) = None;
         *locked(&self.server) = None;
         locked(&self.recipients).clear();
+        self.verified.clear();
         *locked(&self.mechanisms) = None;
     }
 
@@ -272,6 +284,13 @@ impl Rules {
             last_auth: !settings.is_set(&users::NOLASTAUTH)?,
             hash: directory::password::Method::parse(&method).unwrap_or_default(),
             extensions: settings.variable("QMAIL_EXT").is_some(),
+            limits_everywhere: settings.is_set(&users::DOMAIN_LIMITS)?,
+            relay_minutes: match settings.integer(&users::OPEN_SMTP)? {
+                1 => Some(number(&users::RELAY_CLEAR_MINUTES)?),
+                _ => None,
+            },
+            welcome: text(&users::WELCOMEMAIL)?,
+            activation: text(&users::ACTIVATEMAIL)?,
             default_domain: default_domain.to_lowercase(),
             domains: Domains::at(&home.users())
                 .with_overrides(&text(&users::REAL_DOMAINS)?, &text(&users::ALIAS_DOMAINS)?),
