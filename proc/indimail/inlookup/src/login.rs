@@ -40,16 +40,11 @@ pub fn password(world: &World, attempt: &Attempt<'_>, password: &[u8]) -> Result
         {
             return Ok(allowed.then(Vec::new));
         }
-        let now = Instant::now();
-        if user.is_some_and(|user| world.verified.has(user, password, now)) {
-            return Ok(Some(Vec::new()));
-        }
         let stored = user.map(|user| user.password_hash.as_str());
         let verdict = world.pool.check(password, stored)?;
         let Some(user) = user.filter(|_| verdict != Verdict::Mismatch) else {
             return Ok(None);
         };
-        world.verified.add(user, password, now);
         let rules = world.rules();
         if verdict == Verdict::MatchObsolete || user.scram.is_none() {
             world.books.write(Entry::Rehash {

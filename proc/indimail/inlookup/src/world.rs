@@ -17,7 +17,6 @@ use zeroize::Zeroizing;
 use crate::books::Books;
 use crate::failures::{Failures, Limits};
 use crate::pool::Pool;
-use crate::verified::Verified;
 
 /// How long a good answer about a recipient is repeated.
 const RECIPIENT_LIFETIME: Duration = Duration::from_secs(2);
@@ -56,7 +55,6 @@ pub struct World {
     pub pool: Pool,
     pub books: Books,
     pub failures: Failures,
-    pub verified: Verified,
     /// Behind the salts of users that do not exist.
     pub key: Zeroizing<[u8; KEY_BYTES]>,
     /// Users that deliveries run as.
@@ -113,7 +111,6 @@ impl World {
             owners,
             operators,
             failures: Failures::default(),
-            verified: Verified::default(),
             key: key(&database.with_file_name("inlookup.key"))?,
             settings: RwLock::new(Arc::new(rules)),
             database: Mutex::new(None),
@@ -142,8 +139,8 @@ impl World {
         *locked(&self.database) = None;
         *locked(&self.server) = None;
         locked(&self.recipients).clear();
-        self.verified.clear();
         *locked(&self.mechanisms) = None;
+        self.pool.forget();
     }
 
     /// The settings of now.
