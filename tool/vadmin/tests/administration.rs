@@ -648,3 +648,15 @@ fn names_that_mean_harm_are_refused_everywhere(house: &House) {
     assert_eq!(house.tree(), before);
     house.run(&["vuserinfo", "postmaster@example.com"]).good();
 }
+
+#[test]
+fn a_fifo_nobody_serves_is_no_answer() {
+    let house = House::with_domain();
+    house
+        .run(&["inquerytest", "-q", "3", "postmaster@example.com"])
+        .refused(111, "does inlookup -f run?");
+    assert_eq!(
+        house.run(&["inquerytest", "-q", "8", "x@example.com"]).code,
+        100
+    );
+}

@@ -109,6 +109,7 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "hostsync",
             "dbinfo",
             "vserverinfo",
+            "inquerytest",
         ],
     ),
     (
