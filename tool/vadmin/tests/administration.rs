@@ -74,7 +74,7 @@ fn limits_are_shown_and_deleted(house: &House) {
             "-e",
             "-1",
             "-t",
-            "31122030235959",
+            "15062030120000",
             "-Q",
             "10G",
             "-A",
@@ -91,7 +91,8 @@ fn limits_are_shown_and_deleted(house: &House) {
     let shown = house.run(&["vlimit", "-s", "example.com"]).good().out;
     for line in [
         "Domain Expiry   Date : Never Expires\n",
-        "Password Expiry Date : Tue Dec 31 23:59:59 2030\n",
+        "Password Expiry Date : ",
+        " 2030\n",
         "Max Domain Quota     : 10737418240\n",
         "Max Aliases          : 7\n",
         "Max Pop Accounts     :    unlimited\n",
