@@ -155,6 +155,112 @@ const TABLES: &[Table] = &[
         ],
         times: &[],
     },
+    Table {
+        name: "hostcntrl",
+        columns: &["pw_name", "pw_domain", "pw_passwd", "host"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "host_table",
+        columns: &["host", "ipaddr"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "smtp_port",
+        columns: &["host", "src_host", "domain", "port"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "aliasdomain",
+        columns: &["alias", "domain"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "dbinfo",
+        columns: &[
+            "filename",
+            "domain",
+            "distributed",
+            "server",
+            "mdahost",
+            "port",
+            "use_ssl",
+            "dbname",
+            "user",
+            "passwd",
+        ],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "mgmtaccess",
+        columns: &[
+            "user",
+            "pass",
+            "pw_uid",
+            "pw_gid",
+            "lastaccess",
+            "lastupdate",
+            "day",
+            "attempts",
+            "status",
+        ],
+        times: &["zztimestamp"],
+    },
+    Table {
+        name: "vpriv",
+        columns: &["user", "program", "cmdswitches"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "spam",
+        columns: &["email", "spam_count"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "badmailfrom",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "badrcptto",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "spamdb",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "blackholedsender",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "blackholercpt",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "relaymailfrom",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "chkrcptdomains",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "goodrcptto",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "spamignore",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
 ];
 
 const COUNTERS: &[&str] = &[

@@ -13,11 +13,15 @@
 
 pub mod app_password;
 pub mod assign;
+pub mod bulletin;
 pub mod copy;
-mod domains;
+pub mod domains;
 mod error;
 pub mod home;
+pub mod limits;
+pub mod list;
 mod location;
+mod moving;
 mod mysql;
 pub mod password;
 mod placement;
@@ -36,15 +40,18 @@ use std::path::{Path, PathBuf};
 use app_password::AppPassword;
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
-pub use location::Location;
+pub use limits::Limits;
+pub use location::{Central, Location};
+pub use moving::Moving;
 use mysql::Mysql;
 pub use mysql::{BadServer, Fallback, Server, Tls};
 pub use placement::{MountTag, Placement};
 pub use quota::{BadQuota, Quota};
-pub use sql::Source;
 use sql::{Database, Dialect, Failed, Session};
+pub use sql::{Source, Value as Cell};
 use sqlite::Sqlite;
-use tables::counters::Tree;
+pub use tables::counters::State as TreeState;
+use tables::counters::{self, Tree};
 use tables::{
     alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
     filter as filter_rows, user as user_rows,
@@ -86,6 +93,15 @@ impl Directory {
                 database: Box::new(Mysql::create(server.clone())?),
                 dialect: Dialect::Mysql,
             }),
+        }
+    }
+
+    /// Opens the database that the hosts of a cluster share; tables it lacks
+    /// are made, but none of users.
+    pub fn central(server: &Server) -> Self {
+        Self {
+            database: Box::new(Mysql::central(server.clone())),
+            dialect: Dialect::Mysql,
         }
     }
 
@@ -193,6 +209,21 @@ impl Directory {
         self.write(|s| user_rows::add(s, user, placement, now))
     }
 
+    /// The same, unless the domain has as many users as its limits allow.
+    pub fn add_user_within_limits(
+        &self,
+        user: &User,
+        placement: &Placement,
+    ) -> Result<User, Error> {
+        value::check_user(user)?;
+        self.define_tree(&user.name, &user.domain, Some(placement))?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| {
+            limits::check_accounts(s, &user.domain)?;
+            user_rows::add(s, user, placement, now)
+        })
+    }
+
     /// Writes everything about a user but its name and home; `false` when
     /// there is no such user. Use [`Directory::change_flags`] for flags alone.
     pub fn update_user(&self, user: &User) -> Result<bool, Error> {
@@ -218,12 +249,17 @@ impl Directory {
                 if let Err(error) = value::check_user(user) {
                     return Ok(Err(error));
                 }
+                session.command("SAVEPOINT one_user")?;
                 match user_rows::add(session, user, placement, now) {
                     Ok(added) => {
                         auth_rows::record(session, &added, &event("add", remote_ip, 0))?;
+                        session.command("RELEASE SAVEPOINT one_user")?;
                         Ok(Ok(added))
                     }
                     Err(Failed::Told(error @ (Error::Exists(_) | Error::Value { .. }))) => {
+                        // The place it was counted for is free again.
+                        session.command("ROLLBACK TO SAVEPOINT one_user")?;
+                        session.command("RELEASE SAVEPOINT one_user")?;
                         Ok(Err(error))
                     }
                     Err(failed) => Err(failed),
@@ -294,6 +330,55 @@ impl Directory {
         };
         self.define_tree(&name, &domain, placement)?;
         self.write(|s| user_rows::delete(s, &name, &domain, placement))
+    }
+
+    /// How far the trees of homes of a domain have grown, one entry a tree in
+    /// use.
+    pub fn trees(&self, domain: &str) -> Result<Vec<TreeState>, Error> {
+        let domain = domain.to_lowercase();
+        self.read(|s| counters::states(s, &domain))
+    }
+
+    /// Lets the trees of a domain grow from the beginning again; homes stay
+    /// where they are.
+    pub fn reset_trees(&self, domain: &str) -> Result<(), Error> {
+        let domain = domain.to_lowercase();
+        self.write(|s| counters::reset(s, &domain))
+    }
+
+    /// Takes the next directory for the home of a user that exists, as for a
+    /// new one; `frees` gives the old one back. Move the home there and tell
+    /// [`Directory::move_home`].
+    pub fn next_home(
+        &self,
+        user: &User,
+        placement: &Placement,
+        frees: bool,
+    ) -> Result<PathBuf, Error> {
+        self.define_tree(&user.name, &user.domain, Some(placement))?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| {
+            let next = user_rows::next_home(s, &user.name, &user.domain, placement, now)?;
+            if let (true, Placement::Tree { base, mount, .. }) = (frees, placement) {
+                let tree = Tree::of(&user.name, &user.domain, mount);
+                counters::free(s, user, base, &tree)?;
+            }
+            Ok(next)
+        })
+    }
+
+    /// Gives a domain another name in every table. Homes are moved by the
+    /// caller; `moved` says where a directory is afterwards.
+    pub fn rename_domain(
+        &self,
+        old: &str,
+        new: &str,
+        moved: impl Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<(), Error> {
+        value::check_new_domain(new)?;
+        let (old, new) = (old.to_lowercase(), new.to_lowercase());
+        let now = os::clock::unix_seconds();
+        self.write(|s| domain_rows::rename(s, &old, &new, &moved, now))
     }
 
     /// Deletes every row of a domain.

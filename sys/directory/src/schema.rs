@@ -38,6 +38,12 @@ pub const STEPS: &[Step] = &[
         sqlite_back: Some(sqlite::NO_APP_PASSWORDS),
         mysql: mysql::APP_PASSWORDS,
     },
+    Step {
+        comment: "tables of hosts, operators and address lists",
+        sqlite: sqlite::CENTRAL,
+        sqlite_back: Some(sqlite::NO_CENTRAL),
+        mysql: mysql::CENTRAL,
+    },
 ];
 
 /// The schema below which no database is taken: that would drop its users.

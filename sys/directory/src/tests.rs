@@ -47,6 +47,8 @@ macro_rules! on_both {
     };
 }
 
+mod site_tables;
+
 on_both! {
     a_user_is_found_again_however_it_is_written,
     sql_in_a_name_is_only_a_name,

@@ -72,7 +72,7 @@ pub enum Reach {
     Name(u16),
 }
 
-/// inlookup: writes the user database, reads where mail is; when the users
+/// inlookup: writes the user database, and bulletins into mailboxes; when the users
 /// are on a server of the network, connects to its port and no other.
 pub fn inlookup(home: &Home, reach: &Reach) -> Sandbox {
     const DOMAIN: u16 = 53;
@@ -91,7 +91,7 @@ pub fn inlookup(home: &Home, reach: &Reach) -> Sandbox {
         .read(home.control())
         .read(home.users())
         .read(home.domains())
-        .read(home.mail())
+        .write(home.mail())
         .write(database.parent().unwrap_or(home.root()))
 }
 

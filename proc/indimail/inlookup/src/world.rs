@@ -86,6 +86,14 @@ pub struct Rules {
     pub hash: directory::password::Method,
     /// `user-ext` falls back to `user`.
     pub extensions: bool,
+    /// Limits of domains count, whatever the domains say.
+    pub limits_everywhere: bool,
+    /// For how many minutes who reads mail may relay; `None`: not at all.
+    pub relay_minutes: Option<u32>,
+    /// File with the first message of a mailbox.
+    pub welcome: String,
+    /// File with the first message of who came back.
+    pub activation: String,
     /// Domain of names without one.
     pub default_domain: String,
     /// Which domains are ours.
@@ -273,6 +281,13 @@ impl Rules {
             last_auth: !settings.is_set(&users::NOLASTAUTH)?,
             hash: directory::password::Method::parse(&method).unwrap_or_default(),
             extensions: settings.variable("QMAIL_EXT").is_some(),
+            limits_everywhere: settings.is_set(&users::DOMAIN_LIMITS)?,
+            relay_minutes: match settings.integer(&users::OPEN_SMTP)? {
+                1 => Some(number(&users::RELAY_CLEAR_MINUTES)?),
+                _ => None,
+            },
+            welcome: text(&users::WELCOMEMAIL)?,
+            activation: text(&users::ACTIVATEMAIL)?,
             default_domain: default_domain.to_lowercase(),
             domains: Domains::at(&home.users())
                 .with_overrides(&text(&users::REAL_DOMAINS)?, &text(&users::ALIAS_DOMAINS)?),

@@ -7,6 +7,9 @@ use wire::lookup::{Login, Mailbox, Service};
 
 use super::*;
 
+mod arrivals;
+mod fifos;
+
 struct House {
     root: tempfile::TempDir,
     world: World,
@@ -63,6 +66,8 @@ impl House {
             use std::os::unix::fs::PermissionsExt;
             let path = home.control().join("host.mysql");
             std::fs::write(&path, line).unwrap();
+            let name = testkit::Mariadb::new_name();
+            std::fs::write(home.control().join("mysql_database"), name).unwrap();
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         }
         let location = Location::of(&home, &run::Settings::of_files(&home)).unwrap();
