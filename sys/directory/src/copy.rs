@@ -149,6 +149,31 @@ const TABLES: &[Table] = &[
         times: &[],
     },
     Table {
+        name: "mgmtaccess",
+        columns: &[
+            "user",
+            "pass",
+            "pw_uid",
+            "pw_gid",
+            "lastaccess",
+            "lastupdate",
+            "day",
+            "attempts",
+            "status",
+        ],
+        times: &["zztimestamp"],
+    },
+    Table {
+        name: "vpriv",
+        columns: &["user", "program", "cmdswitches"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "mgmttoken",
+        columns: &["digest", "user", "name", "created"],
+        times: &[],
+    },
+    Table {
         name: "app_password",
         columns: &[
             "user", "domain", "name", "passwd", "scope", "created", "lastused",

@@ -11,6 +11,7 @@
 //! Nothing here decides who may ask; secrets leave this crate only inside
 //! [`User`], whose `Debug` leaves them out.
 
+pub mod administrator;
 pub mod app_password;
 pub mod assign;
 pub mod copy;
@@ -33,6 +34,7 @@ pub mod value;
 
 use std::path::{Path, PathBuf};
 
+use administrator::{Administrator, Privilege, Token};
 use app_password::AppPassword;
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
@@ -46,7 +48,7 @@ use sql::{Database, Dialect, Failed, Session};
 use sqlite::Sqlite;
 use tables::counters::Tree;
 use tables::{
-    alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
+    administrator as administrator_rows, alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
     filter as filter_rows, user as user_rows,
 };
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
@@ -427,6 +429,92 @@ impl Directory {
     pub fn record_app_password(&self, user: &User, name: &str) -> Result<(), Error> {
         let now = os::clock::unix_seconds();
         self.write(|s| app_rows::used(s, user, name, now))
+    }
+
+    /// Administrators from afar, by name.
+    pub fn administrators(&self) -> Result<Vec<Administrator>, Error> {
+        self.read(administrator_rows::all)
+    }
+
+    /// One of them.
+    pub fn administrator(&self, name: &str) -> Result<Option<Administrator>, Error> {
+        match value::fold(name, administrator::NAME_BYTES_MAX) {
+            Some(name) => self.read(|s| administrator_rows::find(s, &name)),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds an administrator; `false` when the name is taken.
+    pub fn add_administrator(&self, new: &Administrator) -> Result<bool, Error> {
+        administrator::check_name(&new.name)?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| administrator_rows::insert(s, new, now))
+    }
+
+    /// Writes everything about one but its name; `false` when there is none.
+    pub fn update_administrator(&self, changed: &Administrator) -> Result<bool, Error> {
+        let now = os::clock::unix_seconds();
+        self.write(|s| administrator_rows::update(s, changed, now))
+    }
+
+    /// Deletes an administrator with what it may do and its tokens; `false`
+    /// when there is none.
+    pub fn delete_administrator(&self, name: &str) -> Result<bool, Error> {
+        self.write(|s| administrator_rows::delete(s, name))
+    }
+
+    /// Counts a try before its password is looked at; says whether there are
+    /// still tries left today. Counted first, so that many tries at once are
+    /// not more tries.
+    pub fn count_attempt(&self, name: &str, day: &str) -> Result<bool, Error> {
+        self.write(|s| administrator_rows::count_attempt(s, name, day))
+    }
+
+    /// Notes that an administrator came in, now.
+    pub fn record_access(&self, name: &str) -> Result<(), Error> {
+        let now = os::clock::unix_seconds();
+        self.write(|s| administrator_rows::record_access(s, name, now))
+    }
+
+    /// What an administrator may run.
+    pub fn privileges(&self, administrator: &str) -> Result<Vec<Privilege>, Error> {
+        self.read(|s| administrator_rows::privileges(s, administrator))
+    }
+
+    /// Lets an administrator run a program, in place of what it might before.
+    pub fn set_privilege(&self, administrator: &str, new: &Privilege) -> Result<(), Error> {
+        value::check_name("program", &new.program, administrator::PROGRAM_BYTES_MAX)?;
+        value::check_name("switches", &new.switches, administrator::SWITCHES_BYTES_MAX)?;
+        self.write(|s| administrator_rows::set_privilege(s, administrator, new))
+    }
+
+    /// Takes that back; `false` when there is nothing to take.
+    pub fn delete_privilege(&self, administrator: &str, program: &str) -> Result<bool, Error> {
+        self.write(|s| administrator_rows::delete_privilege(s, administrator, program))
+    }
+
+    /// The tokens of an administrator.
+    pub fn tokens(&self, administrator: &str) -> Result<Vec<Token>, Error> {
+        self.read(|s| administrator_rows::tokens(s, administrator))
+    }
+
+    /// Adds one; `false` when its name is taken.
+    pub fn add_token(&self, administrator: &str, new: &Token) -> Result<bool, Error> {
+        value::check_name("name", &new.name, administrator::TOKEN_NAME_BYTES_MAX)?;
+        self.write(|s| administrator_rows::insert_token(s, administrator, new))
+    }
+
+    /// Takes one back; `false` when there is none.
+    pub fn delete_token(&self, administrator: &str, name: &str) -> Result<bool, Error> {
+        self.write(|s| administrator_rows::delete_token(s, administrator, name))
+    }
+
+    /// Whose token this is.
+    pub fn owner_of_token(&self, text: &[u8]) -> Result<Option<Administrator>, Error> {
+        let Some(digest) = administrator::digest(text) else {
+            return Ok(None);
+        };
+        self.read(|s| administrator_rows::owner_of_token(s, &digest))
     }
 
     /// Which mechanisms the secrets of active users allow. Reads the whole

@@ -38,6 +38,12 @@ pub const STEPS: &[Step] = &[
         sqlite_back: Some(sqlite::NO_APP_PASSWORDS),
         mysql: mysql::APP_PASSWORDS,
     },
+    Step {
+        comment: "administrators from afar",
+        sqlite: sqlite::ADMINISTRATORS,
+        sqlite_back: Some(sqlite::NO_ADMINISTRATORS),
+        mysql: mysql::ADMINISTRATORS,
+    },
 ];
 
 /// The schema below which no database is taken: that would drop its users.

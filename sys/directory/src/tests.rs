@@ -69,6 +69,7 @@ on_both! {
     the_schema_goes_down_and_up_again,
     many_users_are_read_some_at_a_time,
     filter_rules_have_the_lowest_free_number,
+    an_administrator_has_seven_tries_a_day_and_keeps_nothing_when_deleted,
 }
 
 pub(crate) fn user(name: &str) -> User {
@@ -590,4 +591,39 @@ fn filter_rules_have_the_lowest_free_number(site: &Site) {
         assert_eq!(add(&n.to_string()), Some(n));
     }
     assert!(directory.add_filter(joe, &rule("one too many")).is_err());
+}
+
+fn an_administrator_has_seven_tries_a_day_and_keeps_nothing_when_deleted(site: &Site) {
+    let directory = &site.directory;
+    let joe = Administrator::new("joe", "x");
+    assert!(directory.add_administrator(&joe).unwrap());
+    assert!(!directory.add_administrator(&joe).unwrap());
+    assert_eq!(directory.administrator("JOE").unwrap().unwrap().name, "joe");
+    let may_try = |day| directory.count_attempt("joe", day).unwrap();
+    assert!((0..7).all(|_| may_try("23")));
+    assert!(!may_try("23"));
+    assert!(may_try("24"), "the next day counts anew");
+    directory.record_access("joe").unwrap();
+    assert!((0..7).all(|_| may_try("24")));
+    assert!(!directory.count_attempt("nobody", "24").unwrap());
+
+    let may = |switches: &str| Privilege {
+        program: "vadduser".to_owned(),
+        switches: switches.to_owned(),
+    };
+    directory.set_privilege("joe", &may("*@a.example")).unwrap();
+    directory.set_privilege("joe", &may("*")).unwrap();
+    assert_eq!(directory.privileges("joe").unwrap(), [may("*")]);
+    let (token, text) = Token::generate("backup", 1);
+    assert!(directory.add_token("joe", &token).unwrap());
+    assert!(!directory.add_token("joe", &token).unwrap());
+    let owner = |text: &[u8]| directory.owner_of_token(text).unwrap();
+    assert_eq!(owner(text.as_bytes()).unwrap().name, "joe");
+    let (_, other) = Token::generate("backup", 1);
+    assert!(owner(other.as_bytes()).is_none());
+
+    assert!(directory.delete_administrator("joe").unwrap());
+    assert!(!directory.delete_administrator("joe").unwrap());
+    assert!(owner(text.as_bytes()).is_none());
+    assert!(directory.privileges("joe").unwrap().is_empty());
 }

@@ -12,6 +12,7 @@
 //!
 //! Unlike the original it listens on a socket; the FIFO protocol is separate.
 
+mod administrator;
 mod books;
 mod delivery;
 mod failures;

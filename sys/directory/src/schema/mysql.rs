@@ -191,3 +191,37 @@ pub const APP_PASSWORDS: &[Table] = &[(
     lastused BIGINT,
     PRIMARY KEY (user, domain, name)",
 )];
+
+/// Administrators, what they may run, and their tokens.
+pub const ADMINISTRATORS: &[Table] = &[
+    (
+        "mgmtaccess",
+        "user CHAR(32) NOT NULL,
+    pass CHAR(128) NOT NULL,
+    pw_uid INT NOT NULL DEFAULT 0,
+    pw_gid INT NOT NULL DEFAULT 0,
+    lastaccess INT NOT NULL DEFAULT 0,
+    lastupdate INT NOT NULL DEFAULT 0,
+    day CHAR(2) NOT NULL DEFAULT '',
+    attempts INT NOT NULL DEFAULT 0,
+    status CHAR(2) NOT NULL DEFAULT '0',
+    zztimestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+    UNIQUE INDEX user (user)",
+    ),
+    (
+        "vpriv",
+        "user CHAR(32) NOT NULL,
+    program CHAR(64) NOT NULL,
+    cmdswitches CHAR(128) NOT NULL,
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+    PRIMARY KEY (user, program)",
+    ),
+    (
+        "mgmttoken",
+        "digest CHAR(80) NOT NULL PRIMARY KEY,
+    user CHAR(32) NOT NULL,
+    name CHAR(40) NOT NULL,
+    created BIGINT NOT NULL,
+    UNIQUE INDEX user (user, name)",
+    ),
+];

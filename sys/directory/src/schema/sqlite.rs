@@ -188,3 +188,36 @@ CREATE TABLE app_password (
 ";
 /// Takes them back.
 pub const NO_APP_PASSWORDS: &str = "DROP TABLE app_password;";
+
+/// Administrators, what they may run, and their tokens.
+pub const ADMINISTRATORS: &str = "
+CREATE TABLE mgmtaccess (
+    user TEXT PRIMARY KEY NOT NULL COLLATE NOCASE CHECK (length(user) <= 32),
+    pass TEXT NOT NULL CHECK (length(pass) <= 128),
+    pw_uid INTEGER NOT NULL DEFAULT 0,
+    pw_gid INTEGER NOT NULL DEFAULT 0,
+    lastaccess INTEGER NOT NULL DEFAULT 0,
+    lastupdate INTEGER NOT NULL DEFAULT 0,
+    day TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    status TEXT NOT NULL DEFAULT '0',
+    zztimestamp INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE vpriv (
+    user TEXT NOT NULL COLLATE NOCASE CHECK (length(user) <= 32),
+    program TEXT NOT NULL CHECK (length(program) <= 64),
+    cmdswitches TEXT NOT NULL CHECK (length(cmdswitches) <= 128),
+    timestamp INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user, program)
+);
+CREATE TABLE mgmttoken (
+    digest TEXT PRIMARY KEY NOT NULL,
+    user TEXT NOT NULL COLLATE NOCASE CHECK (length(user) <= 32),
+    name TEXT NOT NULL CHECK (length(name) <= 40),
+    created INTEGER NOT NULL,
+    UNIQUE (user, name)
+);
+";
+/// Takes them back.
+pub const NO_ADMINISTRATORS: &str =
+    "DROP TABLE mgmttoken; DROP TABLE vpriv; DROP TABLE mgmtaccess;";
