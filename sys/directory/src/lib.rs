@@ -48,8 +48,8 @@ use sql::{Database, Dialect, Failed, Session};
 use sqlite::Sqlite;
 use tables::counters::Tree;
 use tables::{
-    administrator as administrator_rows, alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
-    filter as filter_rows, user as user_rows,
+    administrator as administrator_rows, alias as alias_rows, app_password as app_rows,
+    auth as auth_rows, domain as domain_rows, filter as filter_rows, user as user_rows,
 };
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
 

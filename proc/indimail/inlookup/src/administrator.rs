@@ -24,10 +24,7 @@ pub fn password(
     // Guesses of names that nobody has count for the address.
     let (limits, now) = (world.rules().limits, Instant::now());
     let counted_as = format!("administrator {shown}");
-    if let Some(stopped) = world
-        .failures
-        .stopped(&limits, &counted_as, remote_ip, now)
-    {
+    if let Some(stopped) = world.failures.stopped(&limits, &counted_as, remote_ip, now) {
         let why = format!("refused unchecked: {}", stopped.words());
         log(&shown, remote_ip, &why);
         return Ok(Administrator::Refused);

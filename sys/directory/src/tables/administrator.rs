@@ -114,11 +114,7 @@ pub fn privileges(session: &mut dyn Session, name: &str) -> Result<Vec<Privilege
 }
 
 /// Replaces one of them.
-pub fn set_privilege(
-    session: &mut dyn Session,
-    name: &str,
-    new: &Privilege,
-) -> Result<(), Failed> {
+pub fn set_privilege(session: &mut dyn Session, name: &str, new: &Privilege) -> Result<(), Failed> {
     session.execute(
         "REPLACE INTO vpriv (user, program, cmdswitches) VALUES (?, ?, ?)",
         values![name, &new.program, &new.switches],
