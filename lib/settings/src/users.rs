@@ -214,6 +214,156 @@ pub static MYSQL_CA: Setting = Setting {
               without the file the public authorities.",
 };
 
+const CLUSTER: &[&str] = &[
+    "vhostid",
+    "vsmtp",
+    "hostcntrl",
+    "hostsync",
+    "dbinfo",
+    "mgmtpass",
+    "vpriv",
+];
+
+/// The database of a cluster.
+pub static HOST_CNTRL: Setting = Setting {
+    file: "host.cntrl",
+    variable: "CNTRL_HOST",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "Database server that the hosts of a cluster share, for questions; written as host.mysql. Only root and group indimail may read the file (mode 640).",
+};
+
+/// The same, for changes.
+pub static HOST_MASTER: Setting = Setting {
+    file: "host.master",
+    variable: "MASTER_HOST",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "Database server of the cluster, for changes; written as host.mysql.",
+};
+
+/// Account there.
+pub static CNTRL_USER: Setting = Setting {
+    file: "",
+    variable: "CNTRL_USER",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "Account on the database server of the cluster when host.cntrl names none; else indimail.",
+};
+
+/// Its password.
+pub static CNTRL_PASSWD: Setting = Setting {
+    file: "",
+    variable: "CNTRL_PASSWD",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "Its password when host.cntrl names none.",
+};
+
+/// Socket of that server.
+pub static CNTRL_SOCKET: Setting = Setting {
+    file: "",
+    variable: "CNTRL_SOCKET",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "Unix socket of that server when host.cntrl names neither socket nor port.",
+};
+
+/// Port of that server.
+pub static CNTRL_VPORT: Setting = Setting {
+    file: "",
+    variable: "CNTRL_VPORT",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "TCP port of that server when host.cntrl names neither socket nor port; else 3306.",
+};
+
+/// Name of its database.
+pub static CNTRL_DATABASE: Setting = Setting {
+    file: "",
+    variable: "CNTRL_DATABASE",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "Database on that server; else indimail.",
+};
+
+/// Limits of domains count everywhere.
+pub static DOMAIN_LIMITS: Setting = Setting {
+    file: "",
+    variable: "DOMAIN_LIMITS",
+    kind: Kind::Presence,
+    default: None,
+    readers: &["inlookup", "vadduser", "valias"],
+    meaning: "When set, the limits of vlimit count for every domain, not only where vmoddomain -l 1 says so.",
+};
+
+/// How long reading mail lets relay.
+pub static RELAY_CLEAR_MINUTES: Setting = Setting {
+    file: "relay_clear_minutes",
+    variable: "RELAY_CLEAR_MINUTES",
+    kind: Kind::Integer,
+    default: Some("60"),
+    readers: &["inlookup", "clearopensmtp"],
+    meaning: "Minutes for which a client may relay after a POP3 or IMAP login, where control/open_smtp allows that.",
+};
+
+/// Reading mail lets relay.
+pub static OPEN_SMTP: Setting = Setting {
+    file: "open_smtp",
+    variable: "OPEN_SMTP",
+    kind: Kind::Integer,
+    default: Some("0"),
+    readers: &["inlookup", "clearopensmtp"],
+    meaning: "With 1, a POP3 or IMAP login lets the address it came from relay for a while (POP before SMTP). Weaker than SMTP AUTH: everybody behind the same address may.",
+};
+
+/// Bytes of a user when a file system is measured.
+pub static AVG_USER_QUOTA: Setting = Setting {
+    file: "",
+    variable: "AVG_USER_QUOTA",
+    kind: Kind::Integer,
+    default: Some("5000000"),
+    readers: &["vfstab"],
+    meaning: "Bytes per user with which vfstab says how many users a file system has room for.",
+};
+
+/// First message of a new user.
+pub static WELCOMEMAIL: Setting = Setting {
+    file: "",
+    variable: "WELCOMEMAIL",
+    kind: Kind::Line,
+    default: Some("1welcome.txt,all"),
+    readers: &["inlookup"],
+    meaning: "File of the domain's bulk_mail that a user finds at the first login.",
+};
+
+/// First message of a user who came back.
+pub static ACTIVATEMAIL: Setting = Setting {
+    file: "",
+    variable: "ACTIVATEMAIL",
+    kind: Kind::Line,
+    default: Some("activate.txt"),
+    readers: &["inlookup"],
+    meaning: "File of the domain's bulk_mail that a user finds whose account was inactive.",
+};
+
+/// Name of this host in a cluster.
+pub static HOSTID: Setting = Setting {
+    file: "hostid",
+    variable: "",
+    kind: Kind::Line,
+    default: Some(""),
+    readers: CLUSTER,
+    meaning: "Name of this host in tables of a cluster; without it eight hexadecimal digits of gethostid.",
+};
+
 /// Settings of this group.
 pub static ALL: &[&Setting] = &[
     &CRAM_MD5,
@@ -235,4 +385,18 @@ pub static ALL: &[&Setting] = &[
     &MYSQL_VPORT,
     &MYSQL_DATABASE,
     &MYSQL_CA,
+    &HOST_CNTRL,
+    &HOST_MASTER,
+    &CNTRL_USER,
+    &CNTRL_PASSWD,
+    &CNTRL_SOCKET,
+    &CNTRL_VPORT,
+    &CNTRL_DATABASE,
+    &DOMAIN_LIMITS,
+    &RELAY_CLEAR_MINUTES,
+    &OPEN_SMTP,
+    &AVG_USER_QUOTA,
+    &WELCOMEMAIL,
+    &ACTIVATEMAIL,
+    &HOSTID,
 ];

@@ -6,16 +6,10 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{Error, value};
-
 /// Who may run everything.
 pub const ALL_POWERFUL: &str = "admin";
 /// Longest name.
 pub const NAME_BYTES_MAX: usize = 32;
-/// Longest name of a program.
-pub const PROGRAM_BYTES_MAX: usize = 64;
-/// Longest pattern of arguments.
-pub const SWITCHES_BYTES_MAX: usize = 128;
 /// Longest name of a token.
 pub const TOKEN_NAME_BYTES_MAX: usize = 40;
 /// Wrong passwords of one day; one more, and an administrator is shut out.
@@ -36,14 +30,6 @@ pub struct Administrator {
     pub password_hash: String,
     /// Shut out by another administrator.
     pub is_disabled: bool,
-    /// When it last came in, seconds since 1970; 0 is never.
-    pub last_access: i64,
-    /// When it was last changed.
-    pub last_update: i64,
-    /// The day of the month of the last wrong password.
-    pub day: String,
-    /// Wrong passwords of that day.
-    pub attempts: i64,
 }
 
 /// Without the hash.
@@ -53,21 +39,6 @@ impl fmt::Debug for Administrator {
             .field("name", &self.name)
             .field("is_disabled", &self.is_disabled)
             .finish_non_exhaustive()
-    }
-}
-
-impl Administrator {
-    /// A new one.
-    pub fn new(name: &str, password_hash: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            password_hash: password_hash.to_owned(),
-            is_disabled: false,
-            last_access: 0,
-            last_update: 0,
-            day: String::new(),
-            attempts: 0,
-        }
     }
 }
 
@@ -128,20 +99,6 @@ pub fn digest(text: &[u8]) -> Option<String> {
     })
 }
 
-/// Checks the name of a new administrator.
-pub fn check_name(name: &str) -> Result<(), Error> {
-    value::check_name("administrator", name, NAME_BYTES_MAX)?;
-    let fine =
-        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
-    match name.bytes().all(fine) {
-        true => Ok(()),
-        false => Err(Error::Value {
-            field: "administrator",
-            problem: "has other characters than a-z, 0-9, `.`, `-` and `_`".to_owned(),
-        }),
-    }
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -158,16 +115,6 @@ mod tests {
         assert_ne!(Token::generate("backup", 7).0.digest, token.digest);
         for wrong in ["", "imt_", "imt_zz", &text[1..], &format!("{}0", *text)] {
             assert_eq!(digest(wrong.as_bytes()), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn names_are_plain_words() {
-        for good in ["admin", "joe-2", "a.b_c"] {
-            check_name(good).unwrap();
-        }
-        for bad in ["", "Joe", "a b", "a\n", "ä", &"x".repeat(33)] {
-            assert!(check_name(bad).is_err(), "{bad}");
         }
     }
 }

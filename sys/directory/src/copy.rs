@@ -149,6 +149,54 @@ const TABLES: &[Table] = &[
         times: &[],
     },
     Table {
+        name: "mgmttoken",
+        columns: &["digest", "user", "name", "created"],
+        times: &[],
+    },
+    Table {
+        name: "app_password",
+        columns: &[
+            "user", "domain", "name", "passwd", "scope", "created", "lastused",
+        ],
+        times: &[],
+    },
+    Table {
+        name: "hostcntrl",
+        columns: &["pw_name", "pw_domain", "pw_passwd", "host"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "host_table",
+        columns: &["host", "ipaddr"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "smtp_port",
+        columns: &["host", "src_host", "domain", "port"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "aliasdomain",
+        columns: &["alias", "domain"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "dbinfo",
+        columns: &[
+            "filename",
+            "domain",
+            "distributed",
+            "server",
+            "mdahost",
+            "port",
+            "use_ssl",
+            "dbname",
+            "user",
+            "passwd",
+        ],
+        times: &["timestamp"],
+    },
+    Table {
         name: "mgmtaccess",
         columns: &[
             "user",
@@ -169,16 +217,54 @@ const TABLES: &[Table] = &[
         times: &["timestamp"],
     },
     Table {
-        name: "mgmttoken",
-        columns: &["digest", "user", "name", "created"],
-        times: &[],
+        name: "spam",
+        columns: &["email", "spam_count"],
+        times: &["timestamp"],
     },
     Table {
-        name: "app_password",
-        columns: &[
-            "user", "domain", "name", "passwd", "scope", "created", "lastused",
-        ],
-        times: &[],
+        name: "badmailfrom",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "badrcptto",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "spamdb",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "blackholedsender",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "blackholercpt",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "relaymailfrom",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "chkrcptdomains",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "goodrcptto",
+        columns: &["email"],
+        times: &["timestamp"],
+    },
+    Table {
+        name: "spamignore",
+        columns: &["email"],
+        times: &["timestamp"],
     },
 ];
 

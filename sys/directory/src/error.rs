@@ -43,6 +43,12 @@ pub enum Error {
         /// Why not.
         source: Source,
     },
+    /// Somebody else changes the tables, or moves the users, for too long.
+    #[error("user database {place} is being migrated; try again when that is done")]
+    Moving {
+        /// Which one.
+        place: String,
+    },
     /// What should name a database server does not.
     #[error("cannot understand {path}")]
     Server {
@@ -69,6 +75,16 @@ pub enum Error {
         field: &'static str,
         /// What is wrong with it.
         problem: String,
+    },
+    /// The domain may not have one more.
+    #[error("domain {domain} has as many {what} as its limits allow: {allowed}")]
+    Limit {
+        /// Which domain.
+        domain: String,
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        allowed: u64,
     },
     /// A file that lists users or domains cannot be understood.
     #[error("bad format in {path}{}", line.map(|n| format!(" line {n}")).unwrap_or_default())]
@@ -97,6 +113,9 @@ impl Error {
     /// Says whether trying again later may help; only refused values and
     /// existing users are permanent.
     pub fn is_temporary(&self) -> bool {
-        !matches!(self, Self::Exists(_) | Self::Value { .. })
+        !matches!(
+            self,
+            Self::Exists(_) | Self::Value { .. } | Self::Limit { .. }
+        )
     }
 }

@@ -18,7 +18,10 @@ pub mod copy;
 mod domains;
 mod error;
 pub mod home;
+pub mod limits;
+pub mod list;
 mod location;
+mod moving;
 mod mysql;
 pub mod password;
 mod placement;
@@ -38,15 +41,18 @@ use administrator::{Administrator, Privilege, Token};
 use app_password::AppPassword;
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
-pub use location::Location;
+pub use limits::Limits;
+pub use location::{Central, Location};
+pub use moving::Moving;
 use mysql::Mysql;
 pub use mysql::{BadServer, Fallback, Server, Tls};
 pub use placement::{MountTag, Placement};
 pub use quota::{BadQuota, Quota};
-pub use sql::Source;
 use sql::{Database, Dialect, Failed, Session};
+pub use sql::{Source, Value as Cell};
 use sqlite::Sqlite;
-use tables::counters::Tree;
+pub use tables::counters::State as TreeState;
+use tables::counters::{self, Tree};
 use tables::{
     administrator as administrator_rows, alias as alias_rows, app_password as app_rows,
     auth as auth_rows, domain as domain_rows, filter as filter_rows, user as user_rows,
@@ -88,6 +94,15 @@ impl Directory {
                 database: Box::new(Mysql::create(server.clone())?),
                 dialect: Dialect::Mysql,
             }),
+        }
+    }
+
+    /// Opens the database that the hosts of a cluster share; tables it lacks
+    /// are made, but none of users.
+    pub fn central(server: &Server) -> Self {
+        Self {
+            database: Box::new(Mysql::central(server.clone())),
+            dialect: Dialect::Mysql,
         }
     }
 
@@ -195,6 +210,21 @@ impl Directory {
         self.write(|s| user_rows::add(s, user, placement, now))
     }
 
+    /// The same, unless the domain has as many users as its limits allow.
+    pub fn add_user_within_limits(
+        &self,
+        user: &User,
+        placement: &Placement,
+    ) -> Result<User, Error> {
+        value::check_user(user)?;
+        self.define_tree(&user.name, &user.domain, Some(placement))?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| {
+            limits::check_accounts(s, &user.domain)?;
+            user_rows::add(s, user, placement, now)
+        })
+    }
+
     /// Writes everything about a user but its name and home; `false` when
     /// there is no such user. Use [`Directory::change_flags`] for flags alone.
     pub fn update_user(&self, user: &User) -> Result<bool, Error> {
@@ -220,12 +250,17 @@ impl Directory {
                 if let Err(error) = value::check_user(user) {
                     return Ok(Err(error));
                 }
+                session.command("SAVEPOINT one_user")?;
                 match user_rows::add(session, user, placement, now) {
                     Ok(added) => {
                         auth_rows::record(session, &added, &event("add", remote_ip, 0))?;
+                        session.command("RELEASE SAVEPOINT one_user")?;
                         Ok(Ok(added))
                     }
                     Err(Failed::Told(error @ (Error::Exists(_) | Error::Value { .. }))) => {
+                        // The place it was counted for is free again.
+                        session.command("ROLLBACK TO SAVEPOINT one_user")?;
+                        session.command("RELEASE SAVEPOINT one_user")?;
                         Ok(Err(error))
                     }
                     Err(failed) => Err(failed),
@@ -296,6 +331,42 @@ impl Directory {
         };
         self.define_tree(&name, &domain, placement)?;
         self.write(|s| user_rows::delete(s, &name, &domain, placement))
+    }
+
+    /// How far the trees of homes of a domain have grown, one entry a tree in
+    /// use.
+    pub fn trees(&self, domain: &str) -> Result<Vec<TreeState>, Error> {
+        let domain = domain.to_lowercase();
+        self.read(|s| counters::states(s, &domain))
+    }
+
+    /// Lets the trees of a domain grow from the beginning again; homes stay
+    /// where they are.
+    pub fn reset_trees(&self, domain: &str) -> Result<(), Error> {
+        let domain = domain.to_lowercase();
+        self.write(|s| counters::reset(s, &domain))
+    }
+
+    /// Takes the next directory for the home of a user that exists, as for a
+    /// new one. Move the home there and tell [`Directory::move_home`].
+    pub fn next_home(&self, user: &User, placement: &Placement) -> Result<PathBuf, Error> {
+        self.define_tree(&user.name, &user.domain, Some(placement))?;
+        let now = os::clock::unix_seconds();
+        self.write(|s| user_rows::next_home(s, &user.name, &user.domain, placement, now))
+    }
+
+    /// Gives a domain another name in every table. Homes are moved by the
+    /// caller; `moved` says where a directory is afterwards.
+    pub fn rename_domain(
+        &self,
+        old: &str,
+        new: &str,
+        moved: impl Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<(), Error> {
+        value::check_new_domain(new)?;
+        let (old, new) = (old.to_lowercase(), new.to_lowercase());
+        let now = os::clock::unix_seconds();
+        self.write(|s| domain_rows::rename(s, &old, &new, &moved, now))
     }
 
     /// Deletes every row of a domain.
@@ -431,36 +502,12 @@ impl Directory {
         self.write(|s| app_rows::used(s, user, name, now))
     }
 
-    /// Administrators from afar, by name.
-    pub fn administrators(&self) -> Result<Vec<Administrator>, Error> {
-        self.read(administrator_rows::all)
-    }
-
-    /// One of them.
+    /// Somebody who may administer from afar.
     pub fn administrator(&self, name: &str) -> Result<Option<Administrator>, Error> {
-        match value::fold(name, administrator::NAME_BYTES_MAX) {
-            Some(name) => self.read(|s| administrator_rows::find(s, &name)),
-            None => Ok(None),
+        if value::check_name("administrator", name, administrator::NAME_BYTES_MAX).is_err() {
+            return Ok(None);
         }
-    }
-
-    /// Adds an administrator; `false` when the name is taken.
-    pub fn add_administrator(&self, new: &Administrator) -> Result<bool, Error> {
-        administrator::check_name(&new.name)?;
-        let now = os::clock::unix_seconds();
-        self.write(|s| administrator_rows::insert(s, new, now))
-    }
-
-    /// Writes everything about one but its name; `false` when there is none.
-    pub fn update_administrator(&self, changed: &Administrator) -> Result<bool, Error> {
-        let now = os::clock::unix_seconds();
-        self.write(|s| administrator_rows::update(s, changed, now))
-    }
-
-    /// Deletes an administrator with what it may do and its tokens; `false`
-    /// when there is none.
-    pub fn delete_administrator(&self, name: &str) -> Result<bool, Error> {
-        self.write(|s| administrator_rows::delete(s, name))
+        self.read(|s| administrator_rows::find(s, name))
     }
 
     /// Counts a try before its password is looked at; says whether there are
@@ -479,18 +526,6 @@ impl Directory {
     /// What an administrator may run.
     pub fn privileges(&self, administrator: &str) -> Result<Vec<Privilege>, Error> {
         self.read(|s| administrator_rows::privileges(s, administrator))
-    }
-
-    /// Lets an administrator run a program, in place of what it might before.
-    pub fn set_privilege(&self, administrator: &str, new: &Privilege) -> Result<(), Error> {
-        value::check_name("program", &new.program, administrator::PROGRAM_BYTES_MAX)?;
-        value::check_name("switches", &new.switches, administrator::SWITCHES_BYTES_MAX)?;
-        self.write(|s| administrator_rows::set_privilege(s, administrator, new))
-    }
-
-    /// Takes that back; `false` when there is nothing to take.
-    pub fn delete_privilege(&self, administrator: &str, program: &str) -> Result<bool, Error> {
-        self.write(|s| administrator_rows::delete_privilege(s, administrator, program))
     }
 
     /// The tokens of an administrator.

@@ -55,6 +55,48 @@ impl Location {
     }
 }
 
+/// Which of the servers that the hosts of a cluster share.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Central {
+    /// The one that is asked (`CNTRL_HOST`, `control/host.cntrl`).
+    Queries,
+    /// The one that is changed (`MASTER_HOST`, `control/host.master`).
+    Changes,
+}
+
+impl Central {
+    /// The server; `None` when this host is in no cluster, or may not change
+    /// it.
+    pub fn server(self, home: &Home, settings: &Settings) -> Result<Option<Server>, Error> {
+        let setting = match self {
+            Self::Queries => &users::HOST_CNTRL,
+            Self::Changes => &users::HOST_MASTER,
+        };
+        let line = text(settings, setting)?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let path = home.control().join(setting.file);
+        if settings.variable(setting.variable).is_none() {
+            refuse_exposed(&path)?;
+        }
+        let fallback = Fallback {
+            user: text(settings, &users::CNTRL_USER)?,
+            password: text(settings, &users::CNTRL_PASSWD)?,
+            socket_or_port: match text(settings, &users::CNTRL_SOCKET)? {
+                socket if socket.is_empty() => text(settings, &users::CNTRL_VPORT)?,
+                socket => socket,
+            },
+            database: text(settings, &users::CNTRL_DATABASE)?,
+        };
+        let mut server =
+            Server::parse(&line, &fallback).map_err(|source| Error::Server { path, source })?;
+        let authorities = home.control().join(users::MYSQL_CA.file);
+        server.authorities = authorities.exists().then_some(authorities);
+        Ok(Some(server))
+    }
+}
+
 fn text(settings: &Settings, setting: &Setting) -> Result<String, Error> {
     let line = settings.line(setting).map_err(|error| Error::File {
         path: error.path,

@@ -61,6 +61,16 @@ pub struct Mysql {
     server: Server,
     pool: Pool,
     shape: Mutex<Option<Shape>>,
+    role: Role,
+}
+
+/// What a database is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Role {
+    /// It has the users of this host.
+    Users,
+    /// Its tables are shared by the hosts of a cluster; users are elsewhere.
+    Central,
 }
 
 /// What the tables of this database look like.
@@ -76,6 +86,15 @@ impl Mysql {
             pool: Pool::to(server.clone()),
             server,
             shape: Mutex::new(None),
+            role: Role::Users,
+        }
+    }
+
+    /// The database that the hosts of a cluster share. What it lacks is made.
+    pub fn central(server: Server) -> Self {
+        Self {
+            role: Role::Central,
+            ..Self::at(server)
         }
     }
 
@@ -150,6 +169,10 @@ impl Mysql {
         if let Some(shape) = *self.lock() {
             return Ok(shape);
         }
+        if self.role == Role::Central {
+            // A table that is missing is made when it is asked for.
+            return Ok(Shape { has_scram: false });
+        }
         let columns: Vec<String> = connection.query(
             "SELECT column_name FROM information_schema.columns
              WHERE table_schema = DATABASE() AND table_name = 'indimail'",
@@ -189,11 +212,19 @@ impl Mysql {
     /// Makes tables that somebody dropped.
     fn complete(&self, connection: &mut Conn) -> mysql::Result<()> {
         for (_, step) in schema::steps_up(0, schema::known()) {
-            for (name, columns) in step.mysql.iter().filter(|(name, _)| *name != "indimail") {
+            for (name, columns) in step.mysql.iter().filter(|(name, _)| self.may_make(name)) {
                 connection.query_drop(definition(name, columns))?;
             }
         }
         Ok(())
+    }
+
+    /// An empty table of users would turn everybody's mail away.
+    fn may_make(&self, table: &str) -> bool {
+        match self.role {
+            Role::Users => table != "indimail",
+            Role::Central => !matches!(table, "indimail" | "indibak"),
+        }
     }
 
     fn step_up(&self, connection: &mut Conn, from: i64, to: i64) -> mysql::Result<()> {
@@ -273,16 +304,29 @@ impl Database for Mysql {
     }
 
     fn migrate(&self, to: i64) -> Result<i64, Error> {
-        let work = || -> mysql::Result<i64> {
+        let work = || -> mysql::Result<Option<i64>> {
             let mut connection = self.pool.take()?;
-            connection.exec_drop("DO GET_LOCK('indimail_schema', ?)", (LOCK_WAIT_SECONDS,))?;
-            let found = history(&mut connection)?;
-            self.step_up(&mut connection, found, to)?;
-            self.step_down(&mut connection, found, to)?;
+            // NULL says that the server gave up; 0 that somebody else has it.
+            let locked: Option<Option<i64>> = connection.exec_first(
+                "SELECT GET_LOCK('indimail_schema', ?)",
+                (LOCK_WAIT_SECONDS,),
+            )?;
+            if locked.flatten() != Some(1) {
+                return Ok(None);
+            }
+            let moved = history(&mut connection).and_then(|found| {
+                self.step_up(&mut connection, found, to)?;
+                self.step_down(&mut connection, found, to)?;
+                Ok(found)
+            });
             connection.query_drop("DO RELEASE_LOCK('indimail_schema')")?;
-            Ok(found)
+            moved.map(Some)
         };
-        let found = work().map_err(|e| self.error(e))?;
+        let found = work()
+            .map_err(|e| self.error(e))?
+            .ok_or_else(|| Error::Moving {
+                place: self.place(),
+            })?;
         *self.lock() = None;
         Ok(found)
     }
@@ -374,6 +418,10 @@ impl<Q: Queryable> Session for Open<'_, Q> {
     fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, Failed> {
         let result = self.connection.exec_iter(statement, bound(values))?;
         Ok(result.affected_rows())
+    }
+
+    fn command(&mut self, statement: &str) -> Result<(), Failed> {
+        Ok(self.connection.query_drop(statement)?)
     }
 }
 

@@ -39,10 +39,16 @@ pub const STEPS: &[Step] = &[
         mysql: mysql::APP_PASSWORDS,
     },
     Step {
-        comment: "administrators from afar",
-        sqlite: sqlite::ADMINISTRATORS,
-        sqlite_back: Some(sqlite::NO_ADMINISTRATORS),
-        mysql: mysql::ADMINISTRATORS,
+        comment: "tables of hosts, operators and address lists",
+        sqlite: sqlite::CENTRAL,
+        sqlite_back: Some(sqlite::NO_CENTRAL),
+        mysql: mysql::CENTRAL,
+    },
+    Step {
+        comment: "tokens of operators",
+        sqlite: sqlite::TOKENS,
+        sqlite_back: Some(sqlite::NO_TOKENS),
+        mysql: mysql::TOKENS,
     },
 ];
 

@@ -9,7 +9,7 @@
 
 use crate::Error;
 
-/// One value, going in or coming out.
+/// One value of a row, going in or coming out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Value {
     /// Nothing.
@@ -148,6 +148,10 @@ pub trait Session {
     ) -> Result<(), Failed>;
     /// Changes; says how many rows matched.
     fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, Failed>;
+
+    /// Runs a statement of ours that has no values and no answer, like those
+    /// of savepoints.
+    fn command(&mut self, statement: &str) -> Result<(), Failed>;
 
     /// The first row of an answer.
     fn first(&mut self, statement: &str, values: &[Value]) -> Result<Option<Row>, Failed> {

@@ -285,6 +285,10 @@ impl Session for Open<'_> {
         let mut statement = self.0.prepare_cached(statement)?;
         Ok(statement.execute(params_from_iter(values))? as u64)
     }
+
+    fn command(&mut self, statement: &str) -> Result<(), Failed> {
+        Ok(self.0.execute_batch(statement)?)
+    }
 }
 
 fn row_of(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<Row> {

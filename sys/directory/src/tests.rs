@@ -47,6 +47,8 @@ macro_rules! on_both {
     };
 }
 
+mod site_tables;
+
 on_both! {
     a_user_is_found_again_however_it_is_written,
     sql_in_a_name_is_only_a_name,
@@ -69,7 +71,7 @@ on_both! {
     the_schema_goes_down_and_up_again,
     many_users_are_read_some_at_a_time,
     filter_rules_have_the_lowest_free_number,
-    an_administrator_has_seven_tries_a_day_and_keeps_nothing_when_deleted,
+    an_administrator_has_seven_tries_a_day_and_tokens,
 }
 
 pub(crate) fn user(name: &str) -> User {
@@ -593,12 +595,22 @@ fn filter_rules_have_the_lowest_free_number(site: &Site) {
     assert!(directory.add_filter(joe, &rule("one too many")).is_err());
 }
 
-fn an_administrator_has_seven_tries_a_day_and_keeps_nothing_when_deleted(site: &Site) {
+fn an_administrator_has_seven_tries_a_day_and_tokens(site: &Site) {
     let directory = &site.directory;
-    let joe = Administrator::new("joe", "x");
-    assert!(directory.add_administrator(&joe).unwrap());
-    assert!(!directory.add_administrator(&joe).unwrap());
-    assert_eq!(directory.administrator("JOE").unwrap().unwrap().name, "joe");
+    let row = [
+        Cell::from("joe"),
+        "x".into(),
+        0.into(),
+        0.into(),
+        0.into(),
+        0.into(),
+        "".into(),
+        0.into(),
+        "0".into(),
+    ];
+    assert!(directory.add_row(&list::OPERATORS, &row).unwrap());
+    assert_eq!(directory.administrator("joe").unwrap().unwrap().name, "joe");
+    assert!(directory.administrator("joe\n").unwrap().is_none());
     let may_try = |day| directory.count_attempt("joe", day).unwrap();
     assert!((0..7).all(|_| may_try("23")));
     assert!(!may_try("23"));
@@ -607,13 +619,13 @@ fn an_administrator_has_seven_tries_a_day_and_keeps_nothing_when_deleted(site: &
     assert!((0..7).all(|_| may_try("24")));
     assert!(!directory.count_attempt("nobody", "24").unwrap());
 
-    let may = |switches: &str| Privilege {
+    let right = [Cell::from("joe"), "vadduser".into(), "*@a.example".into()];
+    assert!(directory.add_row(&list::PRIVILEGES, &right).unwrap());
+    let may = Privilege {
         program: "vadduser".to_owned(),
-        switches: switches.to_owned(),
+        switches: "*@a.example".to_owned(),
     };
-    directory.set_privilege("joe", &may("*@a.example")).unwrap();
-    directory.set_privilege("joe", &may("*")).unwrap();
-    assert_eq!(directory.privileges("joe").unwrap(), [may("*")]);
+    assert_eq!(directory.privileges("joe").unwrap(), [may]);
     let (token, text) = Token::generate("backup", 1);
     assert!(directory.add_token("joe", &token).unwrap());
     assert!(!directory.add_token("joe", &token).unwrap());
@@ -622,8 +634,10 @@ fn an_administrator_has_seven_tries_a_day_and_keeps_nothing_when_deleted(site: &
     let (_, other) = Token::generate("backup", 1);
     assert!(owner(other.as_bytes()).is_none());
 
-    assert!(directory.delete_administrator("joe").unwrap());
-    assert!(!directory.delete_administrator("joe").unwrap());
-    assert!(owner(text.as_bytes()).is_none());
-    assert!(directory.privileges("joe").unwrap().is_empty());
+    let whose = [("user", Cell::from("joe"))];
+    assert_eq!(directory.delete_rows(&list::OPERATORS, &whose).unwrap(), 1);
+    assert!(
+        owner(text.as_bytes()).is_none(),
+        "it opens nothing any more"
+    );
 }

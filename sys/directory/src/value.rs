@@ -189,7 +189,7 @@ pub fn check_filter(address: &str, rule: &vfilter::Row) -> Result<(), Error> {
 }
 
 /// Checks length and control characters.
-fn check_text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Error> {
+pub(crate) fn check_text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Error> {
     if bytes_max < text.len() {
         Err(refused(field, format!("is longer than {bytes_max} bytes")))
     } else if text.chars().any(char::is_control) {

@@ -192,19 +192,71 @@ pub const APP_PASSWORDS: &[Table] = &[(
     PRIMARY KEY (user, domain, name)",
 )];
 
-/// Administrators, what they may run, and their tokens.
-pub const ADMINISTRATORS: &[Table] = &[
+/// What an address list has.
+const ADDRESSES: &str = "email CHAR(64) NOT NULL PRIMARY KEY,
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP";
+
+/// Tables that the hosts of a cluster share, and those of operators
+/// (virtual-domains.md §4.3).
+pub const CENTRAL: &[Table] = &[
+    (
+        "hostcntrl",
+        "pw_name CHAR(40) NOT NULL,
+    pw_domain CHAR(67) NOT NULL,
+    pw_passwd CHAR(128) NOT NULL,
+    host CHAR(64) NOT NULL,
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (pw_name, pw_domain)",
+    ),
+    (
+        "host_table",
+        "host CHAR(64) NOT NULL PRIMARY KEY,
+    ipaddr CHAR(46) NOT NULL,
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+    INDEX ipaddr (ipaddr)",
+    ),
+    (
+        "smtp_port",
+        "host CHAR(64) NOT NULL,
+    src_host CHAR(64) NOT NULL,
+    domain CHAR(64) NOT NULL,
+    port INT,
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+    PRIMARY KEY (domain, host, src_host)",
+    ),
+    (
+        "aliasdomain",
+        "alias CHAR(64) NOT NULL PRIMARY KEY,
+    domain CHAR(67),
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+    ),
+    (
+        "dbinfo",
+        "filename CHAR(128) NOT NULL,
+    domain CHAR(64) NOT NULL,
+    distributed INT NOT NULL,
+    server CHAR(28) NOT NULL,
+    mdahost CHAR(28) NOT NULL,
+    port INT NOT NULL,
+    use_ssl INT NOT NULL DEFAULT 0,
+    dbname CHAR(28) NOT NULL,
+    user CHAR(28) NOT NULL,
+    passwd CHAR(28) NOT NULL,
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+    UNIQUE INDEX dbinfo (filename, domain, server, mdahost, port, dbname, user, passwd),
+    INDEX domain (domain)",
+    ),
     (
         "mgmtaccess",
         "user CHAR(32) NOT NULL,
     pass CHAR(128) NOT NULL,
-    pw_uid INT NOT NULL DEFAULT 0,
-    pw_gid INT NOT NULL DEFAULT 0,
-    lastaccess INT NOT NULL DEFAULT 0,
-    lastupdate INT NOT NULL DEFAULT 0,
-    day CHAR(2) NOT NULL DEFAULT '',
-    attempts INT NOT NULL DEFAULT 0,
-    status CHAR(2) NOT NULL DEFAULT '0',
+    pw_uid INT NOT NULL,
+    pw_gid INT NOT NULL,
+    lastaccess INT NOT NULL,
+    lastupdate INT NOT NULL,
+    day CHAR(2) NOT NULL,
+    attempts INT NOT NULL,
+    status CHAR(2) NOT NULL,
     zztimestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
     UNIQUE INDEX user (user)",
     ),
@@ -217,11 +269,30 @@ pub const ADMINISTRATORS: &[Table] = &[
     PRIMARY KEY (user, program)",
     ),
     (
-        "mgmttoken",
-        "digest CHAR(80) NOT NULL PRIMARY KEY,
+        "spam",
+        "email CHAR(64) NOT NULL,
+    spam_count INT NOT NULL,
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+    INDEX email (email),
+    INDEX spam_count (spam_count)",
+    ),
+    ("badmailfrom", ADDRESSES),
+    ("badrcptto", ADDRESSES),
+    ("spamdb", ADDRESSES),
+    ("blackholedsender", ADDRESSES),
+    ("blackholercpt", ADDRESSES),
+    ("relaymailfrom", ADDRESSES),
+    ("chkrcptdomains", ADDRESSES),
+    ("goodrcptto", ADDRESSES),
+    ("spamignore", ADDRESSES),
+];
+
+/// What programs show instead of an operator's password.
+pub const TOKENS: &[Table] = &[(
+    "mgmttoken",
+    "digest CHAR(80) NOT NULL PRIMARY KEY,
     user CHAR(32) NOT NULL,
     name CHAR(40) NOT NULL,
     created BIGINT NOT NULL,
     UNIQUE INDEX user (user, name)",
-    ),
-];
+)];

@@ -189,35 +189,129 @@ CREATE TABLE app_password (
 /// Takes them back.
 pub const NO_APP_PASSWORDS: &str = "DROP TABLE app_password;";
 
-/// Administrators, what they may run, and their tokens.
-pub const ADMINISTRATORS: &str = "
+/// A list of addresses.
+macro_rules! addresses {
+    ($($table:literal)*) => {
+        concat!($(
+            "CREATE TABLE ",
+            $table,
+            " (
+    email TEXT PRIMARY KEY NOT NULL COLLATE NOCASE CHECK (length(email) <= 64),
+    timestamp INTEGER NOT NULL DEFAULT 0
+);
+",
+        )*)
+    };
+}
+
+/// Tables that the hosts of a cluster share, and those of operators
+/// (virtual-domains.md §4.3).
+pub const CENTRAL: &str = concat!(
+    "
+CREATE TABLE hostcntrl (
+    pw_name TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_name) <= 40),
+    pw_domain TEXT NOT NULL COLLATE NOCASE CHECK (length(pw_domain) <= 67),
+    pw_passwd TEXT NOT NULL CHECK (length(pw_passwd) <= 128),
+    host TEXT NOT NULL CHECK (length(host) <= 64),
+    timestamp INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pw_name, pw_domain)
+);
+CREATE TABLE host_table (
+    host TEXT PRIMARY KEY NOT NULL CHECK (length(host) <= 64),
+    ipaddr TEXT NOT NULL CHECK (length(ipaddr) <= 46),
+    timestamp INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX host_table_ipaddr ON host_table (ipaddr);
+CREATE TABLE smtp_port (
+    host TEXT NOT NULL CHECK (length(host) <= 64),
+    src_host TEXT NOT NULL CHECK (length(src_host) <= 64),
+    domain TEXT NOT NULL COLLATE NOCASE CHECK (length(domain) <= 64),
+    port INTEGER,
+    timestamp INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (domain, host, src_host)
+);
+CREATE TABLE aliasdomain (
+    alias TEXT PRIMARY KEY NOT NULL COLLATE NOCASE CHECK (length(alias) <= 64),
+    domain TEXT COLLATE NOCASE CHECK (length(domain) <= 67),
+    timestamp INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE dbinfo (
+    filename TEXT NOT NULL CHECK (length(filename) <= 128),
+    domain TEXT NOT NULL COLLATE NOCASE CHECK (length(domain) <= 64),
+    distributed INTEGER NOT NULL,
+    server TEXT NOT NULL CHECK (length(server) <= 28),
+    mdahost TEXT NOT NULL CHECK (length(mdahost) <= 28),
+    port INTEGER NOT NULL,
+    use_ssl INTEGER NOT NULL DEFAULT 0,
+    dbname TEXT NOT NULL CHECK (length(dbname) <= 28),
+    user TEXT NOT NULL CHECK (length(user) <= 28),
+    passwd TEXT NOT NULL CHECK (length(passwd) <= 28),
+    timestamp INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (filename, domain, server, mdahost, port, dbname, user, passwd)
+);
+CREATE INDEX dbinfo_domain ON dbinfo (domain);
 CREATE TABLE mgmtaccess (
-    user TEXT PRIMARY KEY NOT NULL COLLATE NOCASE CHECK (length(user) <= 32),
+    user TEXT NOT NULL UNIQUE CHECK (length(user) <= 32),
     pass TEXT NOT NULL CHECK (length(pass) <= 128),
-    pw_uid INTEGER NOT NULL DEFAULT 0,
-    pw_gid INTEGER NOT NULL DEFAULT 0,
-    lastaccess INTEGER NOT NULL DEFAULT 0,
-    lastupdate INTEGER NOT NULL DEFAULT 0,
-    day TEXT NOT NULL DEFAULT '',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    status TEXT NOT NULL DEFAULT '0',
+    pw_uid INTEGER NOT NULL,
+    pw_gid INTEGER NOT NULL,
+    lastaccess INTEGER NOT NULL,
+    lastupdate INTEGER NOT NULL,
+    day TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    status TEXT NOT NULL,
     zztimestamp INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE vpriv (
-    user TEXT NOT NULL COLLATE NOCASE CHECK (length(user) <= 32),
+    user TEXT NOT NULL CHECK (length(user) <= 32),
     program TEXT NOT NULL CHECK (length(program) <= 64),
     cmdswitches TEXT NOT NULL CHECK (length(cmdswitches) <= 128),
     timestamp INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (user, program)
 );
+CREATE TABLE spam (
+    email TEXT NOT NULL COLLATE NOCASE CHECK (length(email) <= 64),
+    spam_count INTEGER NOT NULL,
+    timestamp INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX spam_email ON spam (email);
+CREATE INDEX spam_count ON spam (spam_count);
+",
+    addresses!(
+        "badmailfrom" "badrcptto" "spamdb" "blackholedsender" "blackholercpt"
+        "relaymailfrom" "chkrcptdomains" "goodrcptto" "spamignore"
+    )
+);
+/// Takes them back.
+pub const NO_CENTRAL: &str = "
+DROP TABLE hostcntrl;
+DROP TABLE host_table;
+DROP TABLE smtp_port;
+DROP TABLE aliasdomain;
+DROP TABLE dbinfo;
+DROP TABLE mgmtaccess;
+DROP TABLE vpriv;
+DROP TABLE spam;
+DROP TABLE badmailfrom;
+DROP TABLE badrcptto;
+DROP TABLE spamdb;
+DROP TABLE blackholedsender;
+DROP TABLE blackholercpt;
+DROP TABLE relaymailfrom;
+DROP TABLE chkrcptdomains;
+DROP TABLE goodrcptto;
+DROP TABLE spamignore;
+";
+
+/// What programs show instead of an operator's password.
+pub const TOKENS: &str = "
 CREATE TABLE mgmttoken (
     digest TEXT PRIMARY KEY NOT NULL,
-    user TEXT NOT NULL COLLATE NOCASE CHECK (length(user) <= 32),
+    user TEXT NOT NULL CHECK (length(user) <= 32),
     name TEXT NOT NULL CHECK (length(name) <= 40),
     created INTEGER NOT NULL,
     UNIQUE (user, name)
 );
 ";
-/// Takes them back.
-pub const NO_ADMINISTRATORS: &str =
-    "DROP TABLE mgmttoken; DROP TABLE vpriv; DROP TABLE mgmtaccess;";
+/// Takes it back.
+pub const NO_TOKENS: &str = "DROP TABLE mgmttoken;";

@@ -139,6 +139,66 @@ pub fn free(
     Ok(())
 }
 
+/// How far a tree has grown: one row of a table of counters.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct State {
+    /// End of the name of its table, like `_home_A2E`.
+    pub suffix: String,
+    /// Users in it.
+    pub cur_users: i64,
+    /// `level_cur` and `level_max`.
+    pub levels: [i64; 2],
+    /// `level_start0` to `level_start2`.
+    pub starts: [i64; 3],
+    /// `level_end0` to `level_end2`.
+    pub ends: [i64; 3],
+    /// `level_mod0` to `level_mod2`.
+    pub places: [i64; 3],
+    /// `level_index0` to `level_index2`.
+    pub indexes: [i64; 3],
+    /// Where homes go now; empty until the first directory is full.
+    pub the_dir: String,
+}
+
+/// The trees of a domain.
+pub fn states(session: &mut dyn Session, domain: &str) -> Result<Vec<State>, Failed> {
+    let mut states = Vec::new();
+    for table in tables(session)? {
+        let statement = format!(
+            "SELECT cur_users, level_cur, level_max, level_start0, level_start1, level_start2,
+             level_end0, level_end1, level_end2, level_mod0, level_mod1, level_mod2,
+             level_index0, level_index1, level_index2, the_dir FROM {} WHERE domain = ?",
+            quoted(&table)?
+        );
+        let Some(row) = session.first(&statement, values![domain])? else {
+            continue;
+        };
+        let three = |at| [row.integer(at), row.integer(at + 1), row.integer(at + 2)];
+        states.push(State {
+            suffix: table.trim_start_matches("dir_control").to_owned(),
+            cur_users: row.integer(0),
+            levels: [row.integer(1), row.integer(2)],
+            starts: three(3),
+            ends: three(6),
+            places: three(9),
+            indexes: three(12),
+            the_dir: row.text(15),
+        });
+    }
+    states.sort_by(|one, other| one.suffix.cmp(&other.suffix));
+    Ok(states)
+}
+
+/// Forgets how far the trees of a domain have grown, and what was freed.
+pub fn reset(session: &mut dyn Session, domain: &str) -> Result<(), Failed> {
+    for table in tables(session)? {
+        let statement = format!("DELETE FROM {} WHERE domain = ?", quoted(&table)?);
+        session.execute(&statement, values![domain])?;
+    }
+    session.execute("DELETE FROM dir_free WHERE domain = ?", values![domain])?;
+    Ok(())
+}
+
 /// The tables of counters there are.
 pub fn tables(session: &mut dyn Session) -> Result<Vec<String>, Failed> {
     let names = names(session)?.into_iter();

@@ -123,25 +123,37 @@ pub fn add(
         return Err(Error::Exists(new.address()).into());
     }
     let mut new = new.clone();
-    new.dir = match placement {
+    new.dir = next_home(session, &new.name, &new.domain, placement, now)?;
+    insert(session, &new, now)?;
+    Ok(new)
+}
+
+/// Takes the directory for one more home.
+pub fn next_home(
+    session: &mut dyn Session,
+    name: &str,
+    domain: &str,
+    placement: &Placement,
+    now: i64,
+) -> Result<PathBuf, Failed> {
+    let dir = match placement {
         Placement::At(path) => path.clone(),
         Placement::Tree {
             base,
             mount,
             users_per_level,
         } => {
-            let tree = Tree::of(&new.name, &new.domain, mount);
+            let tree = Tree::of(name, domain, mount);
             let hash = counters::take(session, &tree, *users_per_level, now)?;
-            let mut home = base.join(tree.prefix.directory).join(&new.domain);
+            let mut home = base.join(tree.prefix.directory).join(domain);
             if !hash.is_empty() {
                 home.push(hash);
             }
-            home.join(&new.name)
+            home.join(name)
         }
     };
-    crate::value::check_directory(&new.dir)?;
-    insert(session, &new, now)?;
-    Ok(new)
+    crate::value::check_directory(&dir)?;
+    Ok(dir)
 }
 
 /// Adds a row as it is.
@@ -437,7 +449,7 @@ pub fn delete_addresses(
     Ok(())
 }
 
-fn path_text(path: &Path) -> Result<&str, Error> {
+pub(super) fn path_text(path: &Path) -> Result<&str, Error> {
     path.to_str().ok_or_else(|| Error::Value {
         field: "directory",
         problem: "is not UTF-8".to_owned(),
