@@ -13,6 +13,7 @@ mod bulk;
 mod domain;
 mod group;
 mod lines;
+mod mgmttoken;
 mod notify;
 mod secrets;
 mod show;
@@ -41,6 +42,7 @@ Commands, also as programs of their own:
   valias       show and change aliases        vgroup      groups and their members
   vapppasswd   passwords for single programs of a user
   vcfilter     show and change filter rules   vmoddomain  change a domain's delivery
+  mgmttoken    tokens for administering over HTTP
   vimport      add many users from a file     vexport     write the users of a domain
 
 COMMAND --help explains each.
@@ -71,6 +73,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vexport", ("vexport", bulk::export::main)),
     ("vimport", ("vimport", bulk::import::main)),
     ("valias", ("valias", valias::main)),
+    ("mgmttoken", ("mgmttoken", mgmttoken::main)),
     ("vcfilter", ("vcfilter", vcfilter::main)),
     ("vaddaliasdomain", ("vaddaliasdomain", domain::alias::main)),
     (

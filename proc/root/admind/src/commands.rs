@@ -13,7 +13,7 @@ pub enum As {
 }
 
 /// Commands without a number, for those who need not know any.
-const FURTHER: [&str; 3] = ["vapppasswd", "mgmttoken", "vshow"];
+const FURTHER: [&str; 2] = ["vapppasswd", "vexport"];
 
 /// Commands that edit control files or `users/assign`.
 const OF_ROOT: [&str; 5] = [

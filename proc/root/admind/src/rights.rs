@@ -57,10 +57,15 @@ fn is_described(expression: &str, arguments: &[String]) -> bool {
     if arguments.iter().any(|argument| argument.contains(' ')) {
         return false;
     }
-    RegexBuilder::new(&format!("^(?:{expression})$"))
-        .size_limit(REGEX_BYTES_MAX)
-        .case_insensitive(true)
-        .build()
+    let compile = |expression: &str| {
+        RegexBuilder::new(expression)
+            .size_limit(REGEX_BYTES_MAX)
+            .case_insensitive(true)
+            .build()
+    };
+    // By itself first: what closes our parenthesis is none.
+    compile(expression)
+        .and_then(|_| compile(&format!("^(?:{expression})$")))
         .is_ok_and(|regex| regex.is_match(arguments.join(" ").as_bytes()))
 }
 

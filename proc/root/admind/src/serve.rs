@@ -282,6 +282,7 @@ mod tests {
         };
         assert_eq!(shown("-v joe@a.example p@ss.word"), "-v ? ?");
         assert_eq!(shown("joe@a.example p@ss.word"), "joe@a.example ?");
-        assert_eq!(shown("-P p@ss.word joe@a.example"), "-P ? joe@a.example");
+        assert_eq!(shown("-P p@ss.word joe@a.example"), "-P ? ?");
+        assert_eq!(shown("-P secret joe@a.example"), "-P ? joe@a.example");
     }
 }
