@@ -39,6 +39,7 @@ pub const PROGRAMS: &[&str] = &[
     "supervise",
     "svscan",
     "tracelog",
+    "systpass",
     "vchkpass",
     "vdeliverd",
     "verifier",
