@@ -8,6 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Error;
 
+/// File in the directory of a domain that is being renamed: nobody can say
+/// now who its users are.
+pub const RENAMING: &str = ".domain_rename";
+
 /// A domain as `users/cdb` has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VirtualDomain {
@@ -63,6 +67,19 @@ impl Domains {
     /// `None` when it is no virtual domain of ours; an error never means
     /// that.
     pub fn real(&self, domain: &str) -> Result<Option<String>, Error> {
+        let real = self.name(domain)?;
+        if let Some(name) = &real
+            && let Some(entry) = self.find(name)?
+            && entry.dir.join(RENAMING).exists()
+        {
+            return Err(Error::Moving {
+                place: name.clone(),
+            });
+        }
+        Ok(real)
+    }
+
+    fn name(&self, domain: &str) -> Result<Option<String>, Error> {
         let domain = domain.to_lowercase();
         if self.real.contains(&domain) {
             return Ok(Some(domain));

@@ -44,7 +44,7 @@ pub enum Error {
         source: Source,
     },
     /// Somebody else changes the tables, or moves the users, for too long.
-    #[error("user database {place} is being migrated; try again when that is done")]
+    #[error("{place} is being moved or renamed; try again when that is done")]
     Moving {
         /// Which one.
         place: String,

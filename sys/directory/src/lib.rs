@@ -14,8 +14,9 @@
 pub mod administrator;
 pub mod app_password;
 pub mod assign;
+pub mod bulletin;
 pub mod copy;
-mod domains;
+pub mod domains;
 mod error;
 pub mod home;
 pub mod limits;
@@ -348,11 +349,24 @@ impl Directory {
     }
 
     /// Takes the next directory for the home of a user that exists, as for a
-    /// new one. Move the home there and tell [`Directory::move_home`].
-    pub fn next_home(&self, user: &User, placement: &Placement) -> Result<PathBuf, Error> {
+    /// new one; `frees` gives the old one back. Move the home there and tell
+    /// [`Directory::move_home`].
+    pub fn next_home(
+        &self,
+        user: &User,
+        placement: &Placement,
+        frees: bool,
+    ) -> Result<PathBuf, Error> {
         self.define_tree(&user.name, &user.domain, Some(placement))?;
         let now = os::clock::unix_seconds();
-        self.write(|s| user_rows::next_home(s, &user.name, &user.domain, placement, now))
+        self.write(|s| {
+            let next = user_rows::next_home(s, &user.name, &user.domain, placement, now)?;
+            if let (true, Placement::Tree { base, mount, .. }) = (frees, placement) {
+                let tree = Tree::of(&user.name, &user.domain, mount);
+                counters::free(s, user, base, &tree)?;
+            }
+            Ok(next)
+        })
     }
 
     /// Gives a domain another name in every table. Homes are moved by the

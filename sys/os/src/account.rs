@@ -164,6 +164,14 @@ pub fn is_set_uid() -> bool {
     Uid::current() != Uid::effective() || Gid::current() != Gid::effective()
 }
 
+/// The number of this host, as gethostid(3) has it.
+pub fn host_id() -> u32 {
+    // SAFETY: it takes nothing and returns a number.
+    let id = unsafe { nix::libc::gethostid() };
+    // Negative where its highest bit is set: only 32 bits mean anything.
+    id as u32
+}
+
 /// The host name, printable; `localhost` when the system does not tell.
 pub fn host_name() -> String {
     unistd::gethostname()

@@ -6,3 +6,4 @@ pub mod delete;
 pub mod info;
 pub mod modify;
 pub mod populate;
+pub mod rename;

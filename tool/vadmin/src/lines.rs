@@ -71,6 +71,35 @@ impl Lines {
         Ok(true)
     }
 
+    /// Replaces a line in its place; nothing happens when it is not there.
+    pub fn replace(&self, old: &str, new: &str) -> Result<(), Exit> {
+        if !self.contains(old) {
+            return Ok(());
+        }
+        if self.contains(new) {
+            return self.remove(old).map(drop);
+        }
+        let lines = self.before.as_deref().unwrap_or_default();
+        let mut content = Vec::new();
+        for line in lines.split_inclusive(|&b| b == b'\n') {
+            if line.trim_ascii_end().eq_ignore_ascii_case(old.as_bytes()) {
+                content.extend(new.as_bytes());
+                content.push(b'\n');
+            } else {
+                content.extend(line);
+            }
+        }
+        self.write(&content)
+    }
+
+    /// Its entries as texts.
+    pub fn all(&self) -> Vec<String> {
+        let lines = self.lines().filter(|line| !line.is_empty());
+        lines
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect()
+    }
+
     /// Makes it what it was when it was read.
     pub fn restore(&self) {
         let restored = match &self.before {

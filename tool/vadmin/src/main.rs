@@ -10,18 +10,30 @@
 //! refused for good; 111 not now.
 
 mod bulk;
+mod clearopensmtp;
+mod cluster;
 mod domain;
 mod group;
 mod lines;
+mod mgmtpass;
 mod mgmttoken;
 mod notify;
+mod printdir;
 mod secrets;
 mod show;
 mod site;
 mod undo;
 mod user;
+mod vacation;
 mod valias;
+mod vatrn;
+mod vbulletin;
+mod vcalias;
 mod vcfilter;
+mod vfstab;
+mod vipmap;
+mod vlimit;
+mod vpriv;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -44,6 +56,16 @@ Commands, also as programs of their own:
   vcfilter     show and change filter rules   vmoddomain  change a domain's delivery
   mgmttoken    tokens for administering over HTTP
   vimport      add many users from a file     vexport     write the users of a domain
+  vrenamedomain  give a domain another name   vlimit      limits of domains and users
+  vdeloldusers users nobody uses any more     vreorg      spread homes over directories
+  vacation     automatic answers              vbulletin   mail to all users of a domain
+  vcalias      aliases from files to tables   vcaliasrev  and back
+  vipmap       domains of own addresses       vatrn       whose mail ATRN fetches
+  vfstab       file systems with homes        printdir    how far homes have grown
+  clearopensmtp  end relaying after reading   updaterules its rules for connections
+  vpriv        what operators may run         mgmtpass    operators and passwords
+Of clusters:
+  vhostid vsmtp hostcntrl hostsync dbinfo vserverinfo
 
 COMMAND --help explains each.
 Exit codes: 0 done, 1 not found, 100 wrong use or refused, 111 not now.";
@@ -74,6 +96,41 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vimport", ("vimport", bulk::import::main)),
     ("valias", ("valias", valias::main)),
     ("mgmttoken", ("mgmttoken", mgmttoken::main)),
+    ("vcalias", ("vcalias", vcalias::main)),
+    ("vcaliasrev", ("vcaliasrev", vcalias::reverse)),
+    ("vacation", ("vacation", vacation::main)),
+    ("vlimit", ("vlimit", vlimit::main)),
+    ("vipmap", ("vipmap", vipmap::main)),
+    ("vatrn", ("vatrn", vatrn::main)),
+    ("vpriv", ("vpriv", vpriv::main)),
+    ("mgmtpass", ("mgmtpass", mgmtpass::main)),
+    ("mgmtuser", ("mgmtpass", mgmtpass::main)),
+    ("vfstab", ("vfstab", vfstab::main)),
+    ("printdir", ("printdir", printdir::main)),
+    ("vbulletin", ("vbulletin", vbulletin::main)),
+    ("clearopensmtp", ("clearopensmtp", clearopensmtp::main)),
+    ("updaterules", ("updaterules", clearopensmtp::rules_main)),
+    (
+        clearopensmtp::NAME,
+        ("clearopensmtp", clearopensmtp::as_owner_main),
+    ),
+    ("vhostid", ("vhostid", cluster::vhostid::main)),
+    ("vsmtp", ("vsmtp", cluster::vsmtp::main)),
+    ("hostcntrl", ("hostcntrl", cluster::hostcntrl::main)),
+    ("hostsync", ("hostsync", cluster::hostsync::main)),
+    ("dbinfo", ("dbinfo", cluster::dbinfo::main)),
+    ("vserverinfo", ("vserverinfo", cluster::vserverinfo::main)),
+    ("vrenamedomain", ("vrenamedomain", domain::rename::main)),
+    (
+        domain::rename::MOVE,
+        ("vrenamedomain", domain::rename::move_main),
+    ),
+    (
+        domain::rename::FINISH,
+        ("vrenamedomain", domain::rename::finish_main),
+    ),
+    ("vreorg", ("vreorg", user::reorg::main)),
+    ("vdeloldusers", ("vdeloldusers", user::stale::main)),
     ("vcfilter", ("vcfilter", vcfilter::main)),
     ("vaddaliasdomain", ("vaddaliasdomain", domain::alias::main)),
     (

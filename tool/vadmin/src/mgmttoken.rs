@@ -40,7 +40,7 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     let arguments: Arguments = crate::parse(arguments)?;
     let site = Site::find()?;
     site.become_owner()?;
-    let directory = site.directory()?;
+    let directory = site.operators()?;
     let user = &arguments.user;
     let found = directory.administrator(user);
     if found.map_err(|error| refused(&error))?.is_none() {

@@ -160,6 +160,11 @@ impl PasswordOptions {
     }
 }
 
+/// The first line of standard input.
+pub fn read_password() -> Result<Zeroizing<String>, Exit> {
+    first_line(std::io::stdin())
+}
+
 fn first_line(input: impl Read) -> Result<Zeroizing<String>, Exit> {
     let mut line = Zeroizing::new(String::new());
     std::io::BufReader::new(input.take(INPUT_BYTES_MAX))

@@ -1,6 +1,42 @@
 //! How listings look: labels, times, sizes.
 
-use directory::{LastAuth, Quota};
+use directory::{Cell, LastAuth, Quota};
+use run::Exit;
+use serde::Serialize;
+
+use crate::site::temporary;
+
+/// Prints something for programs.
+pub fn json(value: &(impl Serialize + ?Sized)) -> Result<(), Exit> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| temporary(&error))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// Prints rows for programs: objects with these names.
+pub fn json_rows(names: &[&str], rows: &[Vec<Cell>]) -> Result<(), Exit> {
+    let value = |cell: &Cell| match cell {
+        Cell::Null => serde_json::Value::Null,
+        Cell::Integer(number) => (*number).into(),
+        Cell::Text(text) => text.clone().into(),
+    };
+    let object = |row: &Vec<Cell>| {
+        let fields = names.iter().zip(row);
+        fields
+            .map(|(name, cell)| ((*name).to_owned(), value(cell)))
+            .collect::<serde_json::Map<_, _>>()
+    };
+    json(&rows.iter().map(object).collect::<Vec<_>>())
+}
+
+/// One value as a listing shows it: nothing that moves the cursor.
+pub fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Integer(number) => number.to_string(),
+        Cell::Text(text) => text.chars().filter(|c| !c.is_control()).collect(),
+    }
+}
 
 /// Width of labels.
 const LABEL_WIDTH: usize = 14;

@@ -6,7 +6,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use directory::{Directory, Domains, Location, User, VirtualDomain, value};
+use std::cell::OnceCell;
+
+use directory::{Central, Directory, Domains, Location, Moving, User, VirtualDomain, value};
 use os::account::{self, Account, Identity};
 use run::{Exit, Home, Settings};
 use settings::{Setting, site, users};
@@ -23,6 +25,8 @@ pub struct Site {
     pub domains: Domains,
     /// Who called us.
     pub caller: u32,
+    /// Nobody moves the users while this is held.
+    moving: OnceCell<Moving>,
 }
 
 impl Site {
@@ -41,6 +45,7 @@ impl Site {
             settings: Settings::of_process(&home),
             domains: Domains::at(&home.users()),
             caller: account::real_uid(),
+            moving: OnceCell::new(),
             home,
             owner,
         })
@@ -54,7 +59,73 @@ impl Site {
 
     /// Opens the database of users; call after [`Site::become_owner`].
     pub fn directory(&self) -> Result<Directory, Exit> {
+        self.hold()?;
         Directory::open_at(&self.location()?).map_err(|error| refused(&error))
+    }
+
+    /// The same; what is not there is made.
+    pub fn new_directory(&self) -> Result<Directory, Exit> {
+        self.hold()?;
+        Directory::create_at(&self.location()?).map_err(|error| refused(&error))
+    }
+
+    /// Waits until nobody moves the users; nobody begins to until we end.
+    /// Where they are is read after that.
+    fn hold(&self) -> Result<(), Exit> {
+        if self.moving.get().is_none() {
+            let held = Moving::none(&self.home).map_err(|error| refused(&error))?;
+            let _ = self.moving.set(held);
+        }
+        Ok(())
+    }
+
+    /// The database that the hosts of a cluster share; refused where there is
+    /// no cluster.
+    pub fn cluster(&self, central: Central) -> Result<Directory, Exit> {
+        let server = central
+            .server(&self.home, &self.settings)
+            .map_err(|error| refused(&error))?;
+        match (server, central) {
+            (Some(server), _) => Ok(Directory::central(&server)),
+            (None, Central::Changes) if self.is_clustered()? => Err(permanent(
+                "the cluster cannot be changed from here: control/host.master is missing",
+            )),
+            (None, _) => Err(permanent("not configured for cluster")),
+        }
+    }
+
+    /// Says whether this host is one of a cluster.
+    pub fn is_clustered(&self) -> Result<bool, Exit> {
+        let server = Central::Queries.server(&self.home, &self.settings);
+        Ok(server.map_err(|error| refused(&error))?.is_some())
+    }
+
+    /// Where operators and their rights are: in the cluster when there is
+    /// one.
+    pub fn operators(&self) -> Result<Directory, Exit> {
+        if self.is_clustered()? {
+            self.cluster(Central::Changes)
+        } else {
+            self.directory()
+        }
+    }
+
+    /// Name of this host in tables of a cluster.
+    pub fn host_id(&self) -> Result<String, Exit> {
+        let id = self.text(&users::HOSTID)?;
+        let id = id.trim();
+        Ok(if id.is_empty() {
+            format!("{:08x}", account::host_id())
+        } else {
+            id.to_owned()
+        })
+    }
+
+    /// Says whether the limits of a domain with this directory count.
+    pub fn is_limited(&self, domain_directory: &Path) -> Result<bool, Exit> {
+        let everywhere = self.settings.is_set(&users::DOMAIN_LIMITS);
+        Ok(everywhere.map_err(|error| temporary(&error))?
+            || domain_directory.join(".domain_limits").exists())
     }
 
     /// Where the users are.

@@ -69,7 +69,12 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     if arguments.delete.is_none() && arguments.update.is_none() {
         value::check_new_user(&name, &allowed).map_err(|error| refused(&error))?;
     }
+    let (_, entry) = site.real_domain(&domain)?;
+    let is_limited = arguments.update.is_none() && site.is_limited(&entry.dir)?;
     site.become_owner()?;
+    if let Some(line) = arguments.insert.as_deref().filter(|_| is_limited) {
+        check_limits(&site, &name, &domain, line)?;
+    }
     arguments.change(&site, &name, &domain)?;
     notify.hup();
     Ok(())
@@ -169,6 +174,45 @@ impl Arguments {
             print(alias);
         }
     }
+}
+
+/// Refuses one name more than the domain may have: of those that lead
+/// elsewhere, and of the others. Names every domain needs do not count.
+fn check_limits(site: &Site, name: &str, domain: &str, line: &str) -> Result<(), Exit> {
+    let directory = site.directory()?;
+    let limits = directory.limits(domain).map_err(|error| refused(&error))?;
+    let Some(limits) = limits else { return Ok(()) };
+    let is_forward = |line: &str| {
+        let line = line.trim_start();
+        let target = line.strip_prefix('&').unwrap_or(line).rsplit_once('@');
+        !line.starts_with(['|', '/'])
+            && target.is_some_and(|(_, of)| !of.eq_ignore_ascii_case(domain))
+    };
+    let (what, allowed) = match is_forward(line) {
+        true => ("forwards", limits.forwards),
+        false => ("aliases", limits.aliases),
+    };
+    let Ok(allowed) = u64::try_from(allowed) else {
+        return Ok(());
+    };
+    let mut names: Vec<String> = directory
+        .domain_aliases(domain)
+        .map_err(|error| refused(&error))?
+        .into_iter()
+        .filter(|alias| is_forward(&alias.line) == is_forward(line))
+        .map(|alias| alias.name)
+        .filter(|other| !value::RESERVED.contains(&other.as_str()))
+        .collect();
+    names.sort();
+    names.dedup();
+    if names.iter().any(|other| other == name) || (names.len() as u64) < allowed {
+        return Ok(());
+    }
+    Err(refused(&directory::Error::Limit {
+        domain: domain.to_owned(),
+        what,
+        allowed,
+    }))
 }
 
 fn print_json(aliases: &[Alias]) -> Result<(), Exit> {

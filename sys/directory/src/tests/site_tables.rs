@@ -275,7 +275,7 @@ fn trees_are_shown_and_begin_again(site: &Site) {
         .find_user("a1", "example.com")
         .unwrap()
         .unwrap();
-    let home = site.directory.next_home(&first, &placement).unwrap();
+    let home = site.directory.next_home(&first, &placement, false).unwrap();
     assert!(home.ends_with("A2E/example.com/a1"), "{home:?}");
     assert_eq!(counted(site), 1);
 }

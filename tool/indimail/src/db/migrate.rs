@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use directory::copy::{self, CopyError};
-use directory::{Directory, Location, Server};
+use directory::{Directory, Location, Moving, Server};
 use os::child::{Ended, Setup};
 use run::{Home, Settings};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
         )
         .into());
     }
+    // Commands that add users wait until the control file names the new place.
+    let _alone = Moving::alone(&home)?;
     copy_in_child(&home, &work)?;
     write_place(&home, &target)?;
     if !arguments.root.json {

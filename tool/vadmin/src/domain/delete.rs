@@ -12,7 +12,7 @@ use crate::notify::{Notify, QUEUES};
 use crate::site::{Site, refused, value_domain};
 
 /// Control files with one domain a line.
-const LISTS: [&str; 4] = ["rcpthosts", "morercpthosts", "etrnhosts", "chkrcptdomains"];
+pub const LISTS: [&str; 4] = ["rcpthosts", "morercpthosts", "etrnhosts", "chkrcptdomains"];
 
 /// Deletes a virtual domain with all its users and their mail, and its alias
 /// domains. An alias domain alone loses only its own traces.

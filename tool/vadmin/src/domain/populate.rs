@@ -154,7 +154,8 @@ fn remove_link(site: &Site, alias: &str, real: &str) -> Result<(), Exit> {
     Ok(())
 }
 
-fn as_owner(site: &Site, arguments: &[OsString], input: &[u8]) -> Result<(), Exit> {
+/// Starts this program again as the mail's owner.
+pub fn as_owner(site: &Site, arguments: &[OsString], input: &[u8]) -> Result<(), Exit> {
     let program = std::env::current_exe().map_err(|error| temporary(&error))?;
     let mut command = Command::new(&program);
     command
@@ -208,7 +209,7 @@ fn add(site: &Site, work: &Work) -> Result<(), Exit> {
 }
 
 fn add_users(site: &Site, domain_directory: &Path, work: &Work) -> Result<(), Exit> {
-    let directory = Directory::create_at(&site.location()?).map_err(|error| refused(&error))?;
+    let directory = site.new_directory()?;
     let rows = directory.count_users(&work.domain);
     if rows.map_err(|error| refused(&error))? != 0 {
         // Of a domain that was here before: nobody should get its mail.

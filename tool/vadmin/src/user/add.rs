@@ -65,7 +65,8 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
         Some(text) => text.clone(),
         None => site.text(&users::HARD_QUOTA)?,
     };
-    let quota = Quota::parse(&quota).map_err(|error| permanent(error.to_string()))?;
+    let mut quota = Quota::parse(&quota).map_err(|error| permanent(error.to_string()))?;
+    let is_limited = site.is_limited(&entry.dir)?;
     let reserved = value::RESERVED.contains(&name.as_str());
     let inactive = arguments.inactive || site.is_on(&users::CREATE_INACTIVE)?;
     let given = arguments.password.as_deref();
@@ -74,6 +75,10 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
         .of_new(&site, given, arguments.encrypted)?;
     site.become_owner()?;
     let directory = site.directory()?;
+    if is_limited && arguments.quota.is_none() {
+        let limits = directory.limits(&domain).map_err(|error| refused(&error))?;
+        quota = limits.and_then(|limits| limits.quota()).unwrap_or(quota);
+    }
     let user = User {
         gecos: arguments.gecos.clone().unwrap_or_else(|| name.clone()),
         name,

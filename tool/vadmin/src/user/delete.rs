@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::io::BufRead;
+use std::path::Path;
 
 use clap::Parser;
-use directory::{home, value};
+use directory::{Directory, Placement, User, home, value};
 use run::Exit;
 
 use super::placement;
@@ -41,25 +42,35 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     site.become_owner()?;
     let directory = site.directory()?;
     let placement = placement(&site, &entry.dir, None)?;
-    let user = directory
-        .delete_user(&name, &domain, Some(&placement))
-        .map_err(|error| refused(&error))?
-        .ok_or_else(|| Exit::new(1, format!("{name}@{domain}: No such user")))?;
+    let user = site.user(&directory, &name, &domain)?;
+    remove(&directory, &entry.dir, &placement, &user)?;
     notify.hup();
-    home::remove(&user.dir, &[&domain, &name]).map_err(|error| refused(&error))?;
-    if !name.contains('/') {
-        let path = entry.dir.join(format!(".qmail-{}", name.replace('.', ":")));
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(file(&path, &error));
-            }
-            _ => {}
-        }
-    }
     if arguments.verbose {
         println!("removed {} and {}", user.address(), user.dir.display());
     }
     Ok(())
+}
+
+/// Deletes a user: first the row, so that no more mail comes, then the mail.
+pub fn remove(
+    directory: &Directory,
+    domain_directory: &Path,
+    placement: &Placement,
+    user: &User,
+) -> Result<(), Exit> {
+    let deleted = directory.delete_user(&user.name, &user.domain, Some(placement));
+    if deleted.map_err(|error| refused(&error))?.is_none() {
+        return Err(Exit::new(1, format!("{}: No such user", user.address())));
+    }
+    home::remove(&user.dir, &[&user.domain, &user.name]).map_err(|error| refused(&error))?;
+    if user.name.contains('/') {
+        return Ok(());
+    }
+    let path = domain_directory.join(format!(".qmail-{}", user.name.replace('.', ":")));
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file(&path, &error)),
+        _ => Ok(()),
+    }
 }
 
 fn confirmed(name: &str) -> bool {

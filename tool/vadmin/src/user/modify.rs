@@ -11,6 +11,7 @@ use super::quota::write_quota;
 use crate::notify::{LOOKUP, Notify};
 use crate::secrets::PasswordOptions;
 use crate::site::{Site, file, permanent, refused};
+use crate::vacation::{Text, check_limit};
 
 /// Changes a user. Flags are set; with -t each named flag is turned over.
 ///
@@ -42,6 +43,10 @@ struct Arguments {
     /// Deliver into folders by date (a strftime format); empty for not
     #[arg(short = 'D', value_name = "FORMAT")]
     date_folder: Option<String>,
+    /// Answer mail with the text of this file; + takes it from standard
+    /// input, - ends it
+    #[arg(short = 'l', value_name = "FILE|-|+", allow_hyphen_values = true)]
+    vacation: Option<String>,
     /// Turn the named flags over
     #[arg(short = 't')]
     toggle: bool,
@@ -103,9 +108,18 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
     let site = Site::find()?;
     let notify = Notify::open(&site.home, LOOKUP);
     let (name, domain) = site.address(&arguments.address)?;
+    let vacation = arguments.vacation.as_deref().map(Text::open).transpose()?;
+    let (_, entry) = site.real_domain(&domain)?;
+    let is_limited = site.is_limited(&entry.dir)?;
     site.become_owner()?;
     let directory = site.directory()?;
     let user = site.user(&directory, &name, &domain)?;
+    if let Some(text) = &vacation {
+        if is_limited && matches!(text, Text::New(_)) {
+            check_limit(&directory, &user)?;
+        }
+        text.apply(&site.home, &user)?;
+    }
     let changed = arguments.changed(&site, &user)?;
     arguments.write(&directory, &user, &changed)?;
     arguments.change_flags(&directory, &user)?;

@@ -14,7 +14,7 @@ use crate::site::{Site, file, permanent, refused};
 
 const TREE_MODE: u32 = 0o750;
 /// Deliveries remember a home for less than this.
-const REMEMBERED: Duration = Duration::from_secs(3);
+pub const REMEMBERED: Duration = Duration::from_secs(3);
 
 /// Moves the home of a user to another directory of the same file system,
 /// and corrects the aliases that name the old one. Mail may arrive meanwhile.
@@ -67,7 +67,22 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
 /// delivery finds it whenever it looks, and so does a second try after a
 /// crash.
 pub fn move_to(directory: &Directory, user: &User, new: &Path) -> Result<(), Exit> {
+    if start_move(directory, user, new)? {
+        std::thread::sleep(REMEMBERED);
+        let old = user.dir.as_path();
+        std::fs::remove_file(old).map_err(|error| file(old, &error))?;
+    }
+    Ok(())
+}
+
+/// The first part of that; `true` when a link is left in the old place, to be
+/// removed after [`REMEMBERED`].
+pub fn start_move(directory: &Directory, user: &User, new: &Path) -> Result<bool, Exit> {
     let old = user.dir.as_path();
+    if points_to(new, old) {
+        // Left by a move the other way that was cut off.
+        std::fs::remove_file(new).map_err(|error| file(new, &error))?;
+    }
     if old != new && !points_to(old, new) {
         if let Some(parent) = new.parent() {
             home::directories(parent, TREE_MODE).map_err(|error| file(parent, &error))?;
@@ -77,11 +92,7 @@ pub fn move_to(directory: &Directory, user: &User, new: &Path) -> Result<(), Exi
     directory
         .move_home(user, new)
         .map_err(|error| refused(&error))?;
-    if points_to(old, new) {
-        std::thread::sleep(REMEMBERED);
-        std::fs::remove_file(old).map_err(|error| file(old, &error))?;
-    }
-    Ok(())
+    Ok(points_to(old, new))
 }
 
 /// The home goes to the new name and a link to it to the old one, at one
