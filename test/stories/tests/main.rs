@@ -1,6 +1,7 @@
 //! Whole-system tests that read like stories: a private installation, real
 //! clients on one side, real servers on the other.
 
+mod afar;
 mod attacks;
 mod boundaries;
 mod clients;

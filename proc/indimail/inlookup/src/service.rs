@@ -12,6 +12,7 @@ use os::signal::{Interest, Signal, Signals};
 use run::Link;
 use wire::lookup::{Reply, Request, VERSION};
 
+use crate::administrator;
 use crate::delivery;
 use crate::login::{self, Attempt};
 use crate::recipient;
@@ -204,8 +205,21 @@ pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, T
             Asker::Owner | Asker::Operator => delivery::answer(world, request)?,
             Asker::Network => Reply::Temporary("only deliveries may ask that".to_owned()),
         },
-        Request::Blocks | Request::Forgive { .. } if asker != Asker::Operator => {
+        Request::Blocks
+        | Request::Forgive { .. }
+        | Request::Administrator { .. }
+        | Request::AdministratorToken { .. }
+            if asker != Asker::Operator =>
+        {
             Reply::Temporary("only root may ask that".to_owned())
+        }
+        Request::Administrator {
+            user,
+            password,
+            remote_ip,
+        } => Reply::Administrator(administrator::password(world, user, password, remote_ip)?),
+        Request::AdministratorToken { token, remote_ip } => {
+            Reply::Administrator(administrator::token(world, token, remote_ip)?)
         }
         Request::Blocks => Reply::Blocks(world.failures.blocks(Instant::now())),
         Request::Forgive { name } => {

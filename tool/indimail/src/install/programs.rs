@@ -13,7 +13,11 @@ use crate::site::Site;
 
 /// Programs that are a binary of their own.
 pub const PROGRAMS: &[&str] = &[
+    "adminclient",
+    "admind",
+    "indiapi",
     "indimail",
+    "indisrvr",
     "imapd",
     "inlookup",
     "multilog",
@@ -35,6 +39,7 @@ pub const PROGRAMS: &[&str] = &[
     "supervise",
     "svscan",
     "tracelog",
+    "systpass",
     "vchkpass",
     "vdeliverd",
     "verifier",
@@ -84,6 +89,7 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "vmoveuser",
             "vgroup",
             "vapppasswd",
+            "mgmttoken",
             "vimport",
             "vexport",
             "vrenamedomain",

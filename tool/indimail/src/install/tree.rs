@@ -62,6 +62,7 @@ pub const DIRECTORIES: &[Directory] = &[
     // Its user has others, too; root opens the socket.
     directory("run/verifier", "root", "qmail", 0o755),
     directory("run/signer", "qcerts", "qcerts", 0o755),
+    directory("run/admin", "root", "qmail", 0o755),
 ];
 
 /// Creates what is missing and sets owners and modes.
