@@ -3,6 +3,7 @@
 //! (smtp-receiving.md §5.3, §5.4). They run as whoever calls them.
 
 mod attachments;
+mod dk;
 mod multi;
 mod nullqueue;
 mod qfilter;
@@ -22,6 +23,7 @@ use os::child::{Ended, Setup};
 use run::{Exit, Home, Settings, Tracer};
 use settings::queue::DEATH;
 
+pub use dk::dk;
 pub use multi::{multi, spamfilter};
 pub use nullqueue::nullqueue;
 pub use qfilter::qfilter;
