@@ -19,6 +19,7 @@ mod login;
 mod pool;
 mod recipient;
 mod service;
+mod verified;
 mod world;
 
 use std::process::ExitCode;
