@@ -175,10 +175,7 @@ fn last_word<'a>(lines: &'a [Vec<u8>], address: &[u8]) -> Option<&'a [u8]> {
     matched
 }
 
-fn compile(
-    line: Vec<u8>,
-    separator: Separator,
-) -> Result<(Regex, Vec<u8>, bool), BadPattern> {
+fn compile(line: Vec<u8>, separator: Separator) -> Result<(Regex, Vec<u8>, bool), BadPattern> {
     let bad = || BadPattern {
         line: String::from_utf8_lossy(&line).into_owned(),
     };

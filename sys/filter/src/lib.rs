@@ -254,9 +254,8 @@ mod tests {
             let said = String::from_utf8(passed.said.clone()).unwrap();
             (passed.ended, said, text(passed.message(before).unwrap()))
         };
-        let expect = |code, said: &str, text: &str| {
-            (Ended::Code(code), said.to_owned(), text.to_owned())
-        };
+        let expect =
+            |code, said: &str, text: &str| (Ended::Code(code), said.to_owned(), text.to_owned());
         assert_eq!(run("tr a-z A-Z; exit 3"), expect(3, "", "A\nB\n"));
         assert_eq!(run("exit 1"), expect(1, "", "a\nb\n"));
         assert_eq!(run("echo why >&2; cat"), expect(0, "why\n", "a\nb\n"));
@@ -280,8 +279,15 @@ mod tests {
         assert_eq!(missing.unwrap_err().exit_code(), 75);
         let settings = Settings::of_files(&run::Home::at("/nowhere"));
         for wrong in ["'open", "  "] {
-            assert_eq!(words(wrong.as_bytes(), &settings).unwrap_err().exit_code(), 87);
+            assert_eq!(
+                words(wrong.as_bytes(), &settings).unwrap_err().exit_code(),
+                87
+            );
         }
-        assert!(wait(shell("exec sleep 600"), Duration::from_millis(10)).unwrap().is_none());
+        assert!(
+            wait(shell("exec sleep 600"), Duration::from_millis(10))
+                .unwrap()
+                .is_none()
+        );
     }
 }

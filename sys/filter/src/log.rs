@@ -4,12 +4,12 @@
 //! The filter finds an open file on a descriptor of a fixed number; its first
 //! line is what is logged. A FIFO may get it, too.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::ffi::OsStr;
 
 use run::Settings;
 use settings::front_ends::{LOGFD, LOGFILTER, SPAMFILTER};
@@ -52,8 +52,7 @@ impl FilterLog {
             _ => settings.integer(&LOGFD)?,
         };
         let judged = settings.variable(SPAMFILTER.variable).is_some();
-        let fifo = (value.starts_with(b"/") && judged)
-            .then(|| OsStr::from_bytes(value).into());
+        let fifo = (value.starts_with(b"/") && judged).then(|| OsStr::from_bytes(value).into());
         Ok(Some(Self {
             // 0, 1 and 2 are the message, the envelope and what is said.
             number: match (3..NUMBER_END).contains(&number) {
@@ -117,8 +116,12 @@ impl FilterLog {
         let mut line = text::log::printable(line.as_bytes(), FIFO_BYTES_MAX - 1);
         line.truncate(FIFO_BYTES_MAX - 1);
         match fifo.write(format!("{line}\n").as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock
-                && error.kind() != io::ErrorKind::BrokenPipe => Err(failed(error)),
+            Err(error)
+                if error.kind() != io::ErrorKind::WouldBlock
+                    && error.kind() != io::ErrorKind::BrokenPipe =>
+            {
+                Err(failed(error))
+            }
             _ => Ok(()),
         }
     }
@@ -146,7 +149,9 @@ mod tests {
         let log = log(&[("LOGFILTER", "1")]).unwrap();
         let (number, file) = log.descriptor().unwrap();
         assert_eq!((number, &log.line()[..]), (255, ""));
-        File::from(file).write_all(b"X-Bogosity: Ham\x1b\nmore\n").unwrap();
+        File::from(file)
+            .write_all(b"X-Bogosity: Ham\x1b\nmore\n")
+            .unwrap();
         assert_eq!(log.line(), "X-Bogosity: Ham?");
         log.tell("nobody reads this").unwrap();
     }

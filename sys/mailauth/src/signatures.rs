@@ -218,7 +218,10 @@ mod tests {
     fn letters_follow_from_numbers() {
         let letter = |code| char::from(Outcome(code).letter());
         assert_eq!([0, 3, 5].map(letter), ['A', 'D', 'F']);
-        assert_eq!([-1, -3, -13, -15, -19].map(letter), ['G', 'I', 'S', 'U', 'Y']);
+        assert_eq!(
+            [-1, -3, -13, -15, -19].map(letter),
+            ['G', 'I', 'S', 'U', 'Y']
+        );
         for code in -19..=5 {
             assert!(!Outcome(code).text().is_empty());
         }

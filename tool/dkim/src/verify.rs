@@ -97,15 +97,21 @@ fn practice(settings: &Settings, outcome: Outcome, domain: &str) -> Result<Outco
     }
     let letters = settings.line(&DKIMPRACTICE).map_err(unreadable)?;
     let letters = letters.filter(|letters| !letters.is_empty());
-    if !letters.as_deref().unwrap_or(PRACTICE).contains(&outcome.letter()) {
+    if !letters
+        .as_deref()
+        .unwrap_or(PRACTICE)
+        .contains(&outcome.letter())
+    {
         return Ok(outcome);
     }
     let list = |setting: &'static Setting| -> Result<Vec<Vec<u8>>, Exit> {
-        Ok(settings.list(setting).map_err(unreadable)?.unwrap_or_default())
+        Ok(settings
+            .list(setting)
+            .map_err(unreadable)?
+            .unwrap_or_default())
     };
-    let has = |lines: &[Vec<u8>], name: &[u8]| {
-        lines.iter().any(|line| line.eq_ignore_ascii_case(name))
-    };
+    let has =
+        |lines: &[Vec<u8>], name: &[u8]| lines.iter().any(|line| line.eq_ignore_ascii_case(name));
     if has(&list(&SIGNATUREDOMAINS)?, domain.as_bytes()) {
         return Ok(Outcome::FAILED);
     }

@@ -31,7 +31,10 @@ impl Site {
         openssl(&["genrsa", "-out", key.to_str().unwrap(), "2048"]);
         let der = openssl(&["rsa", "-in", key.to_str().unwrap(), "-pubout"]);
         let public = String::from_utf8(der).unwrap();
-        let public = public.lines().filter(|line| !line.starts_with('-')).collect();
+        let public = public
+            .lines()
+            .filter(|line| !line.starts_with('-'))
+            .collect();
         Self { directory, public }
     }
 
@@ -51,7 +54,11 @@ impl Site {
         variables: &[(&str, &str)],
     ) -> (i32, String, String) {
         std::fs::write(self.root().join("in"), message).unwrap();
-        std::fs::write(self.root().join("in.envelope"), "Fann@a.test\0Tbob@b.test\0\0").unwrap();
+        std::fs::write(
+            self.root().join("in.envelope"),
+            "Fann@a.test\0Tbob@b.test\0\0",
+        )
+        .unwrap();
         let _ = std::fs::remove_file(self.root().join("message"));
         let output = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" <in 1<in.envelope"])
@@ -110,7 +117,7 @@ fn is_verified_elsewhere(site: &Site, message: &str) -> bool {
         sys.exit(0 if dkim.verify(text, dnsfunc=lambda name, timeout=5: record) else 1)\n";
     std::fs::write(site.root().join("verify.in"), message).unwrap();
     let input = std::fs::File::open(site.root().join("verify.in")).unwrap();
-    let status = Command::new("python3")
+    let status = Command::new("/usr/bin/python3")
         .args(["-c", script, &site.public])
         .stdin(input)
         .status();
@@ -122,12 +129,26 @@ fn acceptance_47_signatures_are_good_elsewhere() {
     let site = Site::new();
     let message = site.signed();
     assert_eq!(message.matches("DKIM-Signature:").count(), 1, "{message}");
-    let tags: String = message.split("\nFrom:").next().unwrap().split_whitespace().collect();
-    assert!(tags.contains(";s=default;d=a.test;") && tags.contains(";x="), "{tags}");
+    let tags: String = message
+        .split("\nFrom:")
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert!(
+        tags.contains(";s=default;d=a.test;") && tags.contains(";x="),
+        "{tags}"
+    );
     assert!(message.ends_with(MESSAGE));
     assert!(is_verified_elsewhere(&site, &message));
-    assert!(!is_verified_elsewhere(&site, &message.replace("hello there", "pay me")));
-    assert!(!is_verified_elsewhere(&site, &format!("From: eve@a.test\n{message}")));
+    assert!(!is_verified_elsewhere(
+        &site,
+        &message.replace("hello there", "pay me")
+    ));
+    assert!(!is_verified_elsewhere(
+        &site,
+        &format!("From: eve@a.test\n{message}")
+    ));
     let options = [
         ("DKIMSIGN", "domainkeys/a.test/default"),
         ("DKIMSIGNOPTIONS", "-z 2 -c s -x - -i ann@a.test"),
@@ -159,8 +180,17 @@ fn acceptance_47_a_key_that_is_missing_or_bad() {
         site.root().join("control/domainkeys/default"),
     )
     .unwrap();
-    assert!(sign("domainkeys/%/default").2.starts_with("DKIM-Signature: "));
-    openssl(&["genrsa", "-out", site.root().join("control/short").to_str().unwrap(), "512"]);
+    assert!(
+        sign("domainkeys/%/default")
+            .2
+            .starts_with("DKIM-Signature: ")
+    );
+    openssl(&[
+        "genrsa",
+        "-out",
+        site.root().join("control/short").to_str().unwrap(),
+        "512",
+    ]);
     let (code, said, message) = sign("short");
     assert_eq!((code, &message[..]), (0, MESSAGE), "{said}");
     let other = [("DKIMSIGN", "bad"), ("ERROR_FD", "-1")];
@@ -171,9 +201,18 @@ fn acceptance_47_a_key_that_is_missing_or_bad() {
 fn an_ed25519_key_signs_too() {
     let site = Site::new();
     let key = site.root().join("control/ed");
-    openssl(&["genpkey", "-algorithm", "ed25519", "-out", key.to_str().unwrap()]);
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "ed25519",
+        "-out",
+        key.to_str().unwrap(),
+    ]);
     let (_, _, message) = site.run(MESSAGE, &[("DKIMSIGN", "ed")]);
-    assert!(message.contains("a=ed25519-sha256; s=ed; d=a.test;"), "{message}");
+    assert!(
+        message.contains("a=ed25519-sha256; s=ed; d=a.test;"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -182,11 +221,18 @@ fn who_may_relay_signs_and_others_are_verified() {
     let (_, _, message) = site.run(MESSAGE, &[("RELAYCLIENT", "")]);
     assert!(message.starts_with("DKIM-Signature: "), "{message}");
     let (_, _, message) = site.run(MESSAGE, &[]);
-    assert!(message.starts_with("DKIM-Status: no signatures\n"), "{message}");
+    assert!(
+        message.starts_with("DKIM-Status: no signatures\n"),
+        "{message}"
+    );
     let other = MESSAGE.replace("a.test", "c.test");
     let (_, _, message) = site.run(&other, &[("AUTHINFO", "x")]);
     assert!(message.starts_with("DKIM-Status: "), "{message}");
-    let named = [("RELAYCLIENT", ""), ("DKIMDOMAIN", "x@a.test"), ("DKIMSIGN", "domainkeys/%/default")];
+    let named = [
+        ("RELAYCLIENT", ""),
+        ("DKIMDOMAIN", "x@a.test"),
+        ("DKIMSIGN", "domainkeys/%/default"),
+    ];
     assert!(site.run(&other, &named).2.contains("d=a.test;"));
 }
 
@@ -204,18 +250,30 @@ fn acceptance_47_results_have_letters_that_refuse() {
     };
     let good = status(&signed, "good");
     assert!(good.contains("Authentication-Results: mx.test"), "{good}");
-    assert!(good.contains("dkim=pass") && good.ends_with(&signed), "{good}");
+    assert!(
+        good.contains("dkim=pass") && good.ends_with(&signed),
+        "{good}"
+    );
     let body = signed.replace("hello there", "pay me");
     status(&body, "body hash mismatch");
     let header = signed.replace("Subject: hello", "Subject: pay me");
     status(&header, "RSA verify failed");
     status(MESSAGE, "no signatures");
-    status(&signed.replace("s=default", "s=gone"), "key revoked (p= empty)");
-    status(&signed.replace("s=default", "s=nowhere"), "selector DNS permanent failure");
-    let third = signed.replace("d=a.test", "d=a.test").replace("From: Ann <ann@a.test>", "From: x@c.test");
-    status(&third, "RSA verify failed");
+    status(
+        &signed.replace("s=default", "s=gone"),
+        "key revoked (p= empty)",
+    );
+    status(
+        &signed.replace("s=default", "s=nowhere"),
+        "selector DNS permanent failure",
+    );
+    let other_author = signed.replace("From: Ann <ann@a.test>", "From: x@c.test");
+    status(&other_author, "RSA verify failed");
     let (code, said, got) = verify(&header, "FGHI");
-    assert_eq!((code, &said[..], &got[..]), (88, "DRSA verify failed (#5.7.1)\n", ""));
+    assert_eq!(
+        (code, &said[..], &got[..]),
+        (88, "DRSA verify failed (#5.7.1)\n", "")
+    );
     let (code, said, _) = verify(&body, "Iu");
     assert_eq!((code, &said[..]), (88, "Zbody hash mismatch (#4.7.1)\n"));
     assert_eq!(verify(&signed, "FGHIKLMNOQRTUVWjp").0, 0);
@@ -247,5 +305,9 @@ fn the_next_program_is_named_by_variable_or_arguments() {
     site.run_with(&["two"], MESSAGE, &named);
     assert_eq!(site.read("arguments"), "x y two\n");
     assert_eq!(site.read("envelope"), "Fann@a.test\0Tbob@b.test\0\0");
-    assert_eq!(site.run_with(&["/no/such"], MESSAGE, &[("DKIMVERIFY", "")]).0, 120);
+    assert_eq!(
+        site.run_with(&["/no/such"], MESSAGE, &[("DKIMVERIFY", "")])
+            .0,
+        120
+    );
 }

@@ -305,10 +305,11 @@ fn content(settings: &Settings) -> Result<Option<Arc<Content>>, Error> {
         Some(_) => settings.list(&receiving::BODYCHECK)?,
         None => None,
     };
-    let signatures = match policy::Engines::of(settings.variable(receiving::VIRUSCHECK.variable)).internal {
-        true => settings.list(&receiving::SIGNATURES)?,
-        false => None,
-    };
+    let signatures =
+        match policy::Engines::of(settings.variable(receiving::VIRUSCHECK.variable)).internal {
+            true => settings.list(&receiving::SIGNATURES)?,
+            false => None,
+        };
     let content = Content::new(&signatures.unwrap_or_default(), &bodies.unwrap_or_default());
     let content = content.map_err(|source| Error::Pattern {
         file: receiving::BODYCHECK.file,

@@ -79,8 +79,7 @@ impl Delivery {
         // A virtual domain's name comes before the user (virtualdomains).
         let user = match local.get(..domain.len() + 1) {
             Some(start)
-                if start[..domain.len()].eq_ignore_ascii_case(domain)
-                    && start.ends_with(b"-") =>
+                if start[..domain.len()].eq_ignore_ascii_case(domain) && start.ends_with(b"-") =>
             {
                 &local[domain.len() + 1..]
             }
@@ -215,9 +214,15 @@ mod tests {
             expect("joe-list@host.test", "host.test", "list", "ann@x")
         );
         let hosted = "u /d V.test-Ann - Ann v.test s@x ./M/";
-        assert_eq!(parse("qmail-local", hosted), expect("Ann@v.test", "v.test", "Ann", "s@x"));
+        assert_eq!(
+            parse("qmail-local", hosted),
+            expect("Ann@v.test", "v.test", "Ann", "s@x")
+        );
         let remote = "mx.test s@x  12 a@b.test";
-        assert_eq!(parse("qmail-remote", remote), expect("a@b.test", "b.test", "a", "s@x"));
+        assert_eq!(
+            parse("qmail-remote", remote),
+            expect("a@b.test", "b.test", "a", "s@x")
+        );
         assert!(parse("spawn-filter", remote).is_none());
         assert!(parse("qmail-remote", "a b").is_none());
         assert!(parse("qmail-local", "a b").is_none());

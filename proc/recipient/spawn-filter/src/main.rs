@@ -24,7 +24,7 @@ use delivery::Delivery;
 use passage::Passage;
 
 const USAGE: &str = "\
-usage: QMAILLOCAL or QMAILREMOTE names it; it takes the arguments of qmail-local or qmail-remote
+usage: spawn-filter, named by QMAILLOCAL or QMAILREMOTE and started in its place
 
 Passes the message on descriptor 0 through SPAMFILTER (control/spamfilter) and
 FILTERARGS (control/filterargs), and becomes the program it stands before, whose
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         }
         let words = arguments.into_iter().map(OsStringExt::into_vec);
         let delivery = Delivery::parse(&name, words.collect())
-            .ok_or_else(|| Exit::new(run::PERMANENT, USAGE))?;
+            .ok_or_else(|| run::usage::misused(USAGE))?;
         let home = Home::find();
         let settings = Settings::of_process(&home);
         // Only what is not delivered comes back.

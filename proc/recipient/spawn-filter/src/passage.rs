@@ -41,11 +41,7 @@ pub struct Passage<'a> {
 
 impl<'a> Passage<'a> {
     /// Applies the rules, and looks at the size.
-    pub fn begin(
-        home: &'a Home,
-        settings: &Settings,
-        delivery: Delivery,
-    ) -> Result<Self, Outcome> {
+    pub fn begin(home: &'a Home, settings: &Settings, delivery: Delivery) -> Result<Self, Outcome> {
         let direction = delivery.direction;
         let later = |text: String| Outcome::later(direction, text);
         let trouble = |error: filter::Error| later(run::chain(&error));
@@ -59,7 +55,9 @@ impl<'a> Passage<'a> {
             .ok_or_else(|| later("unable to read message (#4.3.0)".to_owned()))?;
         // Filters and programs read it from its start, again and again.
         let message = match input.metadata().is_ok_and(|found| found.is_file()) {
-            true => input.try_clone().map_err(|error| later(error.to_string()))?,
+            true => input
+                .try_clone()
+                .map_err(|error| later(error.to_string()))?,
             false => filter::spool(&input).map_err(trouble)?,
         };
         let passage = Self {
@@ -94,7 +92,10 @@ impl<'a> Passage<'a> {
     }
 
     fn trouble(&self, error: &dyn std::error::Error) -> Outcome {
-        self.later(format!("unable to run a filter (#4.3.0): {}", run::chain(error)))
+        self.later(format!(
+            "unable to run a filter (#4.3.0): {}",
+            run::chain(error)
+        ))
     }
 
     /// Filters, and becomes the program; what comes back is why not.
@@ -222,7 +223,9 @@ impl<'a> Passage<'a> {
     /// Queues a copy, without a sender, that is not filtered again.
     fn copy(&self, address: Vec<u8>) -> Result<(), Outcome> {
         let later = |text: String| self.later(format!("unable to redirect spam: {text}"));
-        let settings = self.settings.overlaid(FILTER_VARIABLES.map(|name| (name, None)));
+        let settings = self
+            .settings
+            .overlaid(FILTER_VARIABLES.map(|name| (name, None)));
         let queue = self.home.queues().join(COPIES);
         let changes: Vec<Change> = match queue.is_dir() {
             true => FILTER_VARIABLES

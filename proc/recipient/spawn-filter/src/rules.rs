@@ -12,7 +12,9 @@ use crate::delivery::Delivery;
 
 /// Patterns are what `qregex` says.
 fn mode(settings: &Settings) -> Result<Mode, String> {
-    let number = settings.integer(&QREGEX).map_err(|error| run::chain(&error))?;
+    let number = settings
+        .integer(&QREGEX)
+        .map_err(|error| run::chain(&error))?;
     Ok(match number {
         0 => Mode::Wildcard,
         _ => Mode::Regex,
@@ -77,7 +79,9 @@ pub fn by_domain(
 /// Says whether nobody judges what this sender writes.
 pub fn is_spared(settings: &Settings, sender: &[u8]) -> Result<bool, String> {
     let list = |setting| settings.list(setting).map_err(|error| run::chain(&error));
-    let cdb = settings.file("spamignore.cdb").map_err(|error| run::chain(&error))?;
+    let cdb = settings
+        .file("spamignore.cdb")
+        .map_err(|error| run::chain(&error))?;
     let list = AddressList::new(
         list(&SPAMIGNORE)?.unwrap_or_default(),
         list(&SPAMIGNOREPATTERNS)?.unwrap_or_default(),

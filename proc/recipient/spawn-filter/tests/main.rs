@@ -16,8 +16,14 @@ impl Site {
         for name in ["bin", "control", "run", "queue"] {
             std::fs::create_dir(site.0.path().join(name)).unwrap();
         }
-        site.script("qmail-local", "cat > delivered; echo \"$@\" > arguments; echo did");
-        site.script("qmail-remote", "cat > delivered; echo \"$@\" > arguments; printf 'rok\\0K\\0'");
+        site.script(
+            "qmail-local",
+            "cat > delivered; echo \"$@\" > arguments; echo did",
+        );
+        site.script(
+            "qmail-remote",
+            "cat > delivered; echo \"$@\" > arguments; printf 'rok\\0K\\0'",
+        );
         site.script("qmail-queue", "cat > copy; cat <&1 >> copy; env > copy.env");
         site
     }
@@ -45,7 +51,16 @@ impl Site {
         std::fs::write(self.root().join("message"), "Subject: x\n\nbody\n").unwrap();
         let arguments: &[&str] = match name {
             "qmail-local" => &[
-                "--", "joe", "/h", "joe-x", "-", "x", "a.test", "ann@s.test", "./M/", "Q",
+                "--",
+                "joe",
+                "/h",
+                "joe-x",
+                "-",
+                "x",
+                "a.test",
+                "ann@s.test",
+                "./M/",
+                "Q",
             ],
             _ => &["mx.b.test", "ann@s.test", "Q", "17", "bob@b.test"],
         };
@@ -89,7 +104,10 @@ fn without_filters_the_program_gets_everything() {
         "-- joe /h joe-x - x a.test ann@s.test ./M/ Q\n"
     );
     assert_eq!(site.remote(&[]), end(0, "rok|K|", MESSAGE));
-    assert_eq!(site.read("arguments"), "mx.b.test ann@s.test Q 17 bob@b.test\n");
+    assert_eq!(
+        site.read("arguments"),
+        "mx.b.test ann@s.test Q 17 bob@b.test\n"
+    );
     assert_eq!(site.run("something", &[]).0, 100);
 }
 
@@ -100,15 +118,27 @@ fn filterargs_changes_drops_refuses_or_defers() {
     let remote = |line: &str| site.remote(&[("FILTERARGS", line)]);
     assert_eq!(local("tr a-z A-Z"), end(0, "did\n", "SUBJECT: X\n\nBODY\n"));
     assert_eq!(remote("echo more; cat").2, format!("more\n{MESSAGE}"));
-    assert_eq!(site.read("arguments"), "mx.b.test ann@s.test Q 22 bob@b.test\n");
+    assert_eq!(
+        site.read("arguments"),
+        "mx.b.test ann@s.test Q 22 bob@b.test\n"
+    );
     assert_eq!(local("exit 2"), end(0, "", ""));
     assert_eq!(remote("exit 2"), end(0, "r|K|", ""));
     assert_eq!(local("exit 100"), end(100, "Mail Rejected (#5.7.1)\n", ""));
-    assert_eq!(remote("exit 100"), end(0, "hMail Rejected (#5.7.1)\n|D|", ""));
+    assert_eq!(
+        remote("exit 100"),
+        end(0, "hMail Rejected (#5.7.1)\n|D|", "")
+    );
     let End(code, report, delivered) = local("echo no room >&2; exit 7");
-    assert!((code, &delivered[..]) == (111, "") && report.contains("no room"), "{report}");
+    assert!(
+        (code, &delivered[..]) == (111, "") && report.contains("no room"),
+        "{report}"
+    );
     let End(code, report, _) = remote("exit 1");
-    assert!(code == 0 && report.starts_with('s') && report.ends_with("|Z|"), "{report}");
+    assert!(
+        code == 0 && report.starts_with('s') && report.ends_with("|Z|"),
+        "{report}"
+    );
     let told = "echo $DOMAIN $_EXT $_QQEH $_SENDER $_RECIPIENT $FILTERARGS";
     assert_eq!(local(told).2, "a.test x Q ann@s.test joe-x@a.test\n");
     assert_eq!(remote(told).2, "b.test bob Q ann@s.test bob@b.test\n");
@@ -145,7 +175,10 @@ fn a_spam_filter_judges_and_copies_go_elsewhere() {
     };
     let refused = "SPAM or junk mail threshold exceeded (#5.7.1)\n";
     assert_eq!(run("true", &[]).2, MESSAGE);
-    assert_eq!(run("sed 's/^S/X-A: 1\\nS/'", &[]).2, format!("X-A: 1\n{MESSAGE}"));
+    assert_eq!(
+        run("sed 's/^S/X-A: 1\\nS/'", &[]).2,
+        format!("X-A: 1\n{MESSAGE}")
+    );
     assert_eq!(run("true", &[("REJECTSPAM", "1")]), end(100, refused, ""));
     assert_eq!(run("true", &[("REJECTSPAM", "2")]), end(0, "", ""));
     assert_eq!(run("false", &[("REJECTSPAM", "1")]).2, MESSAGE);
@@ -163,7 +196,10 @@ fn a_spam_filter_judges_and_copies_go_elsewhere() {
 #[test]
 fn rules_of_sender_and_recipient_set_variables() {
     let site = Site::new();
-    site.control("fromd.envrules", "*@s.test:FILTERARGS=tr a-z A-Z,DATABYTES=99\n");
+    site.control(
+        "fromd.envrules",
+        "*@s.test:FILTERARGS=tr a-z A-Z,DATABYTES=99\n",
+    );
     assert_eq!(site.local(&[]).2, "SUBJECT: X\n\nBODY\n");
     site.control("rcpt.envrules", "joe-x@a.test:FILTERARGS=,DATABYTES=5\n");
     let text = "sorry, that message size exceeds my databytes limit (#5.3.4)\n";
@@ -192,7 +228,10 @@ fn what_a_filter_says_on_255_goes_to_the_fifo() {
     let mut line = String::new();
     std::io::Read::read_to_string(&mut reader, &mut line).unwrap();
     let rest = " MAIL from <ann@s.test> RCPT <joe-x@a.test> Size: 17 X-Bogosity: Ham\n";
-    assert!(line.starts_with("qmail-local: pid ") && line.ends_with(rest), "{line}");
+    assert!(
+        line.starts_with("qmail-local: pid ") && line.ends_with(rest),
+        "{line}"
+    );
     std::fs::remove_file(&fifo).unwrap();
     let End(code, report, _) = site.local(&variables);
     assert!(code == 111 && report.starts_with("Unable to queue messages (#4.3.0)"));

@@ -154,7 +154,10 @@ mod tests {
     fn every_name_that_a_program_may_see_counts() {
         let disposition = |value: &str| names(&format!("Content-Disposition: {value}"), "x");
         assert_eq!(disposition("attachment; filename=a.exe"), ["a.exe"]);
-        assert_eq!(disposition("attachment;\n\tFileName=\"a b.exe\""), ["a b.exe"]);
+        assert_eq!(
+            disposition("attachment;\n\tFileName=\"a b.exe\""),
+            ["a b.exe"]
+        );
         assert_eq!(
             disposition("attachment; filename*=utf-8''a%2eexe"),
             ["a.exe"]
@@ -167,8 +170,12 @@ mod tests {
             disposition("attachment; filename=\"=?utf-8?b?YS5leGU=?=\"")
                 .contains(&"a.exe".to_owned())
         );
-        assert_eq!(names("Content-Type: text/plain; name=b.scr", "x"), ["b.scr"]);
-        let two = "Content-Type: text/plain; name=a.txt\nContent-Disposition: inline; filename=a.exe";
+        assert_eq!(
+            names("Content-Type: text/plain; name=b.scr", "x"),
+            ["b.scr"]
+        );
+        let two =
+            "Content-Type: text/plain; name=a.txt\nContent-Disposition: inline; filename=a.exe";
         assert_eq!(names(two, "x"), ["a.exe", "a.txt"]);
         assert!(names("Subject: x", "x").is_empty());
     }

@@ -22,8 +22,14 @@ pub fn dk(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     let home = Home::find();
     let settings = Settings::of_process(&home);
     let asked = ["DKSIGN", "DKVERIFY"];
-    if asked.iter().any(|name| settings.variable(name).is_some_and(|v| !v.is_empty())) {
-        run::info("qmail-dk", "DomainKeys are gone (RFC 6376); qmail-dkim signs and verifies");
+    if asked
+        .iter()
+        .any(|name| settings.variable(name).is_some_and(|v| !v.is_empty()))
+    {
+        run::info(
+            "qmail-dk",
+            "DomainKeys are gone (RFC 6376); qmail-dkim signs and verifies",
+        );
     }
     let variable = Some(DKQUEUE.variable);
     let command = given_or(&home, &settings, arguments, variable, "qmail-multi")?;

@@ -12,8 +12,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::Command;
 
 use filter::Said;
-use policy::Engines;
 use os::child::Ended;
+use policy::Engines;
 use queue::{Envelope, Queues};
 use run::{Exit, Home, ProgramEnd, Settings};
 use settings::front_ends::{FILTERARGS, QHPSI, QUEUEPROG, SPAMFILTER};
@@ -21,9 +21,9 @@ use settings::queue::{QQEH, QUEUEDIR};
 use settings::receiving::VIRUSCHECK;
 
 use super::{
-    CODE_CRASHED, CODE_EXEC_FILTER, CODE_LATER, CODE_REFUSED, EXTRA_BYTES_MAX, Replaced, become_next, descriptor,
-    discarded, drain, failed, given_or, help, no_temporary, queue_error, run_next, scan, set_death, spam, spool,
-    temporary_file, unreadable, words,
+    CODE_CRASHED, CODE_EXEC_FILTER, CODE_LATER, CODE_REFUSED, EXTRA_BYTES_MAX, Replaced,
+    become_next, descriptor, discarded, drain, failed, given_or, help, no_temporary, queue_error,
+    run_next, scan, set_death, spam, spool, temporary_file, unreadable, words,
 };
 
 const HELP: &str = "\
@@ -33,10 +33,16 @@ Passes a message through qscanq where VIRUSCHECK asks for it, and through
 SPAMFILTER, FILTERARGS and QHPSI where these are set,
 chooses a queue, makes sure that MIN_FREE bytes are free, and becomes
 QUEUEPROG or qmail-queue with the same arguments.
-qmail-spamfilter with arguments only runs SPAMFILTER, and becomes the program
-that they name.
 Exit codes: those of qmail-queue(8); 31 refused by FILTERARGS, 32 spam, 33
 virus, 53 too little space, 71 not now, 75 to 77 a filter or scanner fails.
+";
+
+const SPAMFILTER_HELP: &str = "\
+usage: qmail-spamfilter [program [argument...]] < message 1< envelope
+
+Passes a message through qscanq where VIRUSCHECK asks for it, and through
+SPAMFILTER, and becomes the program; without one it does what qmail-multi does.
+Exit codes: those of the program and of qmail-multi(8).
 ";
 
 /// What becomes of a message.
@@ -76,7 +82,7 @@ pub fn multi(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
 pub fn spamfilter(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     match arguments {
         [] => multi(arguments),
-        [only] if only == b"--help" => multi(arguments),
+        arguments if help(SPAMFILTER_HELP, arguments) => Ok(().into()),
         _ => run(arguments, "qmail-spamfilter", &[spam::judge], |passage| {
             let mut command = given_or(passage.home, passage.settings, arguments, None, "")?;
             // It has been judged.

@@ -110,7 +110,10 @@ impl Drop for Own {
 
 /// `time.ppid.n`, with `work` in it; its sticky bit says that it is in use.
 fn own_directory(parent: &Path) -> io::Result<Own> {
-    let (time, caller) = (os::clock::unix_seconds(), std::os::unix::process::parent_id());
+    let (time, caller) = (
+        os::clock::unix_seconds(),
+        std::os::unix::process::parent_id(),
+    );
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     for number in 0..TRIES_MAX {

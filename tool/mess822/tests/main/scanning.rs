@@ -48,7 +48,11 @@ fn acceptance_45_attachments_are_refused_by_name() {
         .replace("A.exe", "a.txt")
         .replace("not really", "MZ\x01 program");
     assert_eq!(run(&hidden), 34);
-    std::fs::write(here.root().join("control/badextpatterns"), "*.t?t\n!a.txt\n").unwrap();
+    std::fs::write(
+        here.root().join("control/badextpatterns"),
+        "*.t?t\n!a.txt\n",
+    )
+    .unwrap();
     assert_eq!(run(&EXECUTABLE.replace("A.exe", "b.txt")), 34);
     assert_eq!(run(&EXECUTABLE.replace("A.exe", "a.txt")), 0);
     let other = [("VIRUSCHECK", "attach"), ("BADEXT", "other")];
@@ -80,7 +84,10 @@ fn acceptance_45_a_scanner_sees_files_and_no_variables() {
     };
     assert_eq!(run("0"), 0);
     let seen = here.read("seen");
-    assert!(seen.contains(EXECUTABLE) && seen.ends_with("not really"), "{seen}");
+    assert!(
+        seen.contains(EXECUTABLE) && seen.ends_with("not really"),
+        "{seen}"
+    );
     assert!(!seen.contains("VIRUSCHECK="), "{seen}");
     assert_eq!((run("1"), run("3"), run("2"), run("50")), (33, 34, 71, 71));
     let missing = [("VIRUSCHECK", "6"), ("SCANCMD", "/no/such")];
@@ -93,7 +100,10 @@ fn acceptance_45_a_scanner_sees_files_and_no_variables() {
 fn front_ends_run_in_the_order_of_a_chain() {
     let here = with_programs();
     here.program("judge", "echo judged >> order; cat");
-    here.program("last", "echo \"$SPAMFILTER$VIRUSCHECK\" >> order; cat > message; cat <&1 > envelope");
+    here.program(
+        "last",
+        "echo \"$SPAMFILTER$VIRUSCHECK\" >> order; cat > message; cat <&1 > envelope",
+    );
     let judge = here.root().join("bin/judge").display().to_string();
     let variables = [
         ("SPAMFILTER", &judge[..]),
@@ -152,7 +162,11 @@ fn qfilter_changes_message_and_envelope() {
     assert_eq!(shell("echo bin/other >&5"), nothing(0));
     assert_eq!(run(&["/no/such"], &[]), nothing(75));
     assert_eq!(run(&["true", "--"], &[]), nothing(87));
-    assert_eq!(here.front(&["qmail-qfilter", "true"], &[], b"x", b"Fa@b\0Tc@d\0").0, Some(54));
+    assert_eq!(
+        here.front(&["qmail-qfilter", "true"], &[], b"x", b"Fa@b\0Tc@d\0")
+            .0,
+        Some(54)
+    );
 }
 
 /// Debian's bogofilter, taught by a few messages.
@@ -191,9 +205,15 @@ fn bogofilter_judges_what_it_was_taught() {
     assert_eq!(run(spam, "1").0, 32);
     assert_eq!(run(spam, "2"), (0, String::new()));
     let (code, message) = run(spam, "0");
-    assert!(code == 0 && message.contains("X-Bogosity: Spam"), "{message}");
+    assert!(
+        code == 0 && message.contains("X-Bogosity: Spam"),
+        "{message}"
+    );
     let (code, message) = run("the compilers meeting", "1");
-    assert!(code == 0 && message.contains("X-Bogosity: Ham"), "{message}");
+    assert!(
+        code == 0 && message.contains("X-Bogosity: Ham"),
+        "{message}"
+    );
 }
 
 fn queued_or_not(here: &Installation, variables: &[(&str, &str)], message: &str) -> i32 {

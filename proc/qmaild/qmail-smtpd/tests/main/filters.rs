@@ -37,19 +37,23 @@ impl World {
 
     /// Says this about every message.
     fn verifier(&self, results: &'static str) {
-        serve(&self.path("run/verifier/socket"), verify::VERSION, move |link| {
-            while let Ok(Some(request)) = link.receive() {
-                let reply = match request {
-                    verify::Request::Message(_) | verify::Request::Data(_) => continue,
-                    verify::Request::End => verify::Reply::Message(verify::Verdict {
-                        results: results.as_bytes().to_vec(),
-                        ..verify::Verdict::default()
-                    }),
-                    _ => verify::Reply::Temporary("not here".to_owned()),
-                };
-                link.send(&reply).unwrap();
-            }
-        });
+        serve(
+            &self.path("run/verifier/socket"),
+            verify::VERSION,
+            move |link| {
+                while let Ok(Some(request)) = link.receive() {
+                    let reply = match request {
+                        verify::Request::Message(_) | verify::Request::Data(_) => continue,
+                        verify::Request::End => verify::Reply::Message(verify::Verdict {
+                            results: results.as_bytes().to_vec(),
+                            ..verify::Verdict::default()
+                        }),
+                        _ => verify::Reply::Temporary("not here".to_owned()),
+                    };
+                    link.send(&reply).unwrap();
+                }
+            },
+        );
     }
 }
 
@@ -57,11 +61,23 @@ impl World {
 #[test]
 fn acceptance_40_every_exit_code_has_its_reply() {
     let rows: &[(&[u8], &str)] = &[
-        (&[11, 115], "554 5.1.3 envelope address too long for qq (#5.1.3)"),
-        (&[31], "554 5.3.0 mail server permanently rejected message (#5.3.0)"),
-        (&[32], "554 5.7.1 SPAM or junk mail threshold exceeded (#5.7.1)"),
+        (
+            &[11, 115],
+            "554 5.1.3 envelope address too long for qq (#5.1.3)",
+        ),
+        (
+            &[31],
+            "554 5.3.0 mail server permanently rejected message (#5.3.0)",
+        ),
+        (
+            &[32],
+            "554 5.7.1 SPAM or junk mail threshold exceeded (#5.7.1)",
+        ),
         (&[33], "554 5.7.1 Message contains virus (#5.7.1)"),
-        (&[34], "554 5.7.1 Message contains banned attachment (#5.7.1)"),
+        (
+            &[34],
+            "554 5.7.1 Message contains banned attachment (#5.7.1)",
+        ),
         (&[35], "554 5.3.5 Private key file does not exist (#5.3.5)"),
         (&[12, 30, 36, 40], "554 5.3.0 qq permanent problem (#5.3.0)"),
         (&[50], "451 4.3.0 unable to set uid/gid"),
@@ -70,29 +86,59 @@ fn acceptance_40_every_exit_code_has_its_reply() {
         (&[53], "451 4.3.0 qq write error or disk full (#4.3.0)"),
         (&[54], "451 4.3.0 qq read error (#4.3.0)"),
         (&[55], "451 4.3.0 qq unable to read configuration (#4.3.0)"),
-        (&[56], "451 4.3.0 qq trouble making network connection (#4.3.0)"),
+        (
+            &[56],
+            "451 4.3.0 qq trouble making network connection (#4.3.0)",
+        ),
         (&[57, 58, 59], "451 4.3.0 unable to "),
         (&[60], "451 4.3.0 qq trouble creating pipes"),
         (&[61], "451 4.3.0 qq trouble in home directory (#4.3.0)"),
         (&[62], "451 4.3.0 qq unable to access mess file (#4.3.0)"),
-        (&[63, 64, 65, 66], "451 4.3.0 qq trouble creating files in queue (#4.3.0)"),
+        (
+            &[63, 64, 65, 66],
+            "451 4.3.0 qq trouble creating files in queue (#4.3.0)",
+        ),
         (&[67], "451 4.3.0 qq trouble getting uids/gids (#4.3.0)"),
-        (&[68], "451 4.3.0 qq trouble creating temporary files (#4.3.0)"),
+        (
+            &[68],
+            "451 4.3.0 qq trouble creating temporary files (#4.3.0)",
+        ),
         (&[69, 70, 78, 79, 80, 83], "451 4.3.0 qq "),
-        (&[71], "451 4.3.0 mail server temporarily rejected message (#4.3.0)"),
-        (&[72], "451 4.4.1 connection to mail server timed out (#4.4.1)"),
-        (&[73], "451 4.4.1 connection to mail server rejected (#4.4.1)"),
-        (&[74], "451 4.4.2 communication with mail server failed (#4.4.2)"),
+        (
+            &[71],
+            "451 4.3.0 mail server temporarily rejected message (#4.3.0)",
+        ),
+        (
+            &[72],
+            "451 4.4.1 connection to mail server timed out (#4.4.1)",
+        ),
+        (
+            &[73],
+            "451 4.4.1 connection to mail server rejected (#4.4.1)",
+        ),
+        (
+            &[74],
+            "451 4.4.2 communication with mail server failed (#4.4.2)",
+        ),
         (&[75], "451 4.3.0 unable to exec"),
-        (&[76], "451 4.3.0 temporary problem with SPAM filter (#4.3.0)"),
+        (
+            &[76],
+            "451 4.3.0 temporary problem with SPAM filter (#4.3.0)",
+        ),
         (&[77], "451 4.3.0 qq unable to run QHPSI scanner (#4.3.0)"),
         (&[81, 91, 88], "451 4.3.0 qq internal bug (#4.3.0)"),
         (&[82, 120], "451 4.3.0 unable to exec qq (#4.3.0)"),
-        (&[87], "451 4.3.5 mail system incorrectly configured. (#4.3.5)"),
+        (
+            &[87],
+            "451 4.3.5 mail system incorrectly configured. (#4.3.5)",
+        ),
         (&[121], "451 4.3.0 unable to fork"),
         (&[122], "451 4.3.0 qq waitpid surprise (#4.3.0)"),
         (&[123], "451 4.3.0 qq crashed (#4.3.0)"),
-        (&[1, 10, 41, 49, 99, 100, 111, 255], "451 4.3.0 qq temporary problem (#4.3.0)"),
+        (
+            &[1, 10, 41, 49, 99, 100, 111, 255],
+            "451 4.3.0 qq temporary problem (#4.3.0)",
+        ),
     ];
     let world = World::new();
     for (codes, reply) in rows {
@@ -102,7 +148,10 @@ fn acceptance_40_every_exit_code_has_its_reply() {
         }
     }
     let (output, ..) = talk(world.with_queue_program("kill -9 $$"), MESSAGE);
-    assert!(output.contains("\r\n451 4.3.0 qq crashed (#4.3.0)"), "{output}");
+    assert!(
+        output.contains("\r\n451 4.3.0 qq crashed (#4.3.0)"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -112,8 +161,13 @@ fn acceptance_43_what_a_filter_says_ends_the_line_of_the_log() {
     command.env("LOGFILTER", "1");
     let (output, log, _) = talk(command, MESSAGE);
     assert!(output.contains("\r\n250 2.0.0 ok "), "{output}");
-    let line = log.lines().find(|line| line.contains("RCPT <info@host.test>"));
-    assert!(line.unwrap().ends_with(" TLS=No X-Bogosity: Yes, tests=x"), "{log}");
+    let line = log
+        .lines()
+        .find(|line| line.contains("RCPT <info@host.test>"));
+    assert!(
+        line.unwrap().ends_with(" TLS=No X-Bogosity: Yes, tests=x"),
+        "{log}"
+    );
     // Also where the message is refused for it.
     let refusing = "echo 'X-Bogosity: Spam' >&9; exit 32";
     let mut command = world.with_queue_program(refusing);
@@ -140,7 +194,10 @@ fn acceptance_43_a_fifo_is_told_and_nobody_waits_for_it() {
     let mut line = String::new();
     std::io::Read::read_to_string(&mut reader, &mut line).unwrap();
     let rest = " MAIL from <a@b.test> RCPT <info@host.test> Size: 18 X-Bogosity: Ham\n";
-    assert!(line.starts_with("qmail-smtpd: pid ") && line.ends_with(rest), "{line}");
+    assert!(
+        line.starts_with("qmail-smtpd: pid ") && line.ends_with(rest),
+        "{line}"
+    );
 }
 
 #[test]
