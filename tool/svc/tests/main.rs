@@ -217,6 +217,9 @@ fn qmail_cat_prints_what_many_write_to_its_fifo() {
     reader.kill().unwrap();
     reader.wait().unwrap();
     std::fs::write(directory.path().join("file"), "x").unwrap();
-    assert_eq!(code(tool("qcat").arg(directory.path().join("file"))), Some(111));
+    assert_eq!(
+        code(tool("qcat").arg(directory.path().join("file"))),
+        Some(111)
+    );
     assert_eq!(code(&mut tool("qmail-logfifo")), Some(100));
 }

@@ -41,8 +41,8 @@ fn main() -> ExitCode {
             return Ok(0);
         }
         let words = arguments.into_iter().map(OsStringExt::into_vec);
-        let delivery = Delivery::parse(&name, words.collect())
-            .ok_or_else(|| run::usage::misused(USAGE))?;
+        let delivery =
+            Delivery::parse(&name, words.collect()).ok_or_else(|| run::usage::misused(USAGE))?;
         let home = Home::find();
         let settings = Settings::of_process(&home);
         // Only what is not delivered comes back.

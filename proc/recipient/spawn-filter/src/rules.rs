@@ -35,9 +35,10 @@ pub fn changes(settings: &Settings, delivery: &Delivery) -> Result<Vec<Change>, 
         ("FROMRULES", FROMD_RULES.file, &delivery.sender),
         (RCPTRULES.variable, RCPTRULES.file, &delivery.recipient),
     ] {
-        let named = [variable, "ENVRULES"].into_iter();
-        let named = named.filter_map(|name| settings.variable(name));
-        let named = named.filter(|name| !name.is_empty()).next();
+        let named = [variable, "ENVRULES"]
+            .into_iter()
+            .filter_map(|name| settings.variable(name))
+            .find(|name| !name.is_empty());
         let named = named.and_then(|name| std::str::from_utf8(name).ok());
         let lines = lines(settings, named.unwrap_or(default))?;
         let address = address.to_ascii_lowercase();
