@@ -156,6 +156,8 @@ settings! {
         "When not 0, SPF, DKIM and DMARC of mail from strangers are checked and told in Authentication-Results.";
     DMARCREJECT: "dmarcreject", "DMARCREJECT", Integer, Some("0"),
         "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse, or whose author nobody can tell; while that cannot be found out, it waits.";
+    WARNMAIL: "", "WARNMAIL", Line, None,
+        "Every message gets a line X-Spam-Warning that says this; WARNMAIL0 to WARNMAIL9 are further lines.";
     BODYCHECK: "bodycheck", "BODYCHECK", List, None,
         "Patterns of messages that are refused, REGEX:description:-header or -body; looked at when the variable is set.";
     VIRUSCHECK: "", "VIRUSCHECK", Line, None,

@@ -153,6 +153,8 @@ struct Transaction {
     dsn: Dsn,
     /// Bytes that takes in the envelope.
     wish_bytes: usize,
+    /// What a filter said about the message, for the log.
+    judgement: String,
 }
 
 #[derive(Debug)]
@@ -263,6 +265,20 @@ impl Session {
             (state, answer) => {
                 unreachable!("the driver answers what was asked, not {answer:?} in {state:?}")
             }
+        }
+    }
+
+    /// Who has logged in.
+    pub fn logged_in(&self) -> Option<&str> {
+        let identity = self.identity.as_ref()?;
+        Some(&identity.account.address)
+    }
+
+    /// What a filter says about the message that is being committed: words for
+    /// the log. To be called before the answer.
+    pub fn judged(&mut self, words: String) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.judgement = words;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where an installation's directories are.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Where an installation is when nothing says otherwise.
@@ -63,6 +64,15 @@ impl Home {
     /// Programs.
     pub fn bin(&self) -> PathBuf {
         self.root.join("bin")
+    }
+
+    /// A program that a setting names: a relative path starts at the root, a
+    /// bare name is looked for where the system has programs.
+    pub fn program(&self, name: &OsStr) -> OsString {
+        match name.as_encoded_bytes().contains(&b'/') {
+            true => self.root.join(name).into(),
+            false => name.to_owned(),
+        }
     }
 
     /// `users/assign` and `users/cdb`.

@@ -53,6 +53,11 @@ pub const TOOLS: &[Tool] = &[
     tool("rmail", None, small::rmail),
     tool("qmail-multi", None, front::multi),
     tool("qmail-nullqueue", None, front::nullqueue),
+    tool("qmail-dk", None, front::dk),
+    tool("qmail-spamfilter", None, front::spamfilter),
+    tool("qmail-qfilter", None, front::qfilter),
+    tool("qscanq", None, front::qscanq),
+    tool("qscanq-stdin", None, front::qscanq_stdin),
     tool("qmail-qmqpc", None, front::qmqpc),
     tool(
         "ofmipd",

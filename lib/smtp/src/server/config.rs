@@ -79,6 +79,8 @@ pub struct Config {
     pub bad_hellos: AddressList,
     /// Checks that need other machines.
     pub outside: super::Outside,
+    /// WARNMAIL: what every message is marked with, printable.
+    pub warnings: Vec<String>,
     /// signatures and bodycheck.
     pub content: Option<Arc<Content>>,
     /// BATV: only bounces of our own mail come in.

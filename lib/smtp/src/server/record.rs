@@ -82,11 +82,16 @@ impl Session {
             (None, false) => "auth-ip/pop".to_owned(),
         };
         let tls = self.tls.as_ref().map_or("No", |tls| &tls.version);
-        format!(
+        let mut facts = format!(
             "HELO <{hello}> MAIL from <{}> RCPT <{}> AUTH <{auth}> Size: {bytes} TLS={tls}",
             safe(&transaction.sender),
             safe(&recipient.address),
-        )
+        );
+        if !transaction.judgement.is_empty() {
+            facts.push(' ');
+            facts += &transaction.judgement;
+        }
+        facts
     }
 }
 

@@ -137,6 +137,9 @@ impl Session {
         if let Some(spf) = &transaction.spf {
             header.extend_from_slice(self.received_spf(spf).as_bytes());
         }
+        for warning in &self.config.warnings {
+            header.extend_from_slice(format!("X-Spam-Warning: {warning}\n").as_bytes());
+        }
         let examination = self.examination();
         let submitted = self.config.complete_headers && self.identity.is_some();
         let transfer = Transfer {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use filter::FilterLog;
 use listen::Lookup;
 use policy::envrules::Change;
 use smtp::server::{Answer, Config, Mailbox, Moment, Session, Step};
@@ -59,8 +60,8 @@ impl Connection<'_> {
     /// Serves until the session is over.
     pub(crate) async fn run(mut self) {
         while self.go_on().await.is_ok() {}
-        if let Some(message) = self.message.take() {
-            self.queue.abort(message).await;
+        if let Some(mut message) = self.message.take() {
+            self.queue.abort(&mut message).await;
         }
     }
 
@@ -96,7 +97,8 @@ impl Connection<'_> {
                 wishes,
             } => {
                 let ip = &self.caller.ip;
-                let begun = self.queue.begin(trace, header, wishes, ip).await;
+                let user = self.session.logged_in();
+                let begun = self.queue.begin(trace, header, wishes, ip, user).await;
                 let answer = match begun {
                     Ok(message) => {
                         self.message = Some(message);
@@ -118,13 +120,18 @@ impl Connection<'_> {
                 extra_headers,
             } => {
                 let answer = match self.message.take() {
-                    Some(message) => {
+                    Some(mut message) => {
                         let trace = message.trace();
                         let rule = self.queue.throws_away(&recipients);
+                        let envelope = (sender.clone(), recipients.clone());
                         let answer = self
                             .queue
-                            .commit(message, sender, recipients, extra_headers)
+                            .commit(&mut message, sender, recipients, extra_headers)
                             .await;
+                        if let Some((log, bytes)) = message.log() {
+                            let (sender, recipients) = envelope;
+                            self.tell(&log, bytes, &sender, &recipients);
+                        }
                         if let (Answer::Queued { .. }, Some(rule)) = (&answer, rule) {
                             self.service.journal.discarded(trace, rule);
                         }
@@ -140,8 +147,8 @@ impl Connection<'_> {
             }
             Step::Abort => {
                 self.verifier.abort();
-                if let Some(message) = self.message.take() {
-                    self.queue.abort(message).await;
+                if let Some(mut message) = self.message.take() {
+                    self.queue.abort(&mut message).await;
                 }
             }
             Step::StartTls => self.start_tls().await?,
@@ -161,6 +168,25 @@ impl Connection<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells log and FIFO what a filter said (`LOGFILTER`).
+    fn tell(&mut self, log: &FilterLog, bytes: u64, sender: &[u8], recipients: &[Vec<u8>]) {
+        let words = log.line();
+        for recipient in recipients {
+            let line = format!(
+                "qmail-smtpd: pid {} MAIL from <{}> RCPT <{}> Size: {bytes} {words}",
+                std::process::id(),
+                text::log::safe(sender),
+                text::log::safe(recipient)
+            );
+            // The message is where it belongs; a log that fails now changes
+            // nothing about it.
+            if let Err(error) = log.tell(&line) {
+                run::warn(crate::PROGRAM, &run::chain(&error));
+            }
+        }
+        self.session.judged(words);
     }
 
     /// Waits for the client, the clock or the end of the service.

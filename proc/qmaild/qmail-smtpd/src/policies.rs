@@ -19,6 +19,8 @@ use crate::recipients::{Level, Recipients};
 
 /// How long files that a variable names are believed unchanged.
 const AGE_MAX: Duration = Duration::from_secs(5);
+/// Longest text of `WARNMAIL`.
+const WARNING_BYTES_MAX: usize = 900;
 /// Most different sets of rule variables kept.
 const KEPT_MAX: usize = 64;
 /// Files of others that matter here, too.
@@ -219,6 +221,7 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         bad_hellos: lists.read(&receiving::BADHELO, None)?,
         outside: outside(settings, &lists)?,
         content: content(settings)?,
+        warnings: warnings(settings),
         batv: batv(settings)?,
         srs: inject::srs::configured(settings)?,
         closed_group: set(&receiving::CUGMAIL),
@@ -275,9 +278,6 @@ fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
         Some(level) => level,
         None => settings.integer(&receiving::SPFBEHAVIOUR)?,
     };
-    let has_program = settings
-        .variable("QMAILQUEUE")
-        .is_some_and(|program| !program.is_empty());
     Ok(Outside {
         sender_exists: !set(&receiving::NODNSCHECK),
         hello_exists: set(&receiving::BADHELOCHECK),
@@ -293,9 +293,7 @@ fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
             None => None,
         },
         greylist_fails_closed: set(&receiving::GREYCLOSED),
-        // Results are lines before the message, which only the queue writer
-        // takes when the message is complete.
-        examines: dmarc_refuses || !has_program && settings.integer(&receiving::AUTHRESULTS)? != 0,
+        examines: dmarc_refuses || settings.integer(&receiving::AUTHRESULTS)? != 0,
         dmarc_refuses,
     })
 }
@@ -307,10 +305,11 @@ fn content(settings: &Settings) -> Result<Option<Arc<Content>>, Error> {
         Some(_) => settings.list(&receiving::BODYCHECK)?,
         None => None,
     };
-    let signatures = match is_internal(settings.variable(receiving::VIRUSCHECK.variable)) {
-        true => settings.list(&receiving::SIGNATURES)?,
-        false => None,
-    };
+    let signatures =
+        match policy::Engines::of(settings.variable(receiving::VIRUSCHECK.variable)).internal {
+            true => settings.list(&receiving::SIGNATURES)?,
+            false => None,
+        };
     let content = Content::new(&signatures.unwrap_or_default(), &bodies.unwrap_or_default());
     let content = content.map_err(|source| Error::Pattern {
         file: receiving::BODYCHECK.file,
@@ -319,16 +318,15 @@ fn content(settings: &Settings) -> Result<Option<Arc<Content>>, Error> {
     Ok((!content.is_empty()).then(|| Arc::new(content)))
 }
 
-/// VIRUSCHECK as every shipped release numbers it (smtp-receiving.md §2.14),
-/// or in words.
-fn is_internal(value: Option<&[u8]>) -> bool {
-    match value {
-        None => false,
-        Some(b"" | b"1" | b"2" | b"3" | b"4") => true,
-        Some(words) => words
-            .split(|&b| b == b',')
-            .any(|word| word.trim_ascii() == b"internal"),
-    }
+/// `WARNMAIL`, and `WARNMAIL0` to `WARNMAIL9`.
+fn warnings(settings: &Settings) -> Vec<String> {
+    let numbered = (0..10).map(|number| format!("{}{number}", receiving::WARNMAIL.variable));
+    let names = [receiving::WARNMAIL.variable.to_owned()];
+    let values = names.into_iter().chain(numbered);
+    let values = values.filter_map(|name| settings.variable(&name).map(<[u8]>::to_vec));
+    values
+        .map(|value| text::log::printable(&value, WARNING_BYTES_MAX))
+        .collect()
 }
 
 /// BATV, under both names each file has had.

@@ -21,7 +21,7 @@ use crate::checkers::Checkers;
 use crate::connection::{Connection, LINGER_MAX};
 use crate::journal::Journal;
 use crate::policies::{self, Policies, Policy};
-use crate::queue::Queue;
+use crate::queue::{Filtered, Queue};
 use crate::transport::{Transport, secure};
 use crate::verifier::Verifier;
 
@@ -217,7 +217,15 @@ impl Service {
         let command = settings.variable(QMAILQUEUE.variable);
         let command = command.filter(|command| !command.is_empty());
         match command.map(|c| Program::parse(&self.home, settings, c, &variables)) {
-            Some(Ok(program)) => Queue::Program(program),
+            Some(Ok(program)) => {
+                let asked = |setting| settings.integer(setting).is_ok_and(|number| number != 0);
+                let holds = asked(&receiving::AUTHRESULTS) || asked(&receiving::DMARCREJECT);
+                Queue::Program(Box::new(Filtered {
+                    program,
+                    holds,
+                    settings: settings.clone(),
+                }))
+            }
             Some(Err(refused)) => Queue::Broken(refused.text),
             None => Queue::Writer {
                 pipes: Arc::clone(&self.writers),

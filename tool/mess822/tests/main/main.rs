@@ -6,4 +6,5 @@ mod front;
 mod header;
 mod inject;
 mod installation;
+mod scanning;
 mod sendmail;

@@ -3,5 +3,6 @@
 mod client;
 mod descriptors;
 mod explain;
+mod filters;
 mod network;
 mod world;
