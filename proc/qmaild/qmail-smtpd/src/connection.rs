@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use listen::Lookup;
 use policy::envrules::Change;
+use reception::{Whose, local_mailbox, mailbox_of_reply};
 use smtp::server::{Answer, Config, Mailbox, Moment, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use wire::lookup::{Login, Reply, Request, Service as LookupService};
 
-use crate::mailboxes::{self, Whose};
 use crate::policies::Policy;
 use crate::queue::{Message, Queue};
 use crate::service::{Caller, Service};
@@ -271,13 +271,13 @@ impl Connection<'_> {
             Whose::Elsewhere => Mailbox::Fine,
             Whose::Virtual => {
                 let request = Request::Recipient { address };
-                mailboxes::of_reply(self.lookup.ask(&request).await)
+                mailbox_of_reply(self.lookup.ask(&request).await)
             }
             Whose::Local => {
                 let home = self.service.home.clone();
                 let at = address.iter().rposition(|&b| b == b'@');
                 let local = address[..at.unwrap_or(address.len())].to_vec();
-                tokio::task::spawn_blocking(move || mailboxes::local(&home, &local))
+                tokio::task::spawn_blocking(move || local_mailbox(&home, &local))
                     .await
                     .unwrap_or(Mailbox::Fine)
             }

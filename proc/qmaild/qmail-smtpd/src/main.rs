@@ -25,11 +25,9 @@ mod connection;
 mod explain;
 mod journal;
 mod listener;
-mod mailboxes;
 mod policies;
 mod program;
 mod queue;
-mod recipients;
 mod service;
 mod transport;
 mod ucspi;
@@ -123,18 +121,11 @@ fn check(settings: &Settings) -> Result<(), Exit> {
 }
 
 fn close_sandbox(home: &Home, settings: &Settings, arguments: &Arguments) {
-    // A queue program of the site's own choice may be set-uid, which no
-    // sandbox lets it be.
-    let program = settings.variable("QMAILQUEUE");
-    if program.is_some_and(|name| !name.is_empty()) {
-        run::info(PROGRAM, "QMAILQUEUE is set: running without a sandbox");
-        return;
-    }
-    // Neither does a checker, which usually is.
+    // No sandbox lets a checker be set-uid, which it usually is.
     if let Some(program) = arguments.checkers.program.first() {
         let text = format!("{program} checks passwords: running without a sandbox");
         run::info(PROGRAM, &text);
         return;
     }
-    sandboxes::close(sandboxes::smtpd(home), PROGRAM);
+    sandboxes::close_for_queue(sandboxes::smtpd(home), PROGRAM, settings);
 }

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use policy::content::Content;
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
+use reception::{Domains, Level, ListError, Lists, Recipients};
 use run::{Home, SettingError, Settings};
 use settings::{Setting, injecting, receiving, site};
 use smtp::server::{Batv, Config, Masquerade, Outside, SpfPolicy};
 
 use crate::changes::Changes;
-use crate::mailboxes::Domains;
-use crate::recipients::{Level, Recipients};
 
 /// How long files that a variable names are believed unchanged.
 const AGE_MAX: Duration = Duration::from_secs(5);
@@ -45,6 +44,9 @@ pub enum Error {
         /// Which line.
         source: policy::BadPattern,
     },
+    /// Neither is one of an address list.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// GREYIP is no address.
     #[error("GREYIP is {0:?}; it must be IP, IP@PORT or @")]
     Greylist(String),
@@ -154,10 +156,7 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
     let set = |setting: &Setting| settings.variable(setting.variable).is_some();
     let line = |setting: &Setting| settings.line(setting).map(Option::unwrap_or_default);
     let text = |bytes: Vec<u8>| text::log::printable(&bytes, 255);
-    let lists = Lists {
-        settings,
-        mode: mode(settings)?,
-    };
+    let lists = Lists::new(settings)?;
     let rcpthosts = settings
         .list(&receiving::RCPTHOSTS)?
         .ok_or(Error::NoRcpthosts)?;
@@ -382,41 +381,4 @@ fn greylist_server(text: &str) -> Option<SocketAddr> {
         port => port.parse().ok()?,
     };
     Some(SocketAddr::new(ip, port))
-}
-
-/// QREGEX set, even to nothing, decides alone.
-fn mode(settings: &Settings) -> Result<Mode, SettingError> {
-    let number = match settings.variable(receiving::QREGEX.variable) {
-        Some(value) => text::control::integer(value).unwrap_or(0),
-        None => settings.integer(&receiving::QREGEX)?,
-    };
-    Ok(match number {
-        0 => Mode::Wildcard,
-        _ => Mode::Regex,
-    })
-}
-
-/// Reads address lists.
-struct Lists<'a> {
-    settings: &'a Settings,
-    mode: Mode,
-}
-
-impl Lists<'_> {
-    fn read(
-        &self,
-        names: &'static Setting,
-        patterns: Option<&'static Setting>,
-    ) -> Result<AddressList, Error> {
-        let lines = self.settings.list(names)?.unwrap_or_default();
-        let patterns = match patterns {
-            Some(patterns) => self.settings.list(patterns)?.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let cdb = self.settings.file(&format!("{}.cdb", names.file))?;
-        AddressList::new(lines, patterns, cdb, self.mode).map_err(|source| Error::Pattern {
-            file: names.file,
-            source,
-        })
-    }
 }

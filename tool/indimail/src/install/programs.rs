@@ -23,6 +23,8 @@ pub const PROGRAMS: &[&str] = &[
     "qmail-getpw",
     "qmail-local",
     "qmail-lspawn",
+    "qmail-qmqpd",
+    "qmail-qmtpd",
     "qmail-queue",
     "qmail-queued",
     "qmail-remote",
