@@ -9,6 +9,7 @@ mod examined;
 mod message;
 mod signing;
 mod spf;
+mod voids;
 
 pub use examined::{Examined, HEADER_BYTES_MAX};
 pub use signing::{SIGNED_FIELDS, Signed, Signer};

@@ -118,6 +118,7 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
             "mailsubj",
             "predate",
             "rmail",
+            "batv",
             "qmail-multi",
             "qmail-nullqueue",
             "qmail-qmqpc",
