@@ -114,6 +114,14 @@ settings! {
         "Confirmed names of clients that may relay, host:suffix.";
     RELAYCLIENT: "", "RELAYCLIENT", Line, None,
         "The client may relay; the value is appended to each recipient.";
+    CHECKRELAY: "", "CHECKRELAY", Presence, None,
+        "A sender may relay who has just read mail from the client's address; see RELAY_CLEAR_MINUTES.";
+    ETRNHOSTS: "etrnhosts", "", List, None,
+        "Domains whose hosts may ask for their mail by ETRN and ATRN; they must be in rcpthosts, too.";
+    ATRNACCESS: "atrnaccess", "", List, None,
+        "Which users may fetch mail of which domains by ATRN, USER:DOMAIN,DOMAIN.";
+    ODMR: "", "ODMR", Presence, None,
+        "Mail is fetched here by ATRN, whatever the port; on port 366 it is anyway.";
     REQUIREAUTH: "", "REQUIREAUTH", Presence, None,
         "Mail is taken from authenticated clients only.";
     SMTPAUTH: "", "SMTPAUTH", Presence, None,

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// For what a user logs in; decides which account flags forbid it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -131,6 +131,14 @@ pub enum Request {
         /// As [`Block::name`].
         name: String,
     },
+    /// Has this user just read mail from this address?
+    Relay {
+        /// Envelope sender.
+        #[serde(with = "serde_bytes")]
+        sender: Vec<u8>,
+        /// Address of the client.
+        remote_ip: String,
+    },
 }
 
 /// An answer.
@@ -169,6 +177,8 @@ pub enum Reply {
     Blocks(Vec<Block>),
     /// To `Forgive`: how many blocks that was.
     Forgiven(usize),
+    /// To `Relay`.
+    Relay(bool),
 }
 
 /// A user or an address whose passwords are not checked for a while.

@@ -18,6 +18,7 @@ mod failures;
 mod login;
 mod pool;
 mod recipient;
+mod relay;
 mod service;
 mod world;
 

@@ -1,6 +1,8 @@
 //! One session and the world around it: does what the session says.
 
+use std::ffi::OsStr;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use listen::Lookup;
 use policy::envrules::Change;
 use reception::{Whose, local_mailbox, mailbox_of_reply};
-use smtp::server::{Answer, Config, Mailbox, Moment, Session, Step};
+use smtp::server::{Answer, Config, Held, Mailbox, Moment, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use wire::lookup::{Login, Reply, Request, Service as LookupService};
@@ -56,12 +58,13 @@ pub(crate) struct Connection<'a> {
 struct Over;
 
 impl Connection<'_> {
-    /// Serves until the session is over.
-    pub(crate) async fn run(mut self) {
+    /// Serves until the session is over; whether the client took its leave.
+    pub(crate) async fn run(mut self) -> bool {
         while self.go_on().await.is_ok() {}
         if let Some(message) = self.message.take() {
             self.queue.abort(message).await;
         }
+        self.session.has_quit()
     }
 
     async fn go_on(&mut self) -> Result<(), Over> {
@@ -75,6 +78,22 @@ impl Connection<'_> {
             Step::AskMailbox(address) => {
                 let mailbox = self.mailbox(address).await;
                 self.session.answer(Answer::Mailbox(mailbox), &moment());
+            }
+            Step::AskRelay(sender) => {
+                let request = Request::Relay {
+                    sender,
+                    remote_ip: self.caller.ip.clone(),
+                };
+                let answer = match self.lookup.ask(&request).await {
+                    Reply::Relay(may) => Ok(may),
+                    Reply::Temporary(why) => Err(why),
+                    other => Err(format!("inlookup answered another question: {other:?}")),
+                };
+                self.session.answer(Answer::Relay(answer), &moment());
+            }
+            Step::AskHeld(domains) => {
+                let held = self.held(&domains);
+                self.session.answer(Answer::Held(held), &moment());
             }
             Step::AskPolicy(changes) => {
                 let config = self.changed_config(changes);
@@ -284,6 +303,19 @@ impl Connection<'_> {
         }
     }
 
+    /// Says whether there is mail for hosts that fetch theirs.
+    fn held(&self, domains: &[Vec<u8>]) -> Held {
+        let home = self.service.home.autoturn();
+        let names = domains.iter().map(|name| OsStr::from_bytes(name));
+        let ip = [OsStr::new(&self.caller.ip)];
+        let mut places = names.chain(ip).map(|name| home.join(name).join("Maildir"));
+        // Who lets the network in may not look into it.
+        match places.any(|place| place.try_exists().unwrap_or(true)) {
+            true => Held::Unreachable,
+            false => Held::Nothing,
+        }
+    }
+
     /// Asks inlookup, then the checkers about whom it does not know.
     async fn checked(&mut self, request: &Request) -> Reply {
         let checkers = &self.service.checkers;
@@ -350,6 +382,8 @@ fn must_see_replies(step: &Step) -> bool {
         Step::Send(_)
         | Step::AskMailbox(_)
         | Step::AskPolicy(_)
+        | Step::AskRelay(_)
+        | Step::AskHeld(_)
         | Step::Examine(_)
         | Step::Begin { .. }
         | Step::Append(_)

@@ -12,7 +12,7 @@ use settings::receiving;
 use tokio::net::TcpStream;
 
 use crate::PROGRAM;
-use crate::service::{Caller, Service};
+use crate::service::{Caller, Service, commands};
 
 /// How long running sessions are waited for at the end.
 const LAST_SESSIONS_MAX: Duration = Duration::from_secs(8);
@@ -140,6 +140,11 @@ impl Door {
             host: variable(&changes, "TCPREMOTEHOST"),
             info: variable(&changes, "TCPREMOTEINFO"),
             local_ip,
+            commands: commands(
+                &self.service.settings,
+                Some(local.port()),
+                self.service.submission,
+            ),
             changes,
         };
         let tls = self.service.tls;

@@ -12,8 +12,9 @@
 //! about users go to `run/inlookup`, handshakes to `run/signer`, events to
 //! `run/trace`. What is settled here is only who may send what to whom.
 //!
-//! Exit codes: 0 after SIGTERM and after a session, 100 wrong usage or
-//! configuration, 111 anything else.
+//! Exit codes: 0 after SIGTERM of a listener and after a session that ended with
+//! QUIT, 1 after one that did not, 100 wrong usage or configuration, 111
+//! anything else.
 //!
 //! Differs from the original: a CHECKER `vchkpass` is not run, because inlookup
 //! knows the users.

@@ -215,6 +215,12 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         )?,
         relay_senders: lists.read(&receiving::RELAYMAILFROM, None)?,
         auth_senders: lists.read(&receiving::AUTHDOMAINS, None)?,
+        check_relay: set(&receiving::CHECKRELAY),
+        etrn_hosts: Hosts::new(
+            settings.list(&receiving::ETRNHOSTS)?.unwrap_or_default(),
+            None,
+        ),
+        fetchers: fetchers(settings.list(&receiving::ATRNACCESS)?.unwrap_or_default()),
         bad_hellos: lists.read(&receiving::BADHELO, None)?,
         outside: outside(settings, &lists)?,
         content: content(settings)?,
@@ -256,6 +262,18 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         relay_domains: settings.list(&receiving::RELAYDOMAINS)?.unwrap_or_default(),
         timeout: Duration::from_secs(unsigned(&receiving::TIMEOUTSMTPD)?.max(1)),
     })
+}
+
+/// atrnaccess: `user:dom1, dom2`.
+fn fetchers(lines: Vec<Vec<u8>>) -> Vec<(String, Vec<Vec<u8>>)> {
+    let parsed = lines.iter().filter_map(|line| {
+        let line = std::str::from_utf8(line).ok()?.to_ascii_lowercase();
+        let (user, domains) = line.split_once(':')?;
+        let domains = domains.split([',', ' ']).filter(|name| !name.is_empty());
+        let domains = domains.map(|name| name.as_bytes().to_vec()).collect();
+        Some((user.trim().to_owned(), domains))
+    });
+    parsed.collect()
 }
 
 /// Checks that need other machines.

@@ -11,7 +11,7 @@ use run::{Home, Settings};
 use sasl::Mechanism;
 use settings::front_ends::QMAILQUEUE;
 use settings::{Setting, receiving};
-use smtp::server::{Peer, Session};
+use smtp::server::{Commands, Peer, Session};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
@@ -63,6 +63,8 @@ pub struct Caller {
     pub host: Option<String>,
     pub info: Option<String>,
     pub local_ip: String,
+    /// Which commands our port has.
+    pub commands: Commands,
     /// What a rule changes about the settings.
     pub changes: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -123,8 +125,9 @@ impl Service {
         Ok((settings, policy))
     }
 
-    /// Serves one client until the end of its session.
-    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) {
+    /// Serves one client until the end of its session; whether it took its
+    /// leave.
+    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) -> bool {
         let (settings, policy) = match self.policy(&caller) {
             Ok(found) => found,
             Err(error) => {
@@ -132,7 +135,7 @@ impl Service {
                 run::warn(crate::PROGRAM, &text);
                 self.journal.session(caller.number, &caller.ip, &text);
                 self.apologise(transport).await;
-                return;
+                return false;
             }
         };
         let certificate = match tls {
@@ -145,14 +148,14 @@ impl Service {
             let Some(config) = &certificate else {
                 self.journal
                     .session(caller.number, &caller.ip, "no certificate for TLS");
-                return;
+                return false;
             };
             match secure(&self.handshakes, transport, Arc::clone(config)).await {
                 Ok((secured, tls)) => (transport, established) = (secured, Some(tls)),
                 Err(error) => {
                     let text = format!("TLS connection failed: {error}");
                     self.journal.session(caller.number, &caller.ip, &text);
-                    return;
+                    return false;
                 }
             }
         }
@@ -165,12 +168,19 @@ impl Service {
             },
             ..peer(&settings, &policy, &caller)
         };
+        let peer = Peer {
+            refusal: peer
+                .refusal
+                .clone()
+                .or_else(|| out_of_order(&peer, &policy)),
+            ..peer
+        };
         let session = Session::new(Arc::clone(&policy.config), peer, established);
         let queue = self.queue(&settings, &caller);
         let mut connection = self.connection(session, policy, caller, queue);
         connection.certificate = certificate;
         connection.transport = transport;
-        connection.run().await;
+        connection.run().await
     }
 
     /// A session with what it needs, and nobody on the line yet.
@@ -248,6 +258,25 @@ fn refusal(settings: &Settings, policy: &Policy, ip: &str) -> Option<String> {
     ))
 }
 
+/// Mail is fetched by users who log in: without AUTH nobody can.
+fn out_of_order(peer: &Peer, policy: &Policy) -> Option<String> {
+    let is_useless = peer.commands == Commands::OnDemand && peer.mechanisms.is_empty();
+    let host = &policy.config.host;
+    is_useless.then(|| format!("421 {host} SMTP service unavailable (#4.3.2)"))
+}
+
+/// Which commands a port has (smtp-receiving.md §6).
+pub fn commands(settings: &Settings, local_port: Option<u16>, submission: bool) -> Commands {
+    let is_on_demand = settings.variable(receiving::ODMR.variable).is_some();
+    match local_port {
+        Some(587) => Commands::Submission,
+        Some(366) => Commands::OnDemand,
+        _ if is_on_demand => Commands::OnDemand,
+        _ if submission => Commands::Submission,
+        _ => Commands::Relay,
+    }
+}
+
 /// RBLSMTPD, which rules for rblsmtpd set: a client is refused for good after
 /// a hyphen, for now without (smtp-receiving.md §1.8).
 fn listed(settings: &Settings, ip: &str) -> Option<String> {
@@ -269,6 +298,7 @@ pub fn peer(settings: &Settings, policy: &Policy, caller: &Caller) -> Peer {
         host: caller.host.clone(),
         info: caller.info.clone(),
         local_ip: caller.local_ip.clone(),
+        commands: caller.commands,
         starttls: false,
         mechanisms: Vec::new(),
     }
