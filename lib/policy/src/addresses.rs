@@ -1,6 +1,8 @@
 //! The address-match engine (smtp-receiving.md §0.6): badmailfrom,
 //! badrcptto, goodrcptto, blackholedsender and their like.
 
+use std::collections::HashMap;
+
 use regex::bytes::{Regex, RegexBuilder};
 use text::wildmat;
 
@@ -30,6 +32,10 @@ pub struct BadPattern {
 #[derive(Debug, Default)]
 pub struct AddressList {
     lines: Vec<Vec<u8>>,
+    /// Where in `lines` each stands first, in lower case.
+    places: HashMap<Vec<u8>, usize>,
+    /// The lines that match more than themselves, or take back.
+    wild: Vec<Vec<u8>>,
     patterns: Vec<Vec<u8>>,
     regexes: Vec<(Regex, Vec<u8>, bool)>,
     cdb: Option<Vec<u8>>,
@@ -49,7 +55,14 @@ impl AddressList {
             ..Self::default()
         };
         match mode {
-            Mode::Wildcard => (list.lines, list.patterns) = (lines, patterns),
+            Mode::Wildcard => {
+                let wild = lines.iter().filter(|line| is_wild(line)).cloned();
+                list.wild = wild.collect();
+                for (at, line) in lines.iter().enumerate() {
+                    list.places.entry(line.to_ascii_lowercase()).or_insert(at);
+                }
+                (list.lines, list.patterns) = (lines, patterns);
+            }
             Mode::Regex => {
                 list.regexes = lines.into_iter().map(compile).collect::<Result<_, _>>()?;
             }
@@ -89,17 +102,24 @@ impl AddressList {
         {
             return Some(line);
         }
-        let exact = |line: &&Vec<u8>| {
-            line.eq_ignore_ascii_case(&address)
-                || host.is_some_and(|host| line.eq_ignore_ascii_case(host))
-        };
+        let place = |key: &[u8]| self.places.get(key).copied();
+        let first = place(&address)
+            .into_iter()
+            .chain(host.and_then(place))
+            .min();
         if !address.is_empty()
-            && let Some(line) = self.lines.iter().find(exact)
+            && let Some(at) = first
         {
-            return Some(line);
+            return self.lines.get(at).map(Vec::as_slice);
         }
-        last_word(&self.lines, &address).or_else(|| last_word(&self.patterns, &address))
+        last_word(&self.wild, &address).or_else(|| last_word(&self.patterns, &address))
     }
+}
+
+/// Says whether a line is more than an address: one that is not has no part in
+/// the pattern pass, since it would have matched before.
+fn is_wild(line: &[u8]) -> bool {
+    line.first() == Some(&b'!') || line.iter().any(|b| b"*?[\\".contains(b))
 }
 
 /// The pattern pass: later lines overrule earlier ones, `!` takes back.
@@ -170,6 +190,50 @@ mod tests {
         assert!(list.matching(b"fred@isp.test").is_none());
         let list = wildcard("*@isp.test\n!fred@isp.test", "");
         assert!(list.matching(b"fred@isp.test").is_none());
+    }
+
+    #[test]
+    fn the_first_line_that_matches_is_named_however_many_there_are() {
+        let many = (0..5000)
+            .map(|n| format!("User{n}@x.test\n"))
+            .collect::<String>();
+        let list = wildcard(&format!("{many}@x.test\nuser7@x.test\n"), "");
+        assert_eq!(list.matching(b"user7@x.test"), Some(&b"User7@x.test"[..]));
+        assert_eq!(list.matching(b"nobody@x.test"), Some(&b"@x.test"[..]));
+        assert_eq!(list.matching(b"user7@y.test"), None);
+    }
+
+    fn line(u: &mut property::arbitrary::Unstructured<'_>) -> property::arbitrary::Result<Vec<u8>> {
+        const WORDS: [&str; 10] = ["a", "b", "*", "?", "!", "[ab]", "\\a", "@", "@h", "A"];
+        let words = property::several(u, |u| u.choose(&WORDS).copied())?;
+        Ok(words.concat().into_bytes())
+    }
+
+    #[test]
+    fn the_passes_agree_with_looking_at_every_line() {
+        property::holds(|u| {
+            let lines = property::several(u, line)?;
+            let lines: Vec<Vec<u8>> = lines.into_iter().filter(|l| !l.is_empty()).collect();
+            let address = line(u)?;
+            let lower = address.to_ascii_lowercase();
+            let host = lower
+                .iter()
+                .rposition(|&b| b == b'@')
+                .map(|at| &lower[at..]);
+            let exact = |line: &&Vec<u8>| {
+                line.eq_ignore_ascii_case(&lower)
+                    || host.is_some_and(|host| line.eq_ignore_ascii_case(host))
+            };
+            let mut expected = lines.iter().find(exact).map(Vec::as_slice);
+            if address.is_empty() {
+                expected = None;
+            } else if expected.is_none() {
+                expected = last_word(&lines, &lower);
+            }
+            let list = AddressList::new(lines.clone(), Vec::new(), None, Mode::Wildcard);
+            assert_eq!(list.unwrap().matching(&address), expected);
+            Ok(())
+        });
     }
 
     #[test]

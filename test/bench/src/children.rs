@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Builder, Installation};
 
+use crate::Arguments;
 use crate::case::Case;
 use crate::floor;
 use crate::load::Load;
@@ -50,7 +51,8 @@ const DELIVERY_MAX: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Runs one of [`NAMES`] so often, the floor before each run.
-pub fn measure(name: &str, messages: usize, runs: usize) {
+pub fn measure(arguments: &Arguments, name: &str) {
+    let messages = arguments.messages.unwrap_or(crate::case::CASES[0].messages);
     let Some(at) = NAMES.iter().position(|known| *known == name) else {
         return;
     };
@@ -60,7 +62,7 @@ pub fn measure(name: &str, messages: usize, runs: usize) {
         "", "delivered/s", "CPU s", "CPU ms/m", "starts worth"
     );
     let mut remains = Vec::new();
-    for _ in 0..runs {
+    for _ in 0..arguments.runs {
         run(name, KINDS[at], messages, &mut remains);
     }
 }

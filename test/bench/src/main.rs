@@ -1,37 +1,33 @@
-//! The benchmark: messages over SMTP until they are files in Maildirs, by us
-//! and by Debian's Postfix, on the same machine in the same run.
+//! The benchmark: by us and by Debian's Postfix, on the same machine in the
+//! same run.
 //!
 //! Both are durable: a 250 means on disk, a file in a Maildir is synced.
 
 mod case;
 mod children;
+mod deep;
 mod floor;
+mod idle;
+mod lists;
 mod load;
+mod mail;
+mod sessions;
+mod talk;
+mod tls;
 mod tree;
-
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+mod users;
 
 use clap::Parser;
 
 use case::{CASES, Case};
-use load::Load;
-use tree::Usage;
 
-/// How long deliveries may take after the last 250.
-const DELIVERY_MAX: Duration = Duration::from_secs(120);
-/// The hash of no password.
-const NO_PASSWORD: &str = "$6$bench$";
-/// How often Maildirs are counted while waiting.
-const POLL: Duration = Duration::from_millis(10);
-
-/// Measures SMTP-to-Maildir throughput against Postfix.
+/// Measures throughput, mostly against Postfix.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Only this load, or "all"
     #[arg(long, default_value = "kept")]
     case: String,
-    /// Other than its number of messages
+    /// Other than its number of messages, sessions or users
     #[arg(long)]
     messages: Option<usize>,
     /// Other than its bytes of each message
@@ -51,167 +47,51 @@ struct Arguments {
     only: Option<String>,
 }
 
-/// What one run gave.
-struct Figures {
-    accepted_per_second: f64,
-    delivered_per_second: f64,
-    p50: Duration,
-    p99: Duration,
-    usage: Usage,
+impl Arguments {
+    fn wants(&self, server: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == server)
+    }
 }
 
-/// What the runs of a case leave on the disk until it is over.
-#[derive(Default)]
-struct Remains {
-    ours: Vec<tempfile::TempDir>,
-    theirs: Vec<std::sync::Arc<tempfile::TempDir>>,
-}
+/// What is measured under a name.
+type Measure = fn(&Arguments, &str);
+
+/// All but the loads of whole messages.
+const OTHERS: [(&[&str], Measure); 6] = [
+    (&children::NAMES, children::measure),
+    (&deep::NAMES, deep::measure),
+    (&sessions::NAMES, sessions::measure),
+    (&idle::NAMES, idle::measure),
+    (&lists::NAMES, lists::measure),
+    (&users::NAMES, users::measure),
+];
 
 fn main() {
     let arguments = Arguments::parse();
-    let cases: Vec<Case> = CASES
-        .into_iter()
-        .filter(|case| ["all", case.name].contains(&&arguments.case[..]))
-        .map(|case| Case {
+    let is_wanted = |name: &str| ["all", name].contains(&&arguments.case[..]);
+    let mut is_known = false;
+    for case in CASES.into_iter().filter(|case| is_wanted(case.name)) {
+        is_known = true;
+        let case = Case {
             messages: arguments.messages.unwrap_or(case.messages),
             bytes: arguments.bytes.unwrap_or(case.bytes),
             connections: arguments.connections.unwrap_or(case.connections),
             users: arguments.users.unwrap_or(case.users),
             ..case
-        })
-        .collect();
-    let messages = arguments.messages.unwrap_or(CASES[0].messages);
-    for name in children::NAMES {
-        if ["all", name].contains(&&arguments.case[..]) {
-            children::measure(name, messages, arguments.runs);
+        };
+        mail::measure_case(&case, &arguments);
+    }
+    for (names, measure) in OTHERS {
+        for name in names.iter().filter(|name| is_wanted(name)) {
+            is_known = true;
+            measure(&arguments, name);
         }
     }
-    if cases.is_empty() && !children::NAMES.contains(&&arguments.case[..]) {
-        let names = CASES.map(|case| case.name);
-        let names = [&names[..], &children::NAMES].concat().join(", ");
-        eprintln!("bench: no case {}; there are {names}", arguments.case);
+    if !is_known {
+        let others = OTHERS.iter().flat_map(|(names, _)| names.iter().copied());
+        let names: Vec<&str> = CASES.iter().map(|case| case.name).chain(others).collect();
+        let (case, names) = (arguments.case, names.join(", "));
+        eprintln!("bench: no case {case}; there are {names}");
         std::process::exit(100);
     }
-    for case in &cases {
-        measure_case(case, &arguments);
-    }
-}
-
-/// Runs of both servers in turn, and the median of their ratios: pairs, since
-/// the machine's speed drifts.
-fn measure_case(case: &Case, arguments: &Arguments) {
-    println!(
-        "{}: {} messages of {} bytes, {} recipients each, over {} connections to {} users",
-        case.name, case.messages, case.bytes, case.recipients, case.connections, case.users
-    );
-    println!(
-        "{:<10} {:>10} {:>11} {:>9} {:>9} {:>6} {:>9} {:>9}",
-        "server",
-        "accepted/s",
-        "delivered/s",
-        "p50 250",
-        "p99 250",
-        "CPU s",
-        "CPU ms/m",
-        "peak MiB"
-    );
-    // Removing thousands of files is work the next run would pay for.
-    let mut remains = Remains::default();
-    let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| only == name);
-    let mut ratios = Vec::new();
-    for _ in 0..arguments.runs {
-        let ours = wanted("indimail").then(|| indimail(case, &mut remains));
-        ours.iter().for_each(|ours| print("indimail", case, ours));
-        let theirs = wanted("postfix").then(|| postfix(case, &mut remains));
-        theirs
-            .iter()
-            .for_each(|theirs| print("postfix", case, theirs));
-        if let (Some(ours), Some(theirs)) = (ours, theirs) {
-            ratios.push(ours.delivered_per_second / theirs.delivered_per_second);
-        }
-    }
-    ratios.sort_by(f64::total_cmp);
-    if let Some(median) = ratios.get(ratios.len() / 2) {
-        println!("delivered per second, indimail to postfix: {median:.2}");
-    }
-}
-
-fn print(server: &str, case: &Case, figures: &Figures) {
-    let milliseconds = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
-    let cpu = figures.usage.cpu.as_secs_f64();
-    println!(
-        "{server:<10} {:>10.0} {:>11.0} {:>9} {:>9} {cpu:>6.2} {:>9.2} {:>9.0}",
-        figures.accepted_per_second,
-        figures.delivered_per_second,
-        milliseconds(figures.p50),
-        milliseconds(figures.p99),
-        cpu * 1e3 / case.deliveries() as f64,
-        figures.usage.peak_bytes as f64 / f64::from(1 << 20),
-    );
-}
-
-fn indimail(case: &Case, remains: &mut Remains) -> Figures {
-    let setup = testkit::Builder::new("bench.example");
-    for n in 0..case.users {
-        // Hashing a password for each would take longer than the load.
-        let arguments = ["-e", &format!("user{n}@bench.example"), NO_PASSWORD];
-        testkit::run(setup.tool("vadduser").args(arguments), b"").good();
-    }
-    let server = setup.start();
-    let maildirs = (0..case.users)
-        .map(|n| server.maildir(&format!("user{n}")))
-        .collect();
-    let figures = measure(case, server.port(25), server.pid(), maildirs);
-    remains.ours.push(server.into_directory());
-    figures
-}
-
-fn postfix(case: &Case, remains: &mut Remains) -> Figures {
-    let server = testkit::Postfix::start("bench.example", "");
-    let maildirs = (0..case.users)
-        .map(|n| server.maildir(&format!("user{n}")))
-        .collect();
-    let figures = measure(case, server.port, server.pid(), maildirs);
-    remains.theirs.push(server.into_directory());
-    figures
-}
-
-fn measure(case: &Case, port: u16, pid: u32, maildirs: Vec<PathBuf>) -> Figures {
-    let sampler = tree::Sampler::start(pid);
-    let started = Instant::now();
-    let load = Load {
-        port,
-        case: *case,
-        users: (0..case.users)
-            .map(|n| format!("user{n}@bench.example"))
-            .collect(),
-    };
-    let mut times = load.run();
-    let accepted = started.elapsed();
-    let deadline = Instant::now() + DELIVERY_MAX;
-    while files(&maildirs) < case.deliveries() {
-        assert!(
-            Instant::now() < deadline,
-            "only {} messages arrived",
-            files(&maildirs)
-        );
-        std::thread::sleep(POLL);
-    }
-    let delivered = started.elapsed();
-    times.sort();
-    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-    let per_second = |count: usize, time: Duration| count as f64 / time.as_secs_f64();
-    Figures {
-        accepted_per_second: per_second(case.messages, accepted),
-        delivered_per_second: per_second(case.deliveries(), delivered),
-        p50: at(50),
-        p99: at(99),
-        usage: sampler.finish(),
-    }
-}
-
-fn files(maildirs: &[PathBuf]) -> usize {
-    let count =
-        |maildir: &PathBuf| std::fs::read_dir(maildir.join("new")).map_or(0, Iterator::count);
-    maildirs.iter().map(count).sum()
 }

@@ -35,7 +35,7 @@ impl Sampler {
         let thread = std::thread::spawn(move || {
             let mut peak = 0;
             while !stopped.load(Ordering::Relaxed) {
-                peak = peak.max(members(root).into_iter().map(memory).sum());
+                peak = peak.max(memory_of(root));
                 std::thread::sleep(SAMPLE);
             }
             peak
@@ -100,6 +100,21 @@ fn stat(pid: u32) -> Option<(u32, u64)> {
     let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
     let ticks = (11..15).filter_map(number).sum();
     Some((u32::try_from(number(1)?).ok()?, ticks))
+}
+
+/// Memory of the tree now: proportional set sizes, added up.
+pub fn memory_of(root: u32) -> u64 {
+    members(root).into_iter().map(memory).sum()
+}
+
+/// Memory of the processes of the tree that have this name.
+pub fn memory_by_name(root: u32, name: &str) -> u64 {
+    let is_called = |pid: &u32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        comm.trim_end() == name
+    };
+    let named = members(root).into_iter().filter(is_called);
+    named.map(memory).sum()
 }
 
 fn memory(pid: u32) -> u64 {

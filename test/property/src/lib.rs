@@ -56,9 +56,9 @@ pub fn bytes(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<Vec<u8>> 
 }
 
 /// None, one, or some dozens of what `one` makes.
-pub fn several<T>(
-    u: &mut arbitrary::Unstructured<'_>,
-    mut one: impl FnMut(&mut arbitrary::Unstructured<'_>) -> arbitrary::Result<T>,
+pub fn several<'a, T>(
+    u: &mut arbitrary::Unstructured<'a>,
+    mut one: impl FnMut(&mut arbitrary::Unstructured<'a>) -> arbitrary::Result<T>,
 ) -> arbitrary::Result<Vec<T>> {
     let most = *u.choose(&[1, 4, 40])?;
     (0..u.int_in_range(0..=most)?).map(|_| one(u)).collect()

@@ -61,6 +61,44 @@ impl Postfix {
         server
     }
 
+    /// As [`Postfix::start`], with a certificate (a chain and its key in one
+    /// file) and users who log in with PLAIN.
+    ///
+    /// # Panics
+    /// When Postfix does not start.
+    pub fn with_logins(domain: &str, certificate: &Path, users: &[(&str, &str)]) -> Self {
+        let server = Self::start(domain, "");
+        let base = server.directory.path();
+        let sasl = base.join("sasl");
+        fs::create_dir(&sasl).expect("a directory");
+        let own = sasl.join("certificate.pem");
+        fs::copy(certificate, &own).expect("a certificate");
+        let method = format!(
+            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\nsasldb_path: {}\n",
+            sasl.join("db").display()
+        );
+        fs::write(sasl.join("smtpd.conf"), method).expect("a file");
+        for (user, password) in users {
+            let (local, realm) = user.split_once('@').unwrap_or((user, domain));
+            let mut add = Command::new("/usr/sbin/saslpasswd2");
+            add.args(["-p", "-c", "-f"]).arg(sasl.join("db"));
+            run(add.args(["-u", realm, local]), password.as_bytes()).good();
+        }
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        fs::set_permissions(sasl.join("db"), readable).expect("permissions");
+        let settings = [
+            format!("smtpd_tls_cert_file={}", own.display()),
+            format!("smtpd_tls_key_file={}", own.display()),
+            "smtpd_sasl_auth_enable=yes".to_owned(),
+            format!("cyrus_sasl_config_path={}", sasl.display()),
+        ];
+        let mut postconf = Command::new("/usr/sbin/postconf");
+        postconf.arg("-c").arg(base.join("etc")).args(settings);
+        run(&mut postconf, b"").good();
+        server.control("reload").good();
+        server
+    }
+
     /// Stops it and hands over everything it leaves.
     pub fn into_directory(self) -> Arc<tempfile::TempDir> {
         Arc::clone(&self.directory)

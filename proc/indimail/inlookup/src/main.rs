@@ -20,6 +20,7 @@ mod pool;
 mod recipient;
 mod relay;
 mod service;
+mod verified;
 mod world;
 
 use std::process::ExitCode;

@@ -7,10 +7,12 @@
 use std::io;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use directory::password::{self, Verdict};
 use zeroize::Zeroizing;
 
+use crate::verified::Verified;
 use crate::world::{Trouble, locked};
 
 /// Passwords that wait; one more is told to come back later.
@@ -26,6 +28,7 @@ struct Job {
 /// Threads that compute password hashes.
 pub struct Pool {
     jobs: SyncSender<Job>,
+    verified: Verified,
 }
 
 impl Pool {
@@ -40,11 +43,34 @@ impl Pool {
                 .name("hash".to_owned())
                 .spawn(move || work(&queue))?;
         }
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            verified: Verified::new(),
+        })
     }
 
     /// Checks a password; `None` for a user nobody knows costs the same.
     pub fn check(&self, password: &[u8], stored: Option<&str>) -> Result<Verdict, Trouble> {
+        if let Some(stored) = stored
+            && self.verified.knows(password, stored, Instant::now())
+        {
+            return Ok(Verdict::Match);
+        }
+        let verdict = self.compute(password, stored)?;
+        if let Some(stored) = stored
+            && verdict == Verdict::Match
+        {
+            self.verified.remember(password, stored, Instant::now());
+        }
+        Ok(verdict)
+    }
+
+    /// Forgets which passwords were right.
+    pub fn forget(&self) {
+        self.verified.forget();
+    }
+
+    fn compute(&self, password: &[u8], stored: Option<&str>) -> Result<Verdict, Trouble> {
         let (answer, verdict) = mpsc::sync_channel(1);
         let job = Job {
             password: Zeroizing::new(password.to_vec()),

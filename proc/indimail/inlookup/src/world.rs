@@ -134,6 +134,7 @@ impl World {
         *locked(&self.server) = None;
         locked(&self.recipients).clear();
         *locked(&self.mechanisms) = None;
+        self.pool.forget();
     }
 
     /// The settings of now.

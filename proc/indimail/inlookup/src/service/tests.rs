@@ -219,6 +219,26 @@ fn a_user_logs_in_with_the_password_only() {
 }
 
 #[test]
+fn a_changed_password_counts_at_once_though_the_old_one_was_just_right() {
+    let house = House::new().with_user(user("joe"));
+    let login = |password| house.login(Service::Imap, "joe@example.com", password);
+    for _ in 0..3 {
+        assert!(matches!(login("Secret-1234"), Login::Granted(_)));
+        assert_eq!(login("Secret-1235"), Login::Refused);
+    }
+    let directory = house.directory();
+    let joe = directory.find_user("joe", "example.com").unwrap().unwrap();
+    let password_hash = password::hash(b"Changed-1234", Method::Sha512).unwrap();
+    let changed = User {
+        password_hash,
+        ..joe
+    };
+    directory.update_user(&changed).unwrap();
+    assert_eq!(login("Secret-1234"), Login::Refused);
+    assert!(matches!(login("Changed-1234"), Login::Granted(_)));
+}
+
+#[test]
 fn flags_forbid_after_the_password_was_right() {
     let house = House::new().with_user(user("joe"));
     for (flag, service, other) in [
