@@ -80,15 +80,7 @@ impl Connection<'_> {
                 self.session.answer(Answer::Mailbox(mailbox), &moment());
             }
             Step::AskRelay(sender) => {
-                let request = Request::Relay {
-                    sender,
-                    remote_ip: self.caller.ip.clone(),
-                };
-                let answer = match self.lookup.ask(&request).await {
-                    Reply::Relay(may) => Ok(may),
-                    Reply::Temporary(why) => Err(why),
-                    other => Err(format!("inlookup answered another question: {other:?}")),
-                };
+                let answer = self.has_read_mail(sender).await;
                 self.session.answer(Answer::Relay(answer), &moment());
             }
             Step::AskHeld(domains) => {
@@ -300,6 +292,19 @@ impl Connection<'_> {
                     .await
                     .unwrap_or(Mailbox::Fine)
             }
+        }
+    }
+
+    /// Says whether this sender has just read mail from where the client is.
+    pub(crate) async fn has_read_mail(&mut self, sender: Vec<u8>) -> Result<bool, String> {
+        let request = Request::Relay {
+            sender,
+            remote_ip: self.caller.ip.clone(),
+        };
+        match self.lookup.ask(&request).await {
+            Reply::Relay(has) => Ok(has),
+            Reply::Temporary(why) => Err(why),
+            other => Err(format!("inlookup answered another question: {other:?}")),
         }
     }
 
