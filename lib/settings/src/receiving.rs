@@ -194,6 +194,10 @@ settings! {
         "No mail is taken; the value may say why, after a reply code.";
     RBLSMTPD: "", "RBLSMTPD", Line, None,
         "The client is on a list and is refused: for good with a hyphen before the text, else for now; empty lets it in.", &["qmail-smtpd", "rblsmtpd"];
+    DNSBL: "dnsbl", "DNSBL", List, None,
+        "Lists in the DNS that know bad clients, NAME or NAME:TEXT; they are refused for now, after a hyphen for good, and after ! let in.";
+    CLIENTNAMES: "clientnames", "CLIENTNAMES", Integer, Some("0"),
+        "When not 0, a listener looks up the names of clients, for rules, relaydomains and Received; read at the start.";
     OPENRELAY: "", "OPENRELAY", Presence, None,
         "The client is an open relay and is refused.";
     BOUNCEMAIL: "", "BOUNCEMAIL", Line, None,

@@ -157,10 +157,7 @@ impl Connection<'_> {
             }
             Step::StartTls => self.start_tls().await?,
             Step::Pause(wait) => tokio::time::sleep(wait).await,
-            Step::Listen(wait) => {
-                tokio::time::sleep(wait).await;
-                self.read_at_once().await?;
-            }
+            Step::Listen(wait) => self.listen(wait).await?,
             Step::Log(line) => {
                 let journal = &self.service.journal;
                 journal.session(self.caller.number, &self.caller.ip, &line);
@@ -217,11 +214,11 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Takes what has arrived already.
-    async fn read_at_once(&mut self) -> Result<(), Over> {
+    /// Waits, and takes what the client says meanwhile.
+    async fn listen(&mut self, wait: Duration) -> Result<(), Over> {
         let mut buffer = [0; 512];
         let read = self.transport.read(&mut buffer);
-        match tokio::time::timeout(Duration::from_millis(1), read).await {
+        match tokio::time::timeout(wait, read).await {
             Err(_) => Ok(()),
             Ok(Ok(length)) if 0 < length => {
                 self.session.receive(&buffer[..length]);

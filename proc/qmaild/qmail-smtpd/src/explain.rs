@@ -124,7 +124,7 @@ fn connection_rule(service: &Service, ip: &str, told: &mut Told) -> Result<Match
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Matched::default()),
         Err(error) => return Err(format!("cannot read {path}: {error}")),
     };
-    let rule = rule_in(&file, ip).map_err(|error| format!("{path}: {error}"))?;
+    let rule = rule_in(&file, ip, None).map_err(|error| format!("{path}: {error}"))?;
     let Some(key) = &rule.key else {
         return Ok(rule);
     };

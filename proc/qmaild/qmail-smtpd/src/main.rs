@@ -26,6 +26,7 @@ mod connection;
 mod explain;
 mod journal;
 mod listener;
+mod lists;
 mod policies;
 mod program;
 mod queue;

@@ -15,6 +15,7 @@ use settings::{Setting, injecting, receiving, site};
 use smtp::server::{Batv, Config, Masquerade, Outside, SpfPolicy};
 
 use crate::changes::Changes;
+use crate::lists::List;
 
 /// How long files that a variable names are believed unchanged.
 const AGE_MAX: Duration = Duration::from_secs(5);
@@ -68,6 +69,8 @@ pub struct Policy {
     pub relay_clients: Vec<Vec<u8>>,
     /// relaydomains.
     pub relay_domains: Vec<Vec<u8>>,
+    /// dnsbl.
+    pub lists: Vec<List>,
     /// timeoutsmtpd.
     pub timeout: Duration,
 }
@@ -257,6 +260,10 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
                 Some(_) => Some(lists.read(&receiving::CHKRCPTDOMAINS, None)?),
                 None => None,
             },
+        },
+        lists: {
+            let lines = settings.list(&receiving::DNSBL)?.unwrap_or_default();
+            lines.iter().filter_map(|line| List::parse(line)).collect()
         },
         relay_clients: settings.list(&receiving::RELAYCLIENTS)?.unwrap_or_default(),
         relay_domains: settings.list(&receiving::RELAYDOMAINS)?.unwrap_or_default(),

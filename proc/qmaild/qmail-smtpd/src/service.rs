@@ -1,5 +1,6 @@
 //! What all sessions of the process share, and how one begins.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +15,14 @@ use settings::{Setting, receiving};
 use smtp::server::{Commands, Peer, Session};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
+use wire::verify::{Reply, Request};
 
 use crate::arguments::Arguments;
 use crate::changes::Changes;
 use crate::checkers::Checkers;
 use crate::connection::{Connection, LINGER_MAX};
 use crate::journal::Journal;
+use crate::lists;
 use crate::policies::{self, Policies, Policy};
 use crate::queue::Queue;
 use crate::transport::{Transport, secure};
@@ -45,6 +48,7 @@ pub struct Service {
     pub policies: Policies,
     pub handshakes: Handshakes,
     auth: bool,
+    looks_up_names: bool,
     /// Who checks passwords.
     pub checkers: Checkers,
     inlookup: Inlookup,
@@ -93,6 +97,10 @@ impl Service {
             handshakes: Handshakes::start(HANDSHAKE_MAX)?,
             policies: Policies::default(),
             tls: arguments.network.tls,
+            looks_up_names: settings
+                .integer(&receiving::CLIENTNAMES)
+                .map_err(std::io::Error::other)?
+                != 0,
             rules,
             sessions: arguments.sessions,
             stop: watch::channel(false).0,
@@ -138,6 +146,7 @@ impl Service {
                 return false;
             }
         };
+        let listed = self.listed(&settings, &policy, &caller).await;
         let certificate = match tls {
             TlsMode::None => None,
             TlsMode::Starttls | TlsMode::Implicit => self.certificates.config().await,
@@ -172,6 +181,7 @@ impl Service {
             refusal: peer
                 .refusal
                 .clone()
+                .or(listed)
                 .or_else(|| out_of_order(&peer, &policy)),
             ..peer
         };
@@ -181,6 +191,39 @@ impl Service {
         connection.certificate = certificate;
         connection.transport = transport;
         connection.run().await
+    }
+
+    /// What a client on a list in the DNS is told. Nobody is asked about
+    /// whom RBLSMTPD decides, relay clients, and users who will log in.
+    async fn listed(
+        &self,
+        settings: &Settings,
+        policy: &Policy,
+        caller: &Caller,
+    ) -> Option<String> {
+        let is_known = settings.variable(receiving::RBLSMTPD.variable).is_some()
+            || caller.commands != Commands::Relay
+            || relay_grant(settings, policy, caller).is_some();
+        let ip: IpAddr = caller.ip.parse().ok()?;
+        if policy.lists.is_empty() || is_known || ip.is_loopback() {
+            return None;
+        }
+        let mut verifier = Verifier::new(Arc::clone(&self.verifiers));
+        let refusal = lists::refusal(&policy.lists, &mut verifier, ip).await?;
+        self.journal.session(caller.number, &caller.ip, &refusal);
+        Some(refusal)
+    }
+
+    /// The name of a client, when names are looked up (`clientnames`).
+    pub async fn client_name(&self, ip: IpAddr) -> Option<String> {
+        if !self.looks_up_names {
+            return None;
+        }
+        let mut verifier = Verifier::new(Arc::clone(&self.verifiers));
+        match verifier.ask(&Request::Name(ip)).await {
+            Reply::Name(name) => name.map(|name| name.to_ascii_lowercase()),
+            _ => None,
+        }
     }
 
     /// A session with what it needs, and nobody on the line yet.
