@@ -36,6 +36,17 @@ pub static HARD_QUOTA: Setting = Setting {
     meaning: "Quota of users created without -q.",
 };
 
+/// How long having read mail lets relay.
+pub static RELAY_CLEAR_MINUTES: Setting = Setting {
+    file: "",
+    variable: "RELAY_CLEAR_MINUTES",
+    kind: Kind::Integer,
+    default: Some("30"),
+    readers: LOOKUP,
+    meaning: "Minutes for which a user who read mail may relay from the same address, where \
+              CHECKRELAY is set.",
+};
+
 /// Characters of new user names.
 pub static ALLOWCHARS: Setting = Setting {
     file: "",
@@ -369,6 +380,7 @@ pub static ALL: &[&Setting] = &[
     &CRAM_MD5,
     &HASH_METHOD,
     &HARD_QUOTA,
+    &RELAY_CLEAR_MINUTES,
     &ALLOWCHARS,
     &DEFAULT_DOMAIN,
     &CREATE_INACTIVE,

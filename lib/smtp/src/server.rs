@@ -29,6 +29,7 @@ mod reply;
 mod sender;
 mod step;
 mod transfer;
+mod turn;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,12 +48,13 @@ pub use finding::Finding;
 pub use outside::{Outside, SpfPolicy};
 pub use queue_reply::{Permanence, of_queue_code};
 pub use reply::Reply;
-pub use step::{Answer, Mailbox, Note, Step};
+pub use step::{Answer, Held, Mailbox, Note, Step};
 
 use command::Command;
 use finding::Findings;
 use outside::{Beginning, Waiting};
 use transfer::Transfer;
+use turn::Turn;
 
 /// A session.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct Session {
     invalid_recipients: u32,
     auth_failures: u32,
     findings: Findings,
+    has_quit: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,10 @@ enum State {
     AskingGrey(Beginning),
     /// The mailbox of this recipient has been asked for.
     AskingMailbox(Vec<u8>, Wish),
+    /// Whether this sender logged in elsewhere has been asked.
+    AskingRelay(Vec<u8>, Wish),
+    /// Whether mail is held for these domains has been asked.
+    AskingHeld(Turn, Vec<Vec<u8>>),
     /// The queue has been asked to begin.
     Beginning(Transfer),
     /// The message arrives.
@@ -186,6 +193,7 @@ impl Session {
             invalid_recipients: 0,
             auth_failures: 0,
             findings: Findings::default(),
+            has_quit: false,
         }
     }
 
@@ -226,6 +234,12 @@ impl Session {
         match (std::mem::replace(&mut self.state, State::Ready), answer) {
             (State::AskingMailbox(address, wish), Answer::Mailbox(mailbox)) => {
                 self.mailbox(address, wish, mailbox);
+            }
+            (State::AskingRelay(address, wish), Answer::Relay(answer)) => {
+                self.relay_answered(address, wish, answer);
+            }
+            (State::AskingHeld(turn, nodes), Answer::Held(held)) => {
+                self.held_answered(turn, &nodes, held);
             }
             (State::AskingPolicy(argument), Answer::Policy(config)) => {
                 self.mail_with(&argument, config, now);
@@ -316,6 +330,11 @@ impl Session {
         }
     }
 
+    /// Says whether the client took its leave.
+    pub fn has_quit(&self) -> bool {
+        self.has_quit
+    }
+
     /// Says whether a message is arriving or being queued.
     pub fn is_receiving(&self) -> bool {
         matches!(
@@ -392,6 +411,10 @@ impl Session {
             self.refuse();
             return;
         }
+        if !self.is_of_port(&command) {
+            self.mistake(Reply::Unknown);
+            return;
+        }
         match command {
             Command::Helo(name) => self.hello(name, false),
             Command::Ehlo(name) => self.hello(name, true),
@@ -409,6 +432,8 @@ impl Session {
             Command::Help if self.config.disable_help => self.mistake(Reply::Unimplemented),
             Command::Help => self.help(),
             Command::Quit => self.quit(),
+            Command::Etrn(argument) => self.etrn(argument),
+            Command::Atrn(argument) => self.atrn(argument),
             Command::StartTls(argument) => self.starttls(argument),
             Command::Auth(mechanism, initial) => self.auth(mechanism, initial, now),
             Command::NoArgument => self.mistake(Reply::NoArgument),
@@ -416,6 +441,27 @@ impl Session {
             Command::Unimplemented => self.mistake(Reply::Unimplemented),
             Command::Unknown => self.mistake(Reply::Unknown),
         }
+    }
+
+    /// Says whether the port we are on has this command
+    /// (smtp-receiving.md §6).
+    fn is_of_port(&self, command: &Command<'_>) -> bool {
+        let is_missing = match self.peer.commands {
+            Commands::Relay => matches!(command, Command::Atrn(_)),
+            Commands::Submission => matches!(command, Command::Etrn(_) | Command::Atrn(_)),
+            Commands::OnDemand => matches!(
+                command,
+                Command::Mail(_)
+                    | Command::Rcpt(_)
+                    | Command::NoKeyword
+                    | Command::Data
+                    | Command::Bdat(_)
+                    | Command::Rset
+                    | Command::Noop
+                    | Command::Vrfy
+            ),
+        };
+        !is_missing
     }
 
     fn starttls(&mut self, argument: &[u8]) {

@@ -11,6 +11,7 @@ mod own_key;
 mod signatures;
 mod signing;
 mod spf;
+mod voids;
 
 pub use examined::{Examined, HEADER_BYTES_MAX};
 pub use own_key::{KeyError, OwnKey, Style};

@@ -95,6 +95,11 @@ impl Home {
         directory_variable("DOMAINDIR").unwrap_or_else(|| self.root.join("domains"))
     }
 
+    /// Mail that hosts fetch by ETRN and ATRN.
+    pub fn autoturn(&self) -> PathBuf {
+        self.root.join("autoturn")
+    }
+
     /// Homes of the virtual users.
     pub fn mail(&self) -> PathBuf {
         directory_variable("BASE_PATH").unwrap_or_else(|| self.root.join("mail"))

@@ -1,6 +1,7 @@
 //! What is written down about a message: its `Received` field, the lines of
 //! the log.
 
+use message::received_text as clean;
 use text::log::safe;
 
 use super::{Moment, Session, Transaction};
@@ -93,12 +94,4 @@ impl Session {
         }
         facts
     }
-}
-
-/// What may stand in a `Received` field.
-fn clean(text: &[u8]) -> String {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b".@%+/=:-_[] ".contains(&b);
-    text.iter()
-        .map(|&b| if allowed(b) { char::from(b) } else { '?' })
-        .collect()
 }

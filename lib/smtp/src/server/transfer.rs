@@ -1,10 +1,11 @@
 //! DATA and BDAT: the message itself, and its way into the queue.
 
-use super::data::{BareNewline, Decoder, Framing, HeaderWatch};
+use super::data::{BareNewline, Decoder, Framing};
 use super::forged::ForgedResults;
 use super::queue_reply::{Permanence, of_queue_code, queue_line};
 use super::sender::number;
 use super::{Moment, Note, Reply, Session, State, Step};
+use message::HeaderWatch;
 use policy::content::{Hit, Scanner};
 use text::log::safe;
 use wire::trace::Kind;

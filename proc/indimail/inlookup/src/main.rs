@@ -23,6 +23,7 @@ mod fifo;
 mod login;
 mod pool;
 mod recipient;
+mod relay;
 mod service;
 mod verified;
 mod world;

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use policy::content::Content;
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
+use reception::{Domains, Level, ListError, Lists, Recipients};
 use run::{Home, SettingError, Settings};
 use settings::{Setting, injecting, receiving, site};
 use smtp::server::{Batv, Config, Masquerade, Outside, SpfPolicy};
 
 use crate::changes::Changes;
-use crate::mailboxes::Domains;
-use crate::recipients::{Level, Recipients};
+use crate::lists::List;
 
 /// How long files that a variable names are believed unchanged.
 const AGE_MAX: Duration = Duration::from_secs(5);
@@ -47,6 +47,9 @@ pub enum Error {
         /// Which line.
         source: policy::BadPattern,
     },
+    /// Neither is one of an address list.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// GREYIP is no address.
     #[error("GREYIP is {0:?}; it must be IP, IP@PORT or @")]
     Greylist(String),
@@ -68,6 +71,8 @@ pub struct Policy {
     pub relay_clients: Vec<Vec<u8>>,
     /// relaydomains.
     pub relay_domains: Vec<Vec<u8>>,
+    /// dnsbl.
+    pub lists: Vec<List>,
     /// timeoutsmtpd.
     pub timeout: Duration,
 }
@@ -156,10 +161,7 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
     let set = |setting: &Setting| settings.variable(setting.variable).is_some();
     let line = |setting: &Setting| settings.line(setting).map(Option::unwrap_or_default);
     let text = |bytes: Vec<u8>| text::log::printable(&bytes, 255);
-    let lists = Lists {
-        settings,
-        mode: mode(settings)?,
-    };
+    let lists = Lists::new(settings)?;
     let rcpthosts = settings
         .list(&receiving::RCPTHOSTS)?
         .ok_or(Error::NoRcpthosts)?;
@@ -218,6 +220,12 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         )?,
         relay_senders: lists.read(&receiving::RELAYMAILFROM, None)?,
         auth_senders: lists.read(&receiving::AUTHDOMAINS, None)?,
+        check_relay: set(&receiving::CHECKRELAY),
+        etrn_hosts: Hosts::new(
+            settings.list(&receiving::ETRNHOSTS)?.unwrap_or_default(),
+            None,
+        ),
+        fetchers: fetchers(settings.list(&receiving::ATRNACCESS)?.unwrap_or_default()),
         bad_hellos: lists.read(&receiving::BADHELO, None)?,
         outside: outside(settings, &lists)?,
         content: content(settings)?,
@@ -256,10 +264,26 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
                 None => None,
             },
         },
+        lists: {
+            let lines = settings.list(&receiving::DNSBL)?.unwrap_or_default();
+            lines.iter().filter_map(|line| List::parse(line)).collect()
+        },
         relay_clients: settings.list(&receiving::RELAYCLIENTS)?.unwrap_or_default(),
         relay_domains: settings.list(&receiving::RELAYDOMAINS)?.unwrap_or_default(),
         timeout: Duration::from_secs(unsigned(&receiving::TIMEOUTSMTPD)?.max(1)),
     })
+}
+
+/// atrnaccess: `user:dom1, dom2`.
+fn fetchers(lines: Vec<Vec<u8>>) -> Vec<(String, Vec<Vec<u8>>)> {
+    let parsed = lines.iter().filter_map(|line| {
+        let line = std::str::from_utf8(line).ok()?.to_ascii_lowercase();
+        let (user, domains) = line.split_once(':')?;
+        let domains = domains.split([',', ' ']).filter(|name| !name.is_empty());
+        let domains = domains.map(|name| name.as_bytes().to_vec()).collect();
+        Some((user.trim().to_owned(), domains))
+    });
+    parsed.collect()
 }
 
 /// Checks that need other machines.
@@ -380,41 +404,4 @@ fn greylist_server(text: &str) -> Option<SocketAddr> {
         port => port.parse().ok()?,
     };
     Some(SocketAddr::new(ip, port))
-}
-
-/// QREGEX set, even to nothing, decides alone.
-fn mode(settings: &Settings) -> Result<Mode, SettingError> {
-    let number = match settings.variable(receiving::QREGEX.variable) {
-        Some(value) => text::control::integer(value).unwrap_or(0),
-        None => settings.integer(&receiving::QREGEX)?,
-    };
-    Ok(match number {
-        0 => Mode::Wildcard,
-        _ => Mode::Regex,
-    })
-}
-
-/// Reads address lists.
-struct Lists<'a> {
-    settings: &'a Settings,
-    mode: Mode,
-}
-
-impl Lists<'_> {
-    fn read(
-        &self,
-        names: &'static Setting,
-        patterns: Option<&'static Setting>,
-    ) -> Result<AddressList, Error> {
-        let lines = self.settings.list(names)?.unwrap_or_default();
-        let patterns = match patterns {
-            Some(patterns) => self.settings.list(patterns)?.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let cdb = self.settings.file(&format!("{}.cdb", names.file))?;
-        AddressList::new(lines, patterns, cdb, self.mode).map_err(|source| Error::Pattern {
-            file: names.file,
-            source,
-        })
-    }
 }

@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod bad_input;
+mod batv;
 mod front;
 mod header;
 mod inject;

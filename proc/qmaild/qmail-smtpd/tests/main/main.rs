@@ -1,5 +1,6 @@
 //! The real program on real sockets, among stand-ins for its neighbours.
 
+mod acceptance;
 mod client;
 mod descriptors;
 mod explain;
