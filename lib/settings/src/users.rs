@@ -36,17 +36,6 @@ pub static HARD_QUOTA: Setting = Setting {
     meaning: "Quota of users created without -q.",
 };
 
-/// How long having read mail lets relay.
-pub static RELAY_CLEAR_MINUTES: Setting = Setting {
-    file: "",
-    variable: "RELAY_CLEAR_MINUTES",
-    kind: Kind::Integer,
-    default: Some("30"),
-    readers: LOOKUP,
-    meaning: "Minutes for which a user who read mail may relay from the same address, where \
-              CHECKRELAY is set.",
-};
-
 /// Characters of new user names.
 pub static ALLOWCHARS: Setting = Setting {
     file: "",
@@ -322,7 +311,8 @@ pub static RELAY_CLEAR_MINUTES: Setting = Setting {
     kind: Kind::Integer,
     default: Some("60"),
     readers: &["inlookup", "clearopensmtp"],
-    meaning: "Minutes for which a client may relay after a POP3 or IMAP login, where control/open_smtp allows that.",
+    meaning: "Minutes for which a client may relay after a POP3 or IMAP login, where CHECKRELAY or \
+              control/open_smtp allows that.",
 };
 
 /// Reading mail lets relay.
@@ -380,7 +370,6 @@ pub static ALL: &[&Setting] = &[
     &CRAM_MD5,
     &HASH_METHOD,
     &HARD_QUOTA,
-    &RELAY_CLEAR_MINUTES,
     &ALLOWCHARS,
     &DEFAULT_DOMAIN,
     &CREATE_INACTIVE,

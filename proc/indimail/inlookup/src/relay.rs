@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use directory::flags;
+
 use crate::world::{Trouble, World};
 
 /// Services that read mail.
@@ -14,7 +16,10 @@ pub fn may(world: &World, sender: &[u8], remote_ip: &str) -> Result<bool, Troubl
     let (true, Ok(ip)) = (sender.contains(&b'@'), remote_ip.parse::<IpAddr>()) else {
         return Ok(false);
     };
-    let Some(user) = world.user(sender)? else {
+    let Some(user) = world
+        .user(sender)?
+        .filter(|user| !user.has(flags::NO_RELAY))
+    else {
         return Ok(false);
     };
     let ip = ip.to_canonical();

@@ -630,4 +630,15 @@ fn who_read_mail_from_there_may_relay_for_a_while() {
     ] {
         assert_eq!(ask(sender, ip), Reply::Relay(false), "{sender} {ip}");
     }
+    let house = House::new().with_user(user("joe"));
+    let directory = house.world.directory().unwrap();
+    let joe = directory.find_user("joe", "example.com").unwrap().unwrap();
+    directory.record_auth(&joe, "imap", "192.0.2.1", 0).unwrap();
+    house.set_flags(flags::NO_RELAY);
+    let request = Request::Relay {
+        sender: b"joe@example.com".to_vec(),
+        remote_ip: "192.0.2.1".to_owned(),
+    };
+    let reply = answer(&house.world, Asker::Network, &request).unwrap();
+    assert_eq!(reply, Reply::Relay(false));
 }
