@@ -20,15 +20,22 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ps", "procps"),
     // The server alone: the package around it would start a service.
     ("mariadbd", "mariadb-server-core"),
+    ("pamtester", "pamtester"),
+    ("bogofilter", "bogofilter-sqlite"),
+    // Without a database: the tests write one.
+    ("clamscan", "clamav"),
 ];
 
-/// Packages without a program of their own: TLS for swaks, another DKIM.
+/// Packages without a program of their own: TLS for swaks, another DKIM,
+/// accounts and PAM of a test's own.
 const LIBRARIES: &[(&str, &str)] = &[
     ("/usr/share/perl5/IO/Socket/SSL.pm", "libio-socket-ssl-perl"),
     (
         "/usr/lib/python3/dist-packages/dkim/__init__.py",
         "python3-dkim",
     ),
+    ("/usr/share/doc/libnss-wrapper/copyright", "libnss-wrapper"),
+    ("/usr/share/doc/libpam-wrapper/copyright", "libpam-wrapper"),
 ];
 
 /// Installs the packages that are missing; as an ordinary user says which.

@@ -311,7 +311,7 @@ pub static RELAY_CLEAR_MINUTES: Setting = Setting {
     kind: Kind::Integer,
     default: Some("60"),
     readers: &["inlookup", "clearopensmtp"],
-    meaning: "Minutes for which a client may relay after a POP3 or IMAP login, where control/open_smtp allows that.",
+    meaning: "Minutes for which a client may relay after a POP3 or IMAP login, where control/open_smtp or CHECKRELAY allows that.",
 };
 
 /// Reading mail lets relay.

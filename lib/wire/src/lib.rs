@@ -8,6 +8,7 @@
 //! Nothing that arrives is trusted: every decoder has a limit and returns an
 //! error for what it cannot be sure of.
 
+pub mod admin;
 pub mod clean;
 pub mod deliver;
 pub mod dsn;

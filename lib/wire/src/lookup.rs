@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// For what a user logs in; decides which account flags forbid it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -131,6 +131,33 @@ pub enum Request {
         /// As [`Block::name`].
         name: String,
     },
+    /// Is this an administrator (virtual-domains.md §15.1)? Only admind may
+    /// ask this and the next.
+    Administrator {
+        /// Its name.
+        user: String,
+        /// Its password.
+        #[serde(with = "serde_bytes")]
+        password: Vec<u8>,
+        /// Address of the client.
+        remote_ip: String,
+    },
+    /// Whose token is this?
+    AdministratorToken {
+        /// The token.
+        #[serde(with = "serde_bytes")]
+        token: Vec<u8>,
+        /// Address of the client.
+        remote_ip: String,
+    },
+    /// Has this user just read mail from this address?
+    Relay {
+        /// Envelope sender.
+        #[serde(with = "serde_bytes")]
+        sender: Vec<u8>,
+        /// Address of the client.
+        remote_ip: String,
+    },
 }
 
 /// An answer.
@@ -169,6 +196,35 @@ pub enum Reply {
     Blocks(Vec<Block>),
     /// To `Forgive`: how many blocks that was.
     Forgiven(usize),
+    /// To `Relay`.
+    Relay(bool),
+    /// To `Administrator` and `AdministratorToken`.
+    Administrator(Administrator),
+}
+
+/// The verdict on an administrator.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Administrator {
+    /// It is who it says.
+    Granted {
+        /// Its name.
+        name: String,
+        /// What it may run.
+        rights: Rights,
+    },
+    /// Shut out, by somebody or by too many wrong passwords today.
+    Disabled,
+    /// Wrong name, password or token; never says which.
+    Refused,
+}
+
+/// What an administrator may run.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Rights {
+    /// Everything that can be run from afar.
+    All,
+    /// These programs, each with `*` or a pattern for its arguments.
+    Some(Vec<(String, String)>),
 }
 
 /// A user or an address whose passwords are not checked for a while.

@@ -149,6 +149,11 @@ const TABLES: &[Table] = &[
         times: &[],
     },
     Table {
+        name: "mgmttoken",
+        columns: &["digest", "user", "name", "created"],
+        times: &[],
+    },
+    Table {
         name: "app_password",
         columns: &[
             "user", "domain", "name", "passwd", "scope", "created", "lastused",

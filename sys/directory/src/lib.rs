@@ -11,6 +11,7 @@
 //! Nothing here decides who may ask; secrets leave this crate only inside
 //! [`User`], whose `Debug` leaves them out.
 
+pub mod administrator;
 pub mod app_password;
 pub mod assign;
 pub mod bulletin;
@@ -37,6 +38,7 @@ pub mod value;
 
 use std::path::{Path, PathBuf};
 
+use administrator::{Administrator, Privilege, Token};
 use app_password::AppPassword;
 pub use domains::{Domains, VirtualDomain};
 pub use error::Error;
@@ -53,8 +55,8 @@ use sqlite::Sqlite;
 pub use tables::counters::State as TreeState;
 use tables::counters::{self, Tree};
 use tables::{
-    alias as alias_rows, app_password as app_rows, auth as auth_rows, domain as domain_rows,
-    filter as filter_rows, user as user_rows,
+    administrator as administrator_rows, alias as alias_rows, app_password as app_rows,
+    auth as auth_rows, domain as domain_rows, filter as filter_rows, user as user_rows,
 };
 pub use user::{Alias, LastAuth, Mechanisms, UID_IN_STEP, User, flags};
 
@@ -512,6 +514,56 @@ impl Directory {
     pub fn record_app_password(&self, user: &User, name: &str) -> Result<(), Error> {
         let now = os::clock::unix_seconds();
         self.write(|s| app_rows::used(s, user, name, now))
+    }
+
+    /// Somebody who may administer from afar.
+    pub fn administrator(&self, name: &str) -> Result<Option<Administrator>, Error> {
+        if value::check_name("administrator", name, administrator::NAME_BYTES_MAX).is_err() {
+            return Ok(None);
+        }
+        self.read(|s| administrator_rows::find(s, name))
+    }
+
+    /// Counts a try before its password is looked at; says whether there are
+    /// still tries left today. Counted first, so that many tries at once are
+    /// not more tries.
+    pub fn count_attempt(&self, name: &str, day: &str) -> Result<bool, Error> {
+        self.write(|s| administrator_rows::count_attempt(s, name, day))
+    }
+
+    /// Notes that an administrator came in, now.
+    pub fn record_access(&self, name: &str) -> Result<(), Error> {
+        let now = os::clock::unix_seconds();
+        self.write(|s| administrator_rows::record_access(s, name, now))
+    }
+
+    /// What an administrator may run.
+    pub fn privileges(&self, administrator: &str) -> Result<Vec<Privilege>, Error> {
+        self.read(|s| administrator_rows::privileges(s, administrator))
+    }
+
+    /// The tokens of an administrator.
+    pub fn tokens(&self, administrator: &str) -> Result<Vec<Token>, Error> {
+        self.read(|s| administrator_rows::tokens(s, administrator))
+    }
+
+    /// Adds one; `false` when its name is taken.
+    pub fn add_token(&self, administrator: &str, new: &Token) -> Result<bool, Error> {
+        value::check_name("name", &new.name, administrator::TOKEN_NAME_BYTES_MAX)?;
+        self.write(|s| administrator_rows::insert_token(s, administrator, new))
+    }
+
+    /// Takes one back; `false` when there is none.
+    pub fn delete_token(&self, administrator: &str, name: &str) -> Result<bool, Error> {
+        self.write(|s| administrator_rows::delete_token(s, administrator, name))
+    }
+
+    /// Whose token this is.
+    pub fn owner_of_token(&self, text: &[u8]) -> Result<Option<Administrator>, Error> {
+        let Some(digest) = administrator::digest(text) else {
+            return Ok(None);
+        };
+        self.read(|s| administrator_rows::owner_of_token(s, &digest))
     }
 
     /// Which mechanisms the secrets of active users allow. Reads the whole

@@ -44,6 +44,12 @@ pub const STEPS: &[Step] = &[
         sqlite_back: Some(sqlite::NO_CENTRAL),
         mysql: mysql::CENTRAL,
     },
+    Step {
+        comment: "tokens of operators",
+        sqlite: sqlite::TOKENS,
+        sqlite_back: Some(sqlite::NO_TOKENS),
+        mysql: mysql::TOKENS,
+    },
 ];
 
 /// The schema below which no database is taken: that would drop its users.

@@ -1,5 +1,6 @@
 //! The rows of our tables: every statement, once for all databases.
 
+pub mod administrator;
 pub mod alias;
 pub mod app_password;
 pub mod auth;

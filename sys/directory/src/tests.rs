@@ -71,6 +71,7 @@ on_both! {
     the_schema_goes_down_and_up_again,
     many_users_are_read_some_at_a_time,
     filter_rules_have_the_lowest_free_number,
+    an_administrator_has_seven_tries_a_day_and_tokens,
 }
 
 pub(crate) fn user(name: &str) -> User {
@@ -592,4 +593,51 @@ fn filter_rules_have_the_lowest_free_number(site: &Site) {
         assert_eq!(add(&n.to_string()), Some(n));
     }
     assert!(directory.add_filter(joe, &rule("one too many")).is_err());
+}
+
+fn an_administrator_has_seven_tries_a_day_and_tokens(site: &Site) {
+    let directory = &site.directory;
+    let row = [
+        Cell::from("joe"),
+        "x".into(),
+        0.into(),
+        0.into(),
+        0.into(),
+        0.into(),
+        "".into(),
+        0.into(),
+        "0".into(),
+    ];
+    assert!(directory.add_row(&list::OPERATORS, &row).unwrap());
+    assert_eq!(directory.administrator("joe").unwrap().unwrap().name, "joe");
+    assert!(directory.administrator("joe\n").unwrap().is_none());
+    let may_try = |day| directory.count_attempt("joe", day).unwrap();
+    assert!((0..7).all(|_| may_try("23")));
+    assert!(!may_try("23"));
+    assert!(may_try("24"), "the next day counts anew");
+    directory.record_access("joe").unwrap();
+    assert!((0..7).all(|_| may_try("24")));
+    assert!(!directory.count_attempt("nobody", "24").unwrap());
+
+    let right = [Cell::from("joe"), "vadduser".into(), "*@a.example".into()];
+    assert!(directory.add_row(&list::PRIVILEGES, &right).unwrap());
+    let may = Privilege {
+        program: "vadduser".to_owned(),
+        switches: "*@a.example".to_owned(),
+    };
+    assert_eq!(directory.privileges("joe").unwrap(), [may]);
+    let (token, text) = Token::generate("backup", 1);
+    assert!(directory.add_token("joe", &token).unwrap());
+    assert!(!directory.add_token("joe", &token).unwrap());
+    let owner = |text: &[u8]| directory.owner_of_token(text).unwrap();
+    assert_eq!(owner(text.as_bytes()).unwrap().name, "joe");
+    let (_, other) = Token::generate("backup", 1);
+    assert!(owner(other.as_bytes()).is_none());
+
+    let whose = [("user", Cell::from("joe"))];
+    assert_eq!(directory.delete_rows(&list::OPERATORS, &whose).unwrap(), 1);
+    assert!(
+        owner(text.as_bytes()).is_none(),
+        "it opens nothing any more"
+    );
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::{self, Gid, Group, Uid, User};
 
 /// A Unix user and the one group its processes have.
@@ -96,10 +97,14 @@ impl Identity {
 impl Account {
     /// Looks a user up by name.
     pub fn by_name(name: &str) -> Result<Self, AccountError> {
-        let user = User::from_name(name).map_err(|error| AccountError::System {
-            what: format!("cannot look up user {name}"),
-            source: error.into(),
-        })?;
+        let user = match User::from_name(name) {
+            // Some libraries say so (getpwnam(3)).
+            Err(Errno::ENOENT | Errno::ESRCH) => None,
+            found => found.map_err(|error| AccountError::System {
+                what: format!("cannot look up user {name}"),
+                source: error.into(),
+            })?,
+        };
         user.map(Self::from)
             .ok_or_else(|| AccountError::UnknownUser(name.to_owned()))
     }

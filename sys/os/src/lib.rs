@@ -11,5 +11,6 @@ pub mod fd;
 pub mod file;
 pub mod group_sync;
 pub mod sandbox;
+pub mod shadow;
 pub mod signal;
 pub mod socket;

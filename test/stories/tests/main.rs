@@ -1,6 +1,7 @@
 //! Whole-system tests that read like stories: a private installation, real
 //! clients on one side, real servers on the other.
 
+mod afar;
 mod attacks;
 mod boundaries;
 mod clients;
@@ -17,6 +18,7 @@ mod killed;
 mod notices;
 mod ordinary_user;
 mod planted;
+mod qmtp;
 mod queue_tools;
 mod sending;
 mod starved;

@@ -17,6 +17,7 @@ mod group;
 mod inquerytest;
 mod lines;
 mod mgmtpass;
+mod mgmttoken;
 mod notify;
 mod printdir;
 mod secrets;
@@ -54,6 +55,7 @@ Commands, also as programs of their own:
   valias       show and change aliases        vgroup      groups and their members
   vapppasswd   passwords for single programs of a user
   vcfilter     show and change filter rules   vmoddomain  change a domain's delivery
+  mgmttoken    tokens for administering over HTTP
   vimport      add many users from a file     vexport     write the users of a domain
   vrenamedomain  give a domain another name   vlimit      limits of domains and users
   vdeloldusers users nobody uses any more     vreorg      spread homes over directories
@@ -95,6 +97,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("vexport", ("vexport", bulk::export::main)),
     ("vimport", ("vimport", bulk::import::main)),
     ("valias", ("valias", valias::main)),
+    ("mgmttoken", ("mgmttoken", mgmttoken::main)),
     ("vcalias", ("vcalias", vcalias::main)),
     ("vcaliasrev", ("vcaliasrev", vcalias::reverse)),
     ("vacation", ("vacation", vacation::main)),

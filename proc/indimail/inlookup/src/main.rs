@@ -14,6 +14,7 @@
 //! for clients of other systems. The threads of -i take the place of
 //! processes.
 
+mod administrator;
 mod arrival;
 mod books;
 mod delivery;
@@ -22,6 +23,7 @@ mod fifo;
 mod login;
 mod pool;
 mod recipient;
+mod relay;
 mod service;
 mod verified;
 mod world;

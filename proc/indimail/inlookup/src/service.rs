@@ -12,9 +12,11 @@ use os::signal::{Interest, Signal, Signals};
 use run::Link;
 use wire::lookup::{Reply, Request, VERSION};
 
+use crate::administrator;
 use crate::delivery;
 use crate::login::{self, Attempt};
 use crate::recipient;
+use crate::relay;
 use crate::world::{Trouble, World, locked};
 
 /// Connections of one user; another user still gets its own.
@@ -147,6 +149,7 @@ pub enum Asker {
 pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, Trouble> {
     Ok(match request {
         Request::Recipient { address } => Reply::Recipient(recipient::find(world, address)?),
+        Request::Relay { sender, remote_ip } => Reply::Relay(relay::may(world, sender, remote_ip)?),
         Request::Mechanisms => {
             let stored = world.mechanisms()?;
             Reply::Mechanisms {
@@ -204,8 +207,21 @@ pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, T
             Asker::Owner | Asker::Operator => delivery::answer(world, request)?,
             Asker::Network => Reply::Temporary("only deliveries may ask that".to_owned()),
         },
-        Request::Blocks | Request::Forgive { .. } if asker != Asker::Operator => {
+        Request::Blocks
+        | Request::Forgive { .. }
+        | Request::Administrator { .. }
+        | Request::AdministratorToken { .. }
+            if asker != Asker::Operator =>
+        {
             Reply::Temporary("only root may ask that".to_owned())
+        }
+        Request::Administrator {
+            user,
+            password,
+            remote_ip,
+        } => Reply::Administrator(administrator::password(world, user, password, remote_ip)?),
+        Request::AdministratorToken { token, remote_ip } => {
+            Reply::Administrator(administrator::token(world, token, remote_ip)?)
         }
         Request::Blocks => Reply::Blocks(world.failures.blocks(Instant::now())),
         Request::Forgive { name } => {

@@ -82,6 +82,8 @@ pub struct Rules {
     pub limits: Limits,
     /// Logins are recorded.
     pub last_auth: bool,
+    /// For how long having read mail lets relay.
+    pub relay_seconds: i64,
     /// How better hashes are made.
     pub hash: directory::password::Method,
     /// `user-ext` falls back to `user`.
@@ -279,6 +281,7 @@ impl Rules {
                 pause: Duration::from_secs(number(&users::AUTHFAILURES_PAUSE)?.max(1).into()),
             },
             last_auth: !settings.is_set(&users::NOLASTAUTH)?,
+            relay_seconds: 60 * i64::from(number(&users::RELAY_CLEAR_MINUTES)?),
             hash: directory::password::Method::parse(&method).unwrap_or_default(),
             extensions: settings.variable("QMAIL_EXT").is_some(),
             limits_everywhere: settings.is_set(&users::DOMAIN_LIMITS)?,

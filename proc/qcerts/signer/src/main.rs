@@ -28,8 +28,8 @@ Signs TLS handshakes for the mail servers, which cannot read private keys.
 
   --key FILE    a PEM file with chain and key below the certificate directory;
                 default servercert.pem
-  --allow USER  a user whose processes may ask; default qmaild and indimail.
-                root and the signer's own user always may
+  --allow USER  a user whose processes may ask; default qmaild, indimail
+                and qadmin. root and the signer's own user always may
   --allow-dkim USER  a user whose processes may have mail signed, by the keys
                 dkim.DOMAIN.SELECTOR.pem in the same directory; default qmailr
   --user USER   whom to become when started as root; default qcerts
@@ -118,7 +118,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
         arguments.keys.push("servercert.pem".to_owned());
     }
     if arguments.allowed.is_empty() {
-        arguments.allowed = vec!["qmaild".to_owned(), "indimail".to_owned()];
+        arguments.allowed = ["qmaild", "indimail", "qadmin"].map(str::to_owned).to_vec();
     }
     if arguments.allowed_dkim.is_empty() {
         arguments.allowed_dkim = vec!["qmailr".to_owned()];

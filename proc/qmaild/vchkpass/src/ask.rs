@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use checker::{Attempt, Proof};
 use run::{Home, Link};
 use wire::lookup::{Login, Reply, Request, Service, VERSION};
-
-use crate::request::{Attempt, Proof};
 
 /// Checking a password is slow on purpose, and others may be before us.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -286,3 +286,13 @@ pub const CENTRAL: &[Table] = &[
     ("goodrcptto", ADDRESSES),
     ("spamignore", ADDRESSES),
 ];
+
+/// What programs show instead of an operator's password.
+pub const TOKENS: &[Table] = &[(
+    "mgmttoken",
+    "digest CHAR(80) NOT NULL PRIMARY KEY,
+    user CHAR(32) NOT NULL,
+    name CHAR(40) NOT NULL,
+    created BIGINT NOT NULL,
+    UNIQUE INDEX user (user, name)",
+)];

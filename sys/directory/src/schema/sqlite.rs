@@ -302,3 +302,16 @@ DROP TABLE chkrcptdomains;
 DROP TABLE goodrcptto;
 DROP TABLE spamignore;
 ";
+
+/// What programs show instead of an operator's password.
+pub const TOKENS: &str = "
+CREATE TABLE mgmttoken (
+    digest TEXT PRIMARY KEY NOT NULL,
+    user TEXT NOT NULL CHECK (length(user) <= 32),
+    name TEXT NOT NULL CHECK (length(name) <= 40),
+    created INTEGER NOT NULL,
+    UNIQUE (user, name)
+);
+";
+/// Takes it back.
+pub const NO_TOKENS: &str = "DROP TABLE mgmttoken;";

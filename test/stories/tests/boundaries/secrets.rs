@@ -108,11 +108,14 @@ fn attack_26_services_answer_only_those_who_have_business_there() {
     };
     let users = [
         "root", "indimail", "qmaild", "qmailr", "qmailq", "qmails", "qmaill", "qmailp", "alias",
-        "qcerts", "nobody",
+        "qcerts", "qadmin", "nobody",
     ];
     for (service, served) in [
         ("inlookup", &["root", "indimail", "qmaild"][..]),
-        ("signer", &["root", "indimail", "qmaild", "qcerts"]),
+        (
+            "signer",
+            &["root", "indimail", "qmaild", "qcerts", "qadmin"],
+        ),
         // Only qmail-lspawn hands deliveries over.
         ("deliver", &["root"]),
     ] {

@@ -13,7 +13,7 @@ const GROUPS: [&str; 4] = ["nofiles", "qmail", "indimail", "qcerts"];
 
 /// The users with their primary groups and the place of their homes below the
 /// main installation; programs use the directories of their own installation.
-const USERS: [(&str, &str, &str); 9] = [
+const USERS: [(&str, &str, &str); 10] = [
     ("alias", "nofiles", "alias"),
     ("qmaild", "nofiles", ""),
     ("qmaill", "nofiles", ""),
@@ -23,6 +23,7 @@ const USERS: [(&str, &str, &str); 9] = [
     ("qmails", "qmail", ""),
     ("indimail", "indimail", ""),
     ("qcerts", "qcerts", ""),
+    ("qadmin", "nofiles", ""),
 ];
 
 /// Creates the accounts that are missing; nothing in a single-user

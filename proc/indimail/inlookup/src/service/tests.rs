@@ -596,3 +596,38 @@ fn who_guesses_is_stopped_and_root_forgives() {
     assert_eq!(reply, Reply::Forgiven(1));
     assert!(matches!(right(&house), Login::Granted(_)));
 }
+
+#[test]
+fn who_read_mail_from_there_may_relay_for_a_while() {
+    let house = House::new().with_user(user("roam"));
+    let ask = |sender: &str, ip: &str| {
+        let request = Request::Relay {
+            sender: sender.as_bytes().to_vec(),
+            remote_ip: ip.to_owned(),
+        };
+        answer(&house.world, Asker::Network, &request).unwrap()
+    };
+    assert_eq!(ask("roam@example.com", "192.0.2.1"), Reply::Relay(false));
+    let directory = house.world.directory().unwrap();
+    let roam = directory.find_user("roam", "example.com").unwrap().unwrap();
+    directory
+        .record_auth(&roam, "smtp", "192.0.2.1", 0)
+        .unwrap();
+    assert_eq!(ask("roam@example.com", "192.0.2.1"), Reply::Relay(false));
+    directory
+        .record_auth(&roam, "imap", "192.0.2.1", 0)
+        .unwrap();
+    assert_eq!(
+        ask("Roam@Example.com", "::ffff:192.0.2.1"),
+        Reply::Relay(true)
+    );
+    for (sender, ip) in [
+        ("roam@example.com", "192.0.2.2"),
+        ("roam", "192.0.2.1"),
+        ("", "192.0.2.1"),
+        ("nobody@example.com", "192.0.2.1"),
+        ("roam@example.com", "unknown"),
+    ] {
+        assert_eq!(ask(sender, ip), Reply::Relay(false), "{sender} {ip}");
+    }
+}
