@@ -107,7 +107,9 @@ fn source(path: &str, content: &str, breaches: &mut Vec<String>) {
             .iter()
             .any(|word| code.contains(word))
     });
-    if has_unsafe && !path.starts_with("sys/os/") && !path.starts_with("xtask/") {
+    // A module of PAM is a shared library for C.
+    let may_be = ["sys/os/", "sys/pam-multi/src/lib.rs", "xtask/"];
+    if has_unsafe && !may_be.iter().any(|place| path.starts_with(place)) {
         breaches.push(format!("{path}: unsafe code belongs into sys/os"));
     }
     if !content.trim_start().starts_with("//!") && !path.starts_with("fuzz/") {
