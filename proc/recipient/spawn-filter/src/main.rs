@@ -24,7 +24,7 @@ use delivery::Delivery;
 use passage::Passage;
 
 const USAGE: &str = "\
-usage: spawn-filter, named by QMAILLOCAL or QMAILREMOTE and started in its place
+usage: spawn-filter [argument...], as qmail-local or qmail-remote: QMAILLOCAL or QMAILREMOTE names it
 
 Passes the message on descriptor 0 through SPAMFILTER (control/spamfilter) and
 FILTERARGS (control/filterargs), and becomes the program it stands before, whose
