@@ -9,7 +9,7 @@ use policy::content::Content;
 use sasl::Mechanism;
 use sasl::server::Question;
 use smtp::server::{
-    Answer, Batv, Config, Mailbox, Moment, Outside, Peer, Session, SpfPolicy, Step, Tls,
+    Answer, Batv, Config, Held, Mailbox, Moment, Outside, Peer, Session, SpfPolicy, Step, Tls,
 };
 use wire::lookup::{Account, Login, Reply};
 use wire::verify::{self, Existence, Grey, Spf, SpfResult, Verdict};
@@ -138,6 +138,14 @@ fuzz_target!(|input: &[u8]| {
                 };
                 session.answer(Answer::Login(Box::new(Reply::Login(login))), &NOW);
             }
+            Step::AskRelay(_) => {
+                let reply = match answer() % 4 {
+                    0 => Err("x".to_owned()),
+                    number => Ok(number == 1),
+                };
+                session.answer(Answer::Relay(reply), &NOW);
+            }
+            Step::AskHeld(_) => session.answer(Answer::Held(Held::Nothing), &NOW),
             Step::AskPolicy(_) => session.answer(Answer::Policy(Some(config())), &NOW),
             Step::AskVerifier(question) => {
                 let reply = Box::new(verified(&question));

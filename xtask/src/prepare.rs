@@ -21,6 +21,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     // The server alone: the package around it would start a service.
     ("mariadbd", "mariadb-server-core"),
     ("pamtester", "pamtester"),
+    ("bogofilter", "bogofilter-sqlite"),
+    // Without a database: the tests write one.
+    ("clamscan", "clamav"),
 ];
 
 /// Packages without a program of their own: TLS for swaks, another DKIM,

@@ -14,6 +14,7 @@ pub mod parts;
 mod received;
 mod rewrite;
 mod token;
+mod watch;
 
 pub use address_list::{AddressList, Piece};
 pub use collect::{Collected, Collector, FIELD_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX};
@@ -22,6 +23,7 @@ pub use fields::{Field, are_fields, body_offset, fields};
 pub use filter::Filter;
 pub use header::{HEADER_LINES_BYTES_MAX, HeaderLines, HeaderTooLong, Line};
 pub use host_rules::{BadRule, HostRules};
-pub use received::{Client, Origin, Received};
+pub use received::{Client, Origin, Received, received_text};
 pub use rewrite::Names;
 pub use token::{SyntaxError, Token};
+pub use watch::HeaderWatch;

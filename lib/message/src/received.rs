@@ -71,6 +71,15 @@ impl fmt::Display for Received {
     }
 }
 
+/// What of a client's words may stand in a `Received` field
+/// (smtp-receiving.md §2.9); the rest becomes `?`.
+pub fn received_text(text: &[u8]) -> String {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b".@%+/=:-_[] ".contains(&b);
+    text.iter()
+        .map(|&b| if allowed(b) { char::from(b) } else { '?' })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,9 +28,29 @@ pub struct BadPattern {
     pub line: String,
 }
 
+/// What stands before the part of a candidate that a line may name alone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Separator {
+    /// Candidates are addresses; lines may be `@domain`.
+    #[default]
+    At,
+    /// Candidates are names of files; lines may be `.extension`.
+    Dot,
+}
+
+impl Separator {
+    fn byte(self) -> u8 {
+        match self {
+            Self::At => b'@',
+            Self::Dot => b'.',
+        }
+    }
+}
+
 /// One list, ready to be asked.
 #[derive(Debug, Default)]
 pub struct AddressList {
+    separator: Separator,
     lines: Vec<Vec<u8>>,
     /// Where in `lines` each stands first, in lower case.
     places: HashMap<Vec<u8>, usize>,
@@ -50,7 +70,19 @@ impl AddressList {
         cdb: Option<Vec<u8>>,
         mode: Mode,
     ) -> Result<Self, BadPattern> {
+        Self::separated(Separator::At, lines, patterns, cdb, mode)
+    }
+
+    /// As [`AddressList::new`] for candidates of another kind.
+    pub fn separated(
+        separator: Separator,
+        lines: Vec<Vec<u8>>,
+        patterns: Vec<Vec<u8>>,
+        cdb: Option<Vec<u8>>,
+        mode: Mode,
+    ) -> Result<Self, BadPattern> {
         let mut list = Self {
+            separator,
             cdb,
             ..Self::default()
         };
@@ -64,7 +96,10 @@ impl AddressList {
                 (list.lines, list.patterns) = (lines, patterns);
             }
             Mode::Regex => {
-                list.regexes = lines.into_iter().map(compile).collect::<Result<_, _>>()?;
+                list.regexes = lines
+                    .into_iter()
+                    .map(|line| compile(line, separator))
+                    .collect::<Result<_, _>>()?;
             }
         }
         Ok(list)
@@ -84,7 +119,7 @@ impl AddressList {
         let address = address.to_ascii_lowercase();
         let host = address
             .iter()
-            .rposition(|&b| b == b'@')
+            .rposition(|&b| b == self.separator.byte())
             .map(|at| &address[at..]);
         if let Some(file) = &self.cdb
             && let Ok(reader) = cdb::Reader::new(file)
@@ -140,7 +175,7 @@ fn last_word<'a>(lines: &'a [Vec<u8>], address: &[u8]) -> Option<&'a [u8]> {
     matched
 }
 
-fn compile(line: Vec<u8>) -> Result<(Regex, Vec<u8>, bool), BadPattern> {
+fn compile(line: Vec<u8>, separator: Separator) -> Result<(Regex, Vec<u8>, bool), BadPattern> {
     let bad = || BadPattern {
         line: String::from_utf8_lossy(&line).into_owned(),
     };
@@ -149,7 +184,7 @@ fn compile(line: Vec<u8>) -> Result<(Regex, Vec<u8>, bool), BadPattern> {
         None => (false, &line[..]),
     };
     let text = std::str::from_utf8(pattern).map_err(|_| bad())?;
-    let text = match text.starts_with('@') {
+    let text = match text.as_bytes().first() == Some(&separator.byte()) {
         true => format!(".*{text}"),
         false => text.to_owned(),
     };
@@ -172,6 +207,23 @@ mod tests {
 
     fn wildcard(names: &str, patterns: &str) -> AddressList {
         AddressList::new(lines(names), lines(patterns), None, Mode::Wildcard).unwrap()
+    }
+
+    #[test]
+    fn names_of_files_match_by_their_extension() {
+        let list = |names: &str, patterns: &str, mode| {
+            let (names, patterns) = (lines(names), lines(patterns));
+            AddressList::separated(Separator::Dot, names, patterns, None, mode).unwrap()
+        };
+        let names = list(".exe\nreadme.txt", "*.p?f\n!good.pif", Mode::Wildcard);
+        for bad in ["a.EXE", ".exe", "a.txt.exe", "ReadMe.txt", "x.pif"] {
+            assert!(names.matching(bad.as_bytes()).is_some(), "{bad}");
+        }
+        for fine in ["exe", "a.exe.txt", "a.txt", "good.pif", ""] {
+            assert!(names.matching(fine.as_bytes()).is_none(), "{fine}");
+        }
+        let regexes = list("\\.exe$", "", Mode::Regex);
+        assert!(regexes.matching(b"a.exe").is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod access;
 pub mod addresses;
 pub mod batv;
 pub mod content;
+pub mod engines;
 pub mod envrules;
 pub mod greylist;
 pub mod hosts;
@@ -14,6 +15,7 @@ pub mod relay;
 pub mod tcprules;
 
 pub use access::{AccessList, HostAccess};
-pub use addresses::{AddressList, BadPattern, Mode};
+pub use addresses::{AddressList, BadPattern, Mode, Separator};
+pub use engines::Engines;
 pub use envrules::EnvRules;
 pub use hosts::Hosts;

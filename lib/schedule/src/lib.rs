@@ -14,6 +14,7 @@ mod holds;
 mod lane;
 mod line;
 mod parse;
+mod rates;
 mod report;
 mod retry;
 mod scheduler;
@@ -25,6 +26,7 @@ pub use channel::Channel;
 pub use holds::Holds;
 pub use line::{Lines, Verdict};
 pub use parse::{Fact, LogLine};
+pub use rates::{BadRate, Rate, Usage};
 pub use report::{Charset, Copied, Form, News, Report, Wording};
 pub use retry::{LIFETIME_DEFAULT_SECONDS, is_expired, longest_wait, next_attempt};
 pub use scheduler::{

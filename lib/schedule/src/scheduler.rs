@@ -40,6 +40,8 @@ struct Job {
     turn: Turn,
     /// Some recipient has to be tried again.
     leaves_some: bool,
+    /// Some recipient must not have it before then.
+    postponed: Option<i64>,
     /// Some recipient failed for good.
     has_failed: bool,
     /// It has one recipient and no files.
@@ -60,6 +62,8 @@ pub struct Scheduler {
     parked: BTreeMap<(Channel, u64), i64>,
     /// Messages with recipients that were passed over, being held.
     skipped: BTreeSet<(Channel, u64)>,
+    /// Messages with recipients whose domain has had its share.
+    delayed: BTreeSet<(Channel, u64)>,
     /// Messages in a job that are to be due as soon as it ends.
     hurried: BTreeSet<(Channel, u64)>,
     jobs_started: u64,
@@ -116,6 +120,7 @@ impl Scheduler {
     ) -> JobId {
         self.jobs_started += 1;
         let job = JobId(self.jobs_started);
+        self.delayed.remove(&(channel, id));
         let lane = &self.lanes[channel.index()];
         let (turn, since) = lane.opening;
         // What became too old on hold is not given up for that.
@@ -129,6 +134,7 @@ impl Scheduler {
                 is_last_attempt: !was_held && is_expired(birth, now, lifetime_seconds),
                 turn,
                 leaves_some: false,
+                postponed: None,
                 has_failed: false,
                 is_single: false,
                 references: 1,
@@ -222,7 +228,9 @@ impl Scheduler {
         self.release(delivery.job);
         let job = self.jobs.get(&delivery.job);
         Ok(Reported {
-            ends_channel: job.is_some_and(|job| job.references == 0 && !job.leaves_some),
+            ends_channel: job.is_some_and(|job| {
+                job.references == 0 && !job.leaves_some && job.postponed.is_none()
+            }),
             delivery,
             finding,
         })
@@ -238,6 +246,17 @@ impl Scheduler {
             self.leave_some(delivery.job);
             self.release(delivery.job);
         }
+    }
+
+    /// The next recipient of the job must not have the message before
+    /// `until`: its domain has had its share. Says whether the message was
+    /// not delayed before.
+    pub fn postpone(&mut self, job: JobId, until: i64) -> bool {
+        let Some(job) = self.jobs.get_mut(&job) else {
+            return false;
+        };
+        job.postponed = Some(job.postponed.map_or(until, |known| known.min(until)));
+        self.delayed.insert((job.channel, job.id))
     }
 
     /// A recipient of this job has to be tried again after all, for example
@@ -330,6 +349,9 @@ impl Scheduler {
         for channel in Channel::ALL {
             line += &self.lanes[channel.index()].status(channel);
         }
+        if !self.delayed.is_empty() {
+            line += &format!(" delayed jobs={}", self.delayed.len());
+        }
         if self.stopping {
             line += " exitasap";
         }
@@ -341,9 +363,14 @@ impl Scheduler {
         let (channel, id) = (state.channel, state.id);
         let next = match self.hurried.remove(&(channel, id)) {
             true => now,
-            false => state.next,
+            false => match state.postponed {
+                None => state.next,
+                Some(until) if state.leaves_some => until.min(state.next),
+                Some(until) => until,
+            },
         };
-        let end = match (state.leaves_some, state.is_single) {
+        let leaves_some = state.leaves_some || state.postponed.is_some();
+        let end = match (leaves_some, state.is_single) {
             (false, false) => JobEnd::Done,
             (false, true) if state.has_failed => JobEnd::PutBack {
                 due: now,

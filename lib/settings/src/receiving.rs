@@ -114,6 +114,14 @@ settings! {
         "Confirmed names of clients that may relay, host:suffix.";
     RELAYCLIENT: "", "RELAYCLIENT", Line, None,
         "The client may relay; the value is appended to each recipient.";
+    CHECKRELAY: "", "CHECKRELAY", Presence, None,
+        "A sender may relay who has just read mail from the client's address; see RELAY_CLEAR_MINUTES.";
+    ETRNHOSTS: "etrnhosts", "", List, None,
+        "Domains whose hosts may ask for their mail by ETRN and ATRN; they must be in rcpthosts, too.";
+    ATRNACCESS: "atrnaccess", "", List, None,
+        "Which users may fetch mail of which domains by ATRN, USER:DOMAIN,DOMAIN.";
+    ODMR: "", "ODMR", Presence, None,
+        "Mail is fetched here by ATRN, whatever the port; on port 366 it is anyway.";
     REQUIREAUTH: "", "REQUIREAUTH", Presence, None,
         "Mail is taken from authenticated clients only.";
     SMTPAUTH: "", "SMTPAUTH", Presence, None,
@@ -156,6 +164,8 @@ settings! {
         "When not 0, SPF, DKIM and DMARC of mail from strangers are checked and told in Authentication-Results.";
     DMARCREJECT: "dmarcreject", "DMARCREJECT", Integer, Some("0"),
         "When not 0, mail is refused that the DMARC policy of its author's domain says to refuse, or whose author nobody can tell; while that cannot be found out, it waits.";
+    WARNMAIL: "", "WARNMAIL", Line, None,
+        "Every message gets a line X-Spam-Warning that says this; WARNMAIL0 to WARNMAIL9 are further lines.";
     BODYCHECK: "bodycheck", "BODYCHECK", List, None,
         "Patterns of messages that are refused, REGEX:description:-header or -body; looked at when the variable is set.";
     VIRUSCHECK: "", "VIRUSCHECK", Line, None,
@@ -186,6 +196,10 @@ settings! {
         "No mail is taken; the value may say why, after a reply code.";
     RBLSMTPD: "", "RBLSMTPD", Line, None,
         "The client is on a list and is refused: for good with a hyphen before the text, else for now; empty lets it in.", &["qmail-smtpd", "rblsmtpd"];
+    DNSBL: "dnsbl", "DNSBL", List, None,
+        "Lists in the DNS that know bad clients, NAME or NAME:TEXT; they are refused for now, after a hyphen for good, and after ! let in.";
+    CLIENTNAMES: "clientnames", "CLIENTNAMES", Integer, Some("0"),
+        "When not 0, a listener looks up the names of clients, for rules, relaydomains and Received; read at the start.";
     OPENRELAY: "", "OPENRELAY", Presence, None,
         "The client is an open relay and is refused.";
     BOUNCEMAIL: "", "BOUNCEMAIL", Line, None,

@@ -90,6 +90,12 @@ settings! {
     /// When a sender who asked for it hears of a delay.
     DELAYNOTICE: "delaynotice" "" Integer Some("14400"), SEND,
         "Seconds after which a sender who asked for it (DSN NOTIFY=DELAY) is told, once, that a message is still waiting.";
+    /// Where rates of domains are.
+    RATELIMIT_DIR: "" "RATELIMIT_DIR" Line None, SEND,
+        "Directory with a file for each domain whose deliveries are limited, instead of ratelimit in the queue.";
+    /// When their counts begin again.
+    RATELIMIT_INTERVAL: "" "RATELIMIT_INTERVAL" Integer Some("86400"), SEND,
+        "Seconds after which the counts of the deliveries to a domain begin again.";
     /// Program that queues bounces.
     BOUNCEQUEUE: "" "BOUNCEQUEUE" Line None, SEND,
         "Program that queues bounces instead of the persistent queue writer.";

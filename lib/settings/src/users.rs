@@ -286,7 +286,7 @@ pub static CNTRL_VPORT: Setting = Setting {
 
 /// Name of its database.
 pub static CNTRL_DATABASE: Setting = Setting {
-    file: "",
+    file: "cntrl_database",
     variable: "CNTRL_DATABASE",
     kind: Kind::Line,
     default: Some(""),
@@ -311,7 +311,8 @@ pub static RELAY_CLEAR_MINUTES: Setting = Setting {
     kind: Kind::Integer,
     default: Some("60"),
     readers: &["inlookup", "clearopensmtp"],
-    meaning: "Minutes for which a client may relay after a POP3 or IMAP login, where control/open_smtp allows that.",
+    meaning: "Minutes for which a client may relay after a POP3 or IMAP login, where CHECKRELAY or \
+              control/open_smtp allows that.",
 };
 
 /// Reading mail lets relay.

@@ -29,6 +29,7 @@ mod reply;
 mod sender;
 mod step;
 mod transfer;
+mod turn;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,12 +48,13 @@ pub use finding::Finding;
 pub use outside::{Outside, SpfPolicy};
 pub use queue_reply::{Permanence, of_queue_code};
 pub use reply::Reply;
-pub use step::{Answer, Mailbox, Note, Step};
+pub use step::{Answer, Held, Mailbox, Note, Step};
 
 use command::Command;
 use finding::Findings;
 use outside::{Beginning, Waiting};
 use transfer::Transfer;
+use turn::Turn;
 
 /// A session.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct Session {
     invalid_recipients: u32,
     auth_failures: u32,
     findings: Findings,
+    has_quit: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,10 @@ enum State {
     AskingGrey(Beginning),
     /// The mailbox of this recipient has been asked for.
     AskingMailbox(Vec<u8>, Wish),
+    /// Whether this sender logged in elsewhere has been asked.
+    AskingRelay(Vec<u8>, Wish),
+    /// Whether mail is held for these domains has been asked.
+    AskingHeld(Turn, Vec<Vec<u8>>),
     /// The queue has been asked to begin.
     Beginning(Transfer),
     /// The message arrives.
@@ -153,6 +160,8 @@ struct Transaction {
     dsn: Dsn,
     /// Bytes that takes in the envelope.
     wish_bytes: usize,
+    /// What a filter said about the message, for the log.
+    judgement: String,
 }
 
 #[derive(Debug)]
@@ -184,6 +193,7 @@ impl Session {
             invalid_recipients: 0,
             auth_failures: 0,
             findings: Findings::default(),
+            has_quit: false,
         }
     }
 
@@ -224,6 +234,12 @@ impl Session {
         match (std::mem::replace(&mut self.state, State::Ready), answer) {
             (State::AskingMailbox(address, wish), Answer::Mailbox(mailbox)) => {
                 self.mailbox(address, wish, mailbox);
+            }
+            (State::AskingRelay(address, wish), Answer::Relay(answer)) => {
+                self.relay_answered(address, wish, answer);
+            }
+            (State::AskingHeld(turn, nodes), Answer::Held(held)) => {
+                self.held_answered(turn, &nodes, held);
             }
             (State::AskingPolicy(argument), Answer::Policy(config)) => {
                 self.mail_with(&argument, config, now);
@@ -266,6 +282,20 @@ impl Session {
         }
     }
 
+    /// Who has logged in.
+    pub fn logged_in(&self) -> Option<&str> {
+        let identity = self.identity.as_ref()?;
+        Some(&identity.account.address)
+    }
+
+    /// What a filter says about the message that is being committed: words for
+    /// the log. To be called before the answer.
+    pub fn judged(&mut self, words: String) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.judgement = words;
+        }
+    }
+
     /// The handshake asked for by [`Step::StartTls`] is done. RFC 3207 §4.2:
     /// everything learned before is forgotten.
     pub fn tls_started(&mut self, tls: Tls) {
@@ -298,6 +328,11 @@ impl Session {
             self.reply_with(Reply::ShuttingDown, &host);
             self.close();
         }
+    }
+
+    /// Says whether the client took its leave.
+    pub fn has_quit(&self) -> bool {
+        self.has_quit
     }
 
     /// Says whether a message is arriving or being queued.
@@ -376,6 +411,10 @@ impl Session {
             self.refuse();
             return;
         }
+        if !self.is_of_port(&command) {
+            self.mistake(Reply::Unknown);
+            return;
+        }
         match command {
             Command::Helo(name) => self.hello(name, false),
             Command::Ehlo(name) => self.hello(name, true),
@@ -393,6 +432,8 @@ impl Session {
             Command::Help if self.config.disable_help => self.mistake(Reply::Unimplemented),
             Command::Help => self.help(),
             Command::Quit => self.quit(),
+            Command::Etrn(argument) => self.etrn(argument),
+            Command::Atrn(argument) => self.atrn(argument),
             Command::StartTls(argument) => self.starttls(argument),
             Command::Auth(mechanism, initial) => self.auth(mechanism, initial, now),
             Command::NoArgument => self.mistake(Reply::NoArgument),
@@ -400,6 +441,27 @@ impl Session {
             Command::Unimplemented => self.mistake(Reply::Unimplemented),
             Command::Unknown => self.mistake(Reply::Unknown),
         }
+    }
+
+    /// Says whether the port we are on has this command
+    /// (smtp-receiving.md §6).
+    fn is_of_port(&self, command: &Command<'_>) -> bool {
+        let is_missing = match self.peer.commands {
+            Commands::Relay => matches!(command, Command::Atrn(_)),
+            Commands::Submission => matches!(command, Command::Etrn(_) | Command::Atrn(_)),
+            Commands::OnDemand => matches!(
+                command,
+                Command::Mail(_)
+                    | Command::Rcpt(_)
+                    | Command::NoKeyword
+                    | Command::Data
+                    | Command::Bdat(_)
+                    | Command::Rset
+                    | Command::Noop
+                    | Command::Vrfy
+            ),
+        };
+        !is_missing
     }
 
     fn starttls(&mut self, argument: &[u8]) {

@@ -13,6 +13,7 @@ pub mod clean;
 pub mod deliver;
 pub mod dsn;
 pub mod explain;
+pub mod fifo;
 pub mod frame;
 pub mod lookup;
 pub mod operator;

@@ -150,6 +150,14 @@ pub enum Request {
         /// Address of the client.
         remote_ip: String,
     },
+    /// Has this user just read mail from this address?
+    Relay {
+        /// Envelope sender.
+        #[serde(with = "serde_bytes")]
+        sender: Vec<u8>,
+        /// Address of the client.
+        remote_ip: String,
+    },
 }
 
 /// An answer.
@@ -188,6 +196,8 @@ pub enum Reply {
     Blocks(Vec<Block>),
     /// To `Forgive`: how many blocks that was.
     Forgiven(usize),
+    /// To `Relay`.
+    Relay(bool),
     /// To `Administrator` and `AdministratorToken`.
     Administrator(Administrator),
 }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Most bytes in one [`Request::Data`].
 pub const DATA_BYTES_MAX: usize = 256 * 1024;
 
@@ -32,6 +32,15 @@ pub enum Request {
     Data(#[serde(with = "serde_bytes")] Vec<u8>),
     /// It is complete.
     End,
+    /// Is this address on a list in the DNS?
+    Listed {
+        /// Which address.
+        ip: IpAddr,
+        /// Name of the list.
+        list: String,
+        /// Its addresses say so; else its texts, which are wanted.
+        by_address: bool,
+    },
 }
 
 /// Who sends, and the local words on SPF.
@@ -92,6 +101,8 @@ pub enum Reply {
     Message(Verdict),
     /// The question could not be answered now; the text is for the log.
     Temporary(String),
+    /// To `Listed`: the list's text, foreign, when the address is on it.
+    Listed(Option<String>),
 }
 
 /// Whether mail for a domain has anywhere to go.

@@ -321,9 +321,9 @@ mod tests {
         let joe = place.user("joe");
         place.write("note,all", "one\n");
         assert_eq!(place.bulletins.bring_new(&joe).unwrap(), 1);
-        let changed = File::options().write(true).truncate(true);
-        let mut file = changed
-            .clone()
+        let mut file = File::options()
+            .write(true)
+            .truncate(true)
             .open(place.bulletins.texts().join("note,all"))
             .unwrap();
         file.write_all(b"two\n").unwrap();

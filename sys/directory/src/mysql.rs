@@ -31,6 +31,8 @@ const TRIES_MAX: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long one migration waits for another, seconds.
 const LOCK_WAIT_SECONDS: u32 = 60;
+/// The name of that lock: one for each database of a server.
+const SCHEMA_LOCK: &str = "CONCAT('indimail_schema.', SHA1(DATABASE()))";
 /// Which migrations were made here. Not `ischema`: that counts the steps of
 /// other programs.
 const HISTORY: &str = "indimail_schema";
@@ -306,12 +308,7 @@ impl Database for Mysql {
     fn migrate(&self, to: i64) -> Result<i64, Error> {
         let work = || -> mysql::Result<Option<i64>> {
             let mut connection = self.pool.take()?;
-            // NULL says that the server gave up; 0 that somebody else has it.
-            let locked: Option<Option<i64>> = connection.exec_first(
-                "SELECT GET_LOCK('indimail_schema', ?)",
-                (LOCK_WAIT_SECONDS,),
-            )?;
-            if locked.flatten() != Some(1) {
+            if !lock_schema(&mut connection, LOCK_WAIT_SECONDS)? {
                 return Ok(None);
             }
             let moved = history(&mut connection).and_then(|found| {
@@ -319,7 +316,7 @@ impl Database for Mysql {
                 self.step_down(&mut connection, found, to)?;
                 Ok(found)
             });
-            connection.query_drop("DO RELEASE_LOCK('indimail_schema')")?;
+            connection.query_drop(format!("DO RELEASE_LOCK({SCHEMA_LOCK})"))?;
             moved.map(Some)
         };
         let found = work()
@@ -339,6 +336,15 @@ impl Database for Mysql {
     fn place(&self) -> String {
         self.server.to_string()
     }
+}
+
+/// Takes the lock of migrations; `false` when somebody else keeps it. It ends
+/// with the connection at the latest.
+fn lock_schema(connection: &mut Conn, wait_seconds: u32) -> mysql::Result<bool> {
+    let statement = format!("SELECT GET_LOCK({SCHEMA_LOCK}, ?)");
+    // NULL says that the server gave up; 0 that somebody else has it.
+    let locked: Option<Option<i64>> = connection.exec_first(statement, (wait_seconds,))?;
+    Ok(locked.flatten() == Some(1))
 }
 
 /// The steps that were made here.

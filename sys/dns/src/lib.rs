@@ -5,6 +5,7 @@
 //! again later". Never an ANY query; EDNS, and TCP when an answer is cut.
 
 mod error;
+mod lists;
 mod mx;
 mod resolver;
 #[cfg(test)]
@@ -12,5 +13,6 @@ mod server;
 
 pub use address::Domain;
 pub use error::Error;
+pub use lists::{Listing, reversed};
 pub use mx::Mx;
 pub use resolver::{Resolver, configuration};

@@ -79,6 +79,12 @@ impl Program {
         &self.variables
     }
 
+    /// The same one with further variables.
+    pub fn with(mut self, more: impl IntoIterator<Item = Change>) -> Self {
+        self.variables.extend(more);
+        self
+    }
+
     /// The command, with its directory and its environment, and the
     /// descriptors that the program gets: `message` on 0, `envelope` on 1 and
     /// `errors` where it is to say why it refuses. To be spawned at once, and

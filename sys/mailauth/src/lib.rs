@@ -7,10 +7,15 @@
 mod body;
 mod examined;
 mod message;
+mod own_key;
+mod signatures;
 mod signing;
 mod spf;
+mod voids;
 
 pub use examined::{Examined, HEADER_BYTES_MAX};
+pub use own_key::{KeyError, OwnKey, Style};
+pub use signatures::{Outcome, Signatures};
 pub use signing::{SIGNED_FIELDS, Signed, Signer};
 
 use mail_auth::MessageAuthenticator;

@@ -153,7 +153,7 @@ fn dmarc_words(dmarc: &DmarcOutput, verdict: Dmarc) -> String {
 
 /// The field with the line ends of the queue, and nothing in it that is not
 /// printed: much of it is foreign.
-fn field(results: &AuthenticationResults<'_>) -> Vec<u8> {
+pub(crate) fn field(results: &AuthenticationResults<'_>) -> Vec<u8> {
     let text = results.to_header();
     let lines = text.lines().map(|line| {
         let shown = |c: char| match c {

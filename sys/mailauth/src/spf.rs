@@ -11,6 +11,7 @@ use mail_auth::{Parameters, ResolverCache, SpfOutput, SpfResult as Result, Txt};
 use wire::verify::{Sender, Spf, SpfResult};
 
 use crate::Authenticator;
+use crate::voids::Voids;
 
 /// Longest evaluation of one record, includes and all.
 const TIME_MAX: Duration = Duration::from_secs(20);
@@ -72,8 +73,18 @@ impl Authenticator {
                 .as_ref()
                 .map(|text| Macro::parse(text.as_bytes()).into()),
         };
-        let parameters = Parameters::new(parameters(question)).with_txt_cache(&local);
-        self.inner.check_host(parameters).await
+        let voids = Voids::of(question.ip.to_canonical());
+        let parameters = Parameters::new(parameters(question))
+            .with_txt_cache(&local)
+            .with_mx_cache(&voids)
+            .with_ptr_cache(&voids)
+            .with_ipv4_cache(&voids)
+            .with_ipv6_cache(&voids);
+        let output = self.inner.check_host(parameters).await;
+        match voids.are_too_many() {
+            true => answer(Result::PermError),
+            false => output,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where an installation's directories are.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Where an installation is when nothing says otherwise.
@@ -65,6 +66,15 @@ impl Home {
         self.root.join("bin")
     }
 
+    /// A program that a setting names: a relative path starts at the root, a
+    /// bare name is looked for where the system has programs.
+    pub fn program(&self, name: &OsStr) -> OsString {
+        match name.as_encoded_bytes().contains(&b'/') {
+            true => self.root.join(name).into(),
+            false => name.to_owned(),
+        }
+    }
+
     /// `users/assign` and `users/cdb`.
     pub fn users(&self) -> PathBuf {
         directory_variable("ASSIGNDIR").unwrap_or_else(|| self.root.join("users"))
@@ -83,6 +93,11 @@ impl Home {
     /// Directories of the virtual domains.
     pub fn domains(&self) -> PathBuf {
         directory_variable("DOMAINDIR").unwrap_or_else(|| self.root.join("domains"))
+    }
+
+    /// Mail that hosts fetch by ETRN and ATRN.
+    pub fn autoturn(&self) -> PathBuf {
+        self.root.join("autoturn")
     }
 
     /// Homes of the virtual users.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use os::sandbox::Sandbox;
 
-use crate::Home;
+use crate::{Home, Settings};
 
 /// What looking up a system user reads (nsswitch.conf(5)).
 const USER_DATABASE: [&str; 7] = [
@@ -40,6 +40,17 @@ pub fn close(sandbox: Sandbox, program: &str) {
             program,
             &format!("this kernel enforces only part of the sandbox: {enforced:?}"),
         );
+    }
+}
+
+/// Closes the sandbox of a program that hands messages to the queue, unless a
+/// queue program of the site's own choice is named: it may be set-uid, which
+/// no sandbox lets it be.
+pub fn close_for_queue(sandbox: Sandbox, program: &str, settings: &Settings) {
+    let named = settings.variable("QMAILQUEUE");
+    match named.is_some_and(|name| !name.is_empty()) {
+        true => crate::info(program, "QMAILQUEUE is set: running without a sandbox"),
+        false => close(sandbox, program),
     }
 }
 
@@ -72,7 +83,7 @@ pub enum Reach {
     Name(u16),
 }
 
-/// inlookup: writes the user database, reads where mail is; when the users
+/// inlookup: writes the user database, and bulletins into mailboxes; when the users
 /// are on a server of the network, connects to its port and no other.
 pub fn inlookup(home: &Home, reach: &Reach) -> Sandbox {
     const DOMAIN: u16 = 53;
@@ -91,7 +102,7 @@ pub fn inlookup(home: &Home, reach: &Reach) -> Sandbox {
         .read(home.control())
         .read(home.users())
         .read(home.domains())
-        .read(home.mail())
+        .write(home.mail())
         .write(database.parent().unwrap_or(home.root()))
 }
 

@@ -20,7 +20,7 @@ const CONNECTIONS: usize = 10_000;
 /// The same with Postfix, which has a process for each.
 const POSTFIX_CONNECTIONS: usize = 90;
 /// Files this process may have open.
-const FILES: u64 = 30_000;
+const FILES: u64 = 15_000;
 
 /// Runs one of [`NAMES`].
 pub fn measure(arguments: &Arguments, name: &str) {

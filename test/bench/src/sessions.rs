@@ -53,7 +53,8 @@ pub fn measure(arguments: &Arguments, name: &str) {
     for _ in 0..arguments.runs {
         let setup = Builder::new("bench.example");
         setup.add_user("user0");
-        let certificate = setup.root().join("certs/servercert.pem");
+        let path = setup.root().join("certs/servercert.pem");
+        let certificate = std::fs::read(path).expect("a certificate");
         let server = arguments.wants("indimail").then(|| setup.start());
         let ours = server.as_ref().map(|server| {
             let port = server.port(if name == "tls" { 587 } else { 25 });

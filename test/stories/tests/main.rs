@@ -18,6 +18,7 @@ mod killed;
 mod notices;
 mod ordinary_user;
 mod planted;
+mod qmtp;
 mod queue_tools;
 mod sending;
 mod starved;

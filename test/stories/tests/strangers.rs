@@ -34,6 +34,53 @@ fn message<'a>(from: &'a str, author: &'a str) -> Vec<&'a str> {
 }
 
 #[test]
+fn a_client_on_a_list_is_refused_before_it_speaks() {
+    let dns = Dns::start(&[
+        "txt-record=1.2.0.192.bl.test,see http://bl.test/?%IP%",
+        "txt-record=1.2.0.192.hard.test,bad",
+        "address=/1.2.0.192.wl.test/127.0.0.2",
+    ]);
+    let setup = Builder::new("example.org");
+    setup.add_user("ann");
+    setup.control("dnsresolver", &format!("127.0.0.1:{}\n", dns.port));
+    setup.control("clientnames", "1\n");
+    setup.control("dnsbl", "other.test\nbl.test\n");
+    let server = setup.start();
+    let said = as_stranger(&server, &["EHLO x", "MAIL FROM:<>"]);
+    let refused = "451 see http://bl.test/?192.0.2.1\r\n";
+    assert_eq!(said.matches(refused).count(), 3, "{said}");
+    let control = |text: &str| {
+        std::fs::write(server.root().join("control/dnsbl"), text).unwrap();
+    };
+    control("-hard.test:go, %IP%\n");
+    // By addresses, and the list has none.
+    assert!(as_stranger(&server, &[]).starts_with("220 "));
+    control("-hard.test\n");
+    assert!(as_stranger(&server, &[]).starts_with("554 bad\r\n"));
+    control("!wl.test\n-hard.test\n");
+    assert!(as_stranger(&server, &[]).starts_with("220 "));
+
+    // A listener knows its client by name; of this one every resolver knows
+    // it (RFC 6761 §6.3).
+    let mut swaks = Command::new("swaks");
+    swaks.args(["--server", &format!("127.0.0.1:{}", server.port(25))]);
+    swaks.args([
+        "--from",
+        "bob@far.test",
+        "--to",
+        "ann@example.org",
+        "--helo",
+        "x.test",
+    ]);
+    run(&mut swaks, b"").good();
+    let got = server.wait_for_messages("ann", 1).remove(0);
+    assert!(
+        got.contains("Received: from localhost (HELO x.test) (127.0.0.1)"),
+        "{got}"
+    );
+}
+
+#[test]
 fn a_stranger_is_asked_about() {
     let dns = Dns::start(&[
         "mx-host=far.test,mx.far.test,10",

@@ -61,18 +61,19 @@ impl Postfix {
         server
     }
 
-    /// As [`Postfix::start`], with a certificate (a chain and its key in one
-    /// file) and users who log in with PLAIN.
+    /// As [`Postfix::start`], with a certificate (a chain and its
+    /// key) and users who log in with PLAIN.
     ///
     /// # Panics
     /// When Postfix does not start.
-    pub fn with_logins(domain: &str, certificate: &Path, users: &[(&str, &str)]) -> Self {
+    pub fn with_logins(domain: &str, certificate: &[u8], users: &[(&str, &str)]) -> Self {
         let server = Self::start(domain, "");
         let base = server.directory.path();
-        let sasl = base.join("sasl");
+        // Where Debian's Postfix looks, below its configuration.
+        let sasl = base.join("etc/sasl");
         fs::create_dir(&sasl).expect("a directory");
         let own = sasl.join("certificate.pem");
-        fs::copy(certificate, &own).expect("a certificate");
+        fs::write(&own, certificate).expect("a certificate");
         let method = format!(
             "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\nsasldb_path: {}\n",
             sasl.join("db").display()
@@ -84,18 +85,23 @@ impl Postfix {
             add.args(["-p", "-c", "-f"]).arg(sasl.join("db"));
             run(add.args(["-u", realm, local]), password.as_bytes()).good();
         }
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        fs::set_permissions(sasl.join("db"), readable).expect("permissions");
+        // Berkeley DB opens it for writing even to read.
+        let writable = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        fs::set_permissions(sasl.join("db"), writable).expect("permissions");
         let settings = [
             format!("smtpd_tls_cert_file={}", own.display()),
             format!("smtpd_tls_key_file={}", own.display()),
             "smtpd_sasl_auth_enable=yes".to_owned(),
-            format!("cyrus_sasl_config_path={}", sasl.display()),
         ];
         let mut postconf = Command::new("/usr/sbin/postconf");
         postconf.arg("-c").arg(base.join("etc")).args(settings);
         run(&mut postconf, b"").good();
-        server.control("reload").good();
+        // The login module reads its configuration when a process starts.
+        server.control("stop").good();
+        server.control("start").good();
+        wait_for("Postfix", Duration::from_secs(90), || {
+            std::net::TcpStream::connect(("127.0.0.1", server.port)).is_ok()
+        });
         server
     }
 

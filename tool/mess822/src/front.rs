@@ -2,33 +2,38 @@
 //! envelope on 1, as qmail-queue(8) does, and end by becoming the next one
 //! (smtp-receiving.md §5.3, §5.4). They run as whoever calls them.
 
+mod attachments;
+mod dk;
 mod multi;
 mod nullqueue;
+mod qfilter;
 mod qmqpc;
 mod scan;
+mod scanq;
 mod spam;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use os::child::{Ended, Setup};
-use os::signal::{Interest, Signal, Signals};
 use run::{Exit, Home, Settings, Tracer};
 use settings::queue::DEATH;
 
-pub use multi::multi;
+pub use dk::dk;
+pub use multi::{multi, spamfilter};
 pub use nullqueue::nullqueue;
+pub use qfilter::qfilter;
 pub use qmqpc::qmqpc;
+pub use scanq::{qscanq, qscanq_stdin};
 
 /// Exit codes of qmail-queue(8).
 const CODE_SPAM: u8 = 32;
 const CODE_VIRUS: u8 = 33;
+const CODE_ATTACHMENT: u8 = 34;
 const CODE_REFUSED: u8 = 31;
 const CODE_READ: u8 = 54;
 const CODE_SETTINGS: u8 = 55;
@@ -41,10 +46,6 @@ const CODE_CONFIGURATION: u8 = 87;
 const CODE_EXEC: u8 = 120;
 const CODE_CRASHED: u8 = 123;
 
-/// How long a filter may take.
-const FILTER_TIME_MAX: Duration = Duration::from_secs(300);
-/// Where temporary files go without `TMPDIR`.
-const TEMPORARY_DIRECTORY: &str = "/tmp";
 /// Most bytes of header lines that travel in `QQEH`.
 const EXTRA_BYTES_MAX: usize = 60 * 1024;
 
@@ -83,14 +84,14 @@ fn descriptor(number: i32, what: &str) -> Result<File, Exit> {
     os::fd::inherit_file(number).ok_or_else(missing)
 }
 
-fn temporary_directory() -> PathBuf {
-    let named = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
-    named.map_or_else(|| TEMPORARY_DIRECTORY.into(), PathBuf::from)
-}
-
 /// A file without a name that nobody else can open.
 fn temporary_file() -> Result<File, Exit> {
-    tempfile::tempfile_in(temporary_directory()).map_err(no_temporary)
+    filter::temporary_file().map_err(failed)
+}
+
+/// The exit code of what filters have in common.
+fn failed(error: filter::Error) -> Exit {
+    Exit::new(error.exit_code(), run::chain(&error))
 }
 
 fn no_temporary(error: io::Error) -> Exit {
@@ -101,19 +102,8 @@ fn no_temporary(error: io::Error) -> Exit {
 }
 
 /// What is left of `input` in a file that can be read again, from its start.
-fn spool(mut input: impl Read) -> Result<File, Exit> {
-    let mut file = temporary_file()?;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => file.write_all(&buffer[..length]).map_err(no_temporary)?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Exit::new(CODE_READ, format!("cannot read: {error}"))),
-        }
-    }
-    file.rewind().map_err(no_temporary)?;
-    Ok(file)
+fn spool(input: impl Read) -> Result<File, Exit> {
+    filter::spool(input).map_err(failed)
 }
 
 /// Reads to the end, for what nobody wants.
@@ -124,57 +114,38 @@ fn drain(mut input: impl Read) -> Result<(), Exit> {
 }
 
 /// The command of a setting, as words; variables in it are ours.
-fn words(command: &[u8]) -> Result<Vec<OsString>, Exit> {
-    let variable = |name: &str| std::env::var_os(name).map(OsString::into_vec);
-    let words = text::words::split(command, variable).map_err(|error| {
-        let shown = text::log::printable(command, 200);
-        Exit::new(CODE_CONFIGURATION, format!("{shown}: {error}"))
-    })?;
-    Ok(words.into_iter().map(OsString::from_vec).collect())
+fn words(command: &[u8], settings: &Settings) -> Result<Vec<OsString>, Exit> {
+    filter::words(command, settings).map_err(failed)
 }
 
-/// Runs a filter on a message; its output, and how it ended.
-fn filter(mut command: Command, message: File) -> Result<(Ended, File), Exit> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let cannot =
-        |error: io::Error| Exit::new(CODE_EXEC_FILTER, format!("cannot run {program}: {error}"));
-    let output = temporary_file()?;
-    let shared = output.try_clone().map_err(no_temporary)?;
-    let mut message = message;
-    message.rewind().map_err(no_temporary)?;
-    let setup = Setup {
-        descriptors: vec![(0, message.into()), (1, shared.into())],
-        ..Setup::default()
+/// The words of a command as a program of ours, or where they say.
+fn command_of(home: &Home, line: Vec<OsString>) -> Command {
+    let mut line = line.into_iter();
+    let program = line.next().unwrap_or_default();
+    let mut command = Command::new(inject::locate(home, &program));
+    command.args(line);
+    command
+}
+
+/// The program that comes next: that of the variable with our arguments, else
+/// our arguments, else a program of ours.
+fn given_or(
+    home: &Home,
+    settings: &Settings,
+    arguments: &[Vec<u8>],
+    variable: Option<&str>,
+    default: &str,
+) -> Result<Command, Exit> {
+    let named = variable.and_then(|name| settings.variable(name));
+    let mut line = match named.filter(|value| !value.is_empty()) {
+        Some(value) => words(value, settings)?,
+        None => Vec::new(),
     };
-    os::child::prepare(&mut command, setup);
-    let ended = wait(command, cannot)?.ok_or_else(|| {
-        let text = format!("{program} took longer than {FILTER_TIME_MAX:?}");
-        Exit::new(CODE_SPAM_FILTER, text)
-    })?;
-    let mut output = output;
-    output.rewind().map_err(no_temporary)?;
-    Ok((ended, output))
-}
-
-/// Starts a program and waits until it ends; `None` when it takes too long
-/// and had to be killed.
-fn wait(mut command: Command, cannot: impl Fn(io::Error) -> Exit) -> Result<Option<Ended>, Exit> {
-    use std::os::fd::AsFd;
-    let mut signals = Signals::collect(&[Signal::SIGCHLD]).map_err(&cannot)?;
-    let mut child = command.spawn().map_err(&cannot)?;
-    let deadline = Instant::now() + FILTER_TIME_MAX;
-    while child.try_wait().map_err(&cannot)?.is_none() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Ok(None);
-        }
-        let waits = [(signals.as_fd(), Interest::Read)];
-        os::signal::poll(&waits, Some(left)).map_err(&cannot)?;
-        while signals.take().is_some() {}
+    line.extend(arguments.iter().cloned().map(OsString::from_vec));
+    if line.is_empty() {
+        line.push(default.into());
     }
-    os::child::wait(child).map(Some).map_err(cannot)
+    Ok(command_of(home, line))
 }
 
 /// What the next program finds on its descriptors, when it is not what we

@@ -4,6 +4,7 @@
 //! Each tool runs as whoever calls it, under its own name or as the first
 //! argument of `mess822`. None may be set-uid.
 
+mod batv;
 mod follow;
 mod front;
 mod header;

@@ -3,7 +3,7 @@
 use run::{Exit, ProgramEnd};
 
 use crate::inject::{self, Style};
-use crate::{front, header, ofmip, sendmail, small};
+use crate::{batv, front, header, ofmip, sendmail, small};
 
 /// A tool: its name, its usage when it does not print one itself, what it
 /// does with its arguments.
@@ -51,8 +51,14 @@ pub const TOOLS: &[Tool] = &[
     tool("datemail", None, small::datemail),
     tool("mailsubj", None, small::mailsubj),
     tool("rmail", None, small::rmail),
+    tool("batv", None, batv::main),
     tool("qmail-multi", None, front::multi),
     tool("qmail-nullqueue", None, front::nullqueue),
+    tool("qmail-dk", None, front::dk),
+    tool("qmail-spamfilter", None, front::spamfilter),
+    tool("qmail-qfilter", None, front::qfilter),
+    tool("qscanq", None, front::qscanq),
+    tool("qscanq-stdin", None, front::qscanq_stdin),
     tool("qmail-qmqpc", None, front::qmqpc),
     tool(
         "ofmipd",

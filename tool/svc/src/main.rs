@@ -9,6 +9,7 @@ mod environment;
 mod exec;
 mod holders;
 mod limits;
+mod logfifo;
 mod splogger;
 mod stamp;
 mod status;
@@ -23,7 +24,7 @@ use run::{Exit, family};
 type Tool = fn(&[OsString]) -> Result<u8, Exit>;
 
 /// Name, usage, meaning, function.
-const TOOLS: [(&str, &str, &str, Tool); 15] = [
+const TOOLS: [(&str, &str, &str, Tool); 18] = [
     (
         "svc",
         "-udoxpchaitkq12Ur DIRECTORY...",
@@ -95,6 +96,24 @@ const TOOLS: [(&str, &str, &str, Tool); 15] = [
         "[TAG [FACILITY]]",
         "hands lines to syslog",
         splogger::splogger,
+    ),
+    (
+        "qmail-cat",
+        "FIFO",
+        "prints what is written to a FIFO, made when it is not there",
+        logfifo::qmail_cat,
+    ),
+    (
+        "qcat",
+        "FIFO",
+        "is the newer name of qmail-cat",
+        logfifo::qmail_cat,
+    ),
+    (
+        "qmail-logfifo",
+        "FIFO",
+        "is the newest name of qmail-cat",
+        logfifo::qmail_cat,
     ),
     ("tai64n", "", "stamps each line", stamp::tai64n),
     (

@@ -190,3 +190,36 @@ fn without_supervise_there_is_nothing_to_control() {
     let line = format!("{}: supervise not running\n", path.display());
     assert_eq!(text(tool("svstat").arg(path), b""), line);
 }
+
+#[test]
+fn qmail_cat_prints_what_many_write_to_its_fifo() {
+    use std::io::{BufRead, BufReader};
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    let mut reader = tool("qmail-cat")
+        .arg(&fifo)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    for line in ["one", "two"] {
+        // Each writer comes and goes; the first may be too early.
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            match os::file::open_fifo_write(&fifo) {
+                Ok(mut writer) => break writeln!(writer, "{line}").unwrap(),
+                Err(error) => assert!(Instant::now() < end, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(lines.next().unwrap().unwrap(), line);
+    }
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    std::fs::write(directory.path().join("file"), "x").unwrap();
+    assert_eq!(
+        code(tool("qcat").arg(directory.path().join("file"))),
+        Some(111)
+    );
+    assert_eq!(code(&mut tool("qmail-logfifo")), Some(100));
+}

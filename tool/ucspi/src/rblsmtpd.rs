@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-use dns::{Domain, Resolver};
+use dns::{Domain, Listing};
 use run::{Exit, PERMANENT, TEMPORARY};
 
 use crate::letters::{self, Letters};
@@ -134,11 +134,15 @@ impl State {
         let Ok(address) = ip.parse::<IpAddr>() else {
             return Ok(());
         };
-        let name = format!("{}.{base}", reversed(address));
+        let name = format!("{}.{base}", dns::reversed(address));
         let name = Domain::parse(&name)
             .map_err(|error| Exit::new(PERMANENT, format!("{base} is no list: {error}")))?;
         let resolver = names::resolver()?;
-        let asked = found(&resolver, &name, lets_in || text.is_some());
+        let by = match lets_in || text.is_some() {
+            true => Listing::Address,
+            false => Listing::Text,
+        };
+        let asked = resolver.listed(&name, by);
         let answer = match tokio::time::timeout(LIST_TIMEOUT, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(dns::Error::Temporary("it takes too long".to_owned())),
@@ -169,56 +173,5 @@ impl State {
             permanent: permanent && !self.had_failure,
             text,
         };
-    }
-}
-
-/// What a list says; `None` when the name is not on it.
-async fn found(
-    resolver: &Resolver,
-    name: &Domain,
-    by_address: bool,
-) -> Result<Option<String>, dns::Error> {
-    let answer = match by_address {
-        true => resolver.ipv4(name).await.map(|_| Some(String::new())),
-        false => resolver.txt(name).await.map(|texts| {
-            let first = texts.into_iter().next().unwrap_or_default();
-            Some(String::from_utf8_lossy(&first).into_owned())
-        }),
-    };
-    match answer {
-        Err(error) if !error.is_temporary() => Ok(None),
-        answer => answer,
-    }
-}
-
-/// `4.3.2.1`, or the nibbles of an IPv6 address, last first.
-fn reversed(ip: IpAddr) -> String {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, d] = ip.octets();
-            format!("{d}.{c}.{b}.{a}")
-        }
-        IpAddr::V6(ip) => {
-            let nibbles = ip.octets().into_iter().rev();
-            let nibbles = nibbles.flat_map(|byte| [byte & 15, byte >> 4]);
-            let nibbles: Vec<String> = nibbles.map(|nibble| format!("{nibble:x}")).collect();
-            nibbles.join(".")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_turned_round() {
-        assert_eq!(reversed("1.2.3.4".parse().unwrap()), "4.3.2.1");
-        let six = reversed("2001:db8::1".parse().unwrap());
-        assert!(
-            six.starts_with("1.0.0.") && six.ends_with("8.b.d.0.1.0.0.2"),
-            "{six}"
-        );
-        assert_eq!(six.len(), 63);
     }
 }

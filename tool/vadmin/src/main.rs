@@ -14,6 +14,7 @@ mod clearopensmtp;
 mod cluster;
 mod domain;
 mod group;
+mod inquerytest;
 mod lines;
 mod mgmtpass;
 mod mgmttoken;
@@ -64,6 +65,7 @@ Commands, also as programs of their own:
   vfstab       file systems with homes        printdir    how far homes have grown
   clearopensmtp  end relaying after reading   updaterules its rules for connections
   vpriv        what operators may run         mgmtpass    operators and passwords
+  inquerytest  ask inlookup over its FIFO
 Of clusters:
   vhostid vsmtp hostcntrl hostsync dbinfo vserverinfo
 
@@ -114,6 +116,7 @@ const COMMANDS: &[(&str, Command)] = &[
         clearopensmtp::NAME,
         ("clearopensmtp", clearopensmtp::as_owner_main),
     ),
+    ("inquerytest", ("inquerytest", inquerytest::main)),
     ("vhostid", ("vhostid", cluster::vhostid::main)),
     ("vsmtp", ("vsmtp", cluster::vsmtp::main)),
     ("hostcntrl", ("hostcntrl", cluster::hostcntrl::main)),

@@ -48,6 +48,43 @@ impl House {
         house
     }
 
+    /// The same with its users on a server.
+    pub fn on_mariadb() -> Self {
+        let house = Self::new();
+        house.name_server("host.mysql");
+        house
+            .run(&["vadddomain", "example.com", "Secret-1234"])
+            .good();
+        house
+    }
+
+    /// Lets a control file name a database of its own.
+    pub fn name_server(&self, file: &str) {
+        let socket = testkit::Mariadb::shared().socket();
+        self.write(
+            &format!("control/{file}"),
+            &format!("localhost:root::{}\n", socket.display()),
+        );
+        let mode = PermissionsExt::from_mode(0o640);
+        std::fs::set_permissions(self.path(&format!("control/{file}")), mode).unwrap();
+        if file == "host.mysql" {
+            let name = format!("{}\n", testkit::Mariadb::new_name());
+            self.write("control/mysql_database", &name);
+        }
+    }
+
+    /// Tells the database server something.
+    pub fn administer(&self, statement: &str) {
+        use mysql::prelude::Queryable as _;
+        let socket = testkit::Mariadb::shared().socket();
+        let options = mysql::OptsBuilder::new()
+            .user(Some("root"))
+            .socket(socket.to_str())
+            .prefer_socket(true);
+        let mut connection = mysql::Conn::new(options).unwrap();
+        connection.query_drop(statement).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }

@@ -121,6 +121,7 @@ impl Scheduler {
             }
             was_there |= self.parked.remove(&(channel, id)).is_some();
             self.skipped.remove(&(channel, id));
+            self.delayed.remove(&(channel, id));
         }
         match was_there {
             true => Forgotten::Yes,

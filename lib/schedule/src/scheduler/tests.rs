@@ -322,3 +322,50 @@ fn every_recipient_is_done_once_whatever_happens() {
         Ok(())
     });
 }
+
+#[test]
+fn a_domain_over_its_rate_is_tried_when_it_may_be() {
+    let mut scheduler = Scheduler::new([1, 5]);
+    let open = |scheduler: &mut Scheduler, now| {
+        let Some(Step::Open { channel, id }) = scheduler.step(now) else {
+            panic!("nothing to open at {now}")
+        };
+        let job = scheduler.opened(channel, id, BIRTH, LIFETIME_DEFAULT_SECONDS, now);
+        assert!(matches!(scheduler.step(now), Some(Step::Next { .. })));
+        job
+    };
+    scheduler.add(Channel::Remote, 7, BIRTH);
+    let job = open(&mut scheduler, BIRTH);
+    // Neither the recipient before nor the one after waits for it.
+    scheduler.start(job, b"a@fast.test".to_vec(), 0);
+    assert!(scheduler.postpone(job, BIRTH + 33));
+    assert!(!scheduler.postpone(job, BIRTH + 44));
+    assert!(matches!(scheduler.step(BIRTH), Some(Step::Next { .. })));
+    scheduler.exhausted(job);
+    let reported = scheduler.report(Channel::Remote, 0, Verdict::Success);
+    assert!(!reported.unwrap().ends_channel);
+    let Some(Step::Close { end, .. }) = scheduler.step(BIRTH) else {
+        panic!("the job must close")
+    };
+    assert_eq!(end, JobEnd::Requeued { next: BIRTH + 33 });
+    assert_eq!(
+        scheduler.status(),
+        "status: local 0/1 remote 0/5 delayed jobs=1"
+    );
+    assert_eq!(scheduler.wake_at(), Some(BIRTH + 33));
+    let job = open(&mut scheduler, BIRTH + 33);
+    assert_eq!(scheduler.status(), "status: local 0/1 remote 0/5");
+    // A deferral has its own time, and the earlier one counts.
+    scheduler.start(job, b"a@slow.test".to_vec(), 0);
+    scheduler.postpone(job, BIRTH + 5000);
+    scheduler.exhausted(job);
+    let deferred = scheduler.report(Channel::Remote, 0, Verdict::Deferral);
+    let Finding::Deferred { next } = deferred.unwrap().finding else {
+        panic!("it is deferred")
+    };
+    let Some(Step::Close { end, .. }) = scheduler.step(BIRTH + 33) else {
+        panic!("the job must close")
+    };
+    assert!(next < BIRTH + 5000);
+    assert_eq!(end, JobEnd::Requeued { next });
+}

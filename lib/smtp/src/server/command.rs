@@ -24,6 +24,10 @@ pub(super) enum Command<'a> {
     Vrfy,
     Help,
     Quit,
+    /// Of which node.
+    Etrn(&'a [u8]),
+    /// Of which domains.
+    Atrn(&'a [u8]),
     StartTls(&'a [u8]),
     /// Mechanism (`None`: not ours) and initial response.
     Auth(Option<Mechanism>, Option<&'a [u8]>),
@@ -60,9 +64,9 @@ impl<'a> Command<'a> {
             b"QUIT" => alone(Self::Quit),
             b"STARTTLS" => Self::StartTls(argument),
             b"AUTH" => Self::auth(argument),
-            b"EXPN" | b"SEND" | b"SOML" | b"SAML" | b"TURN" | b"ETRN" | b"ATRN" => {
-                Self::Unimplemented
-            }
+            b"ETRN" => Self::Etrn(argument),
+            b"ATRN" => Self::Atrn(argument),
+            b"EXPN" | b"SEND" | b"SOML" | b"SAML" | b"TURN" => Self::Unimplemented,
             _ => Self::Unknown,
         }
     }

@@ -75,10 +75,18 @@ pub struct Config {
     pub host_access: HostAccess,
     /// accesslist.
     pub access_list: AccessList,
+    /// CHECKRELAY: who has just read mail may relay.
+    pub check_relay: bool,
+    /// etrnhosts: domains whose hosts may fetch their mail.
+    pub etrn_hosts: Hosts,
+    /// atrnaccess: users, in lower case, and the domains they may fetch.
+    pub fetchers: Vec<(String, Vec<Vec<u8>>)>,
     /// badhelo.
     pub bad_hellos: AddressList,
     /// Checks that need other machines.
     pub outside: super::Outside,
+    /// WARNMAIL: what every message is marked with, printable.
+    pub warnings: Vec<String>,
     /// signatures and bodycheck.
     pub content: Option<Arc<Content>>,
     /// BATV: only bounces of our own mail come in.
@@ -117,6 +125,16 @@ pub struct Config {
     pub disable_vrfy: bool,
 }
 
+impl Config {
+    /// Most recipients of one message.
+    pub(super) fn recipients_most(&self) -> usize {
+        match self.recipients_max {
+            0 => RECIPIENTS_MAX,
+            max => max.min(RECIPIENTS_MAX),
+        }
+    }
+}
+
 /// Which senders an authenticated user may use.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Masquerade {
@@ -127,6 +145,18 @@ pub enum Masquerade {
     As(Vec<u8>),
     /// Any.
     Anyone,
+}
+
+/// Which commands a port has (smtp-receiving.md §6).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Commands {
+    /// Port 25.
+    #[default]
+    Relay,
+    /// Port 587: no ETRN.
+    Submission,
+    /// Port 366: mail is fetched, not sent.
+    OnDemand,
 }
 
 /// The client, and what holds for it alone.
@@ -146,6 +176,8 @@ pub struct Peer {
     pub starttls: bool,
     /// Mechanisms users can log in with; empty is no AUTH.
     pub mechanisms: Vec<Mechanism>,
+    /// What the port has.
+    pub commands: Commands,
     /// RELAYCLIENT: what is appended to recipients of a relay client.
     pub relay_suffix: Option<Vec<u8>>,
 }

@@ -144,12 +144,18 @@ impl Session {
                 lines.push(format!("AUTH={}", names.join(" ")));
             }
         }
+        if self.peer.commands == super::Commands::OnDemand {
+            lines.push("ATRN".into());
+        }
         lines.push("PIPELINING".into());
         lines.push("8BITMIME".into());
         lines.push(match config.message_bytes_max {
             0 => "SIZE".into(),
             max => format!("SIZE {max}"),
         });
+        if self.has_etrn() {
+            lines.push("ETRN".into());
+        }
         if self.peer.starttls && self.tls.is_none() {
             lines.push("STARTTLS".into());
         }
@@ -157,6 +163,8 @@ impl Session {
         lines.push("CHUNKING".into());
         lines.push("ENHANCEDSTATUSCODES".into());
         lines.push("DSN".into());
+        // RFC 9422.
+        lines.push(format!("LIMITS RCPTMAX={}", config.recipients_most()));
         lines.push("HELP".into());
         lines
     }
@@ -165,13 +173,14 @@ impl Session {
         self.idle_commands += 1;
         let lines = vec![
             format!("2.0.0 This is {}", self.config.software),
-            "2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT AUTH STARTTLS"
+            "2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT AUTH STARTTLS ETRN"
                 .to_owned(),
         ];
         self.send_lines("214", lines);
     }
 
     pub(super) fn quit(&mut self) {
+        self.has_quit = true;
         let host = printable(&self.greeting_word(), GREETING_BYTES_MAX);
         self.send_line(&format!("221 2.0.0 {host} closing connection"));
         self.close();

@@ -3,7 +3,15 @@
 /// What qmail-queue's exit codes are to a client (smtp-receiving.md §5.2):
 /// whether the refusal is permanent, and the text.
 pub fn of_queue_code(code: u8) -> (Permanence, &'static str) {
-    let report = wire::queue::report(code);
+    let report = match code {
+        // Where the receiving side has texts of its own.
+        50 => "Zunable to set uid/gid for the scanner (#4.3.0)",
+        58 => "Zunable to resolve symbol in shared object/plugin (#4.3.0)",
+        60 => "Zqq trouble creating pipes/sockets (#4.3.0)",
+        62 => "Zqq unable to access mess file (#4.3.0)",
+        91 => "Zqq internal bug (#4.3.0)",
+        code => wire::queue::report(code),
+    };
     match report.strip_prefix('D') {
         Some(text) => (Permanence::Permanent, text),
         None => (Permanence::Temporary, report.get(1..).unwrap_or_default()),

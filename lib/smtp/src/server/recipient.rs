@@ -9,7 +9,7 @@ use wire::trace::Kind;
 use super::path::Parameter;
 use super::{
     INVALID_RECIPIENT_PAUSE, INVALID_RECIPIENTS_FREE, INVALID_RECIPIENTS_MAX, Mailbox, Moment,
-    Note, RECIPIENTS_MAX, Recipient, Reply, Session, State, Step, Transaction, path,
+    Note, Recipient, Reply, Session, State, Step, Transaction, path,
 };
 
 /// Where a recipient is from.
@@ -67,6 +67,7 @@ impl Session {
             }
         };
         match self.recipient_refusal(&address, route).or(bad_bounce) {
+            Some(Reply::NoRelaying) if self.config.check_relay => self.ask_relay(address, wish),
             Some(reply) => {
                 if bad_bounce.is_some() {
                     self.log_bad_bounce(&address);
@@ -83,6 +84,57 @@ impl Session {
                 self.state = State::AskingMailbox(address, wish);
             }
             None => self.take_recipient(address, wish),
+        }
+    }
+
+    /// CHECKRELAY: a sender who has just read mail from there may relay.
+    fn ask_relay(&mut self, address: Vec<u8>, wish: Wish) {
+        let Some(transaction) = &self.transaction else {
+            return;
+        };
+        if transaction.sender.is_empty() {
+            self.refuse_recipient(&address, Reply::NoRelaying);
+            return;
+        }
+        let sender = transaction.sender.clone();
+        self.steps.push_back(Step::AskRelay(sender));
+        self.state = State::AskingRelay(address, wish);
+    }
+
+    /// Takes the answer to that. It holds for this transaction alone.
+    pub(super) fn relay_answered(
+        &mut self,
+        address: Vec<u8>,
+        wish: Wish,
+        answer: Result<bool, String>,
+    ) {
+        match answer {
+            Ok(true) => {
+                self.tell(
+                    &receiving::CHECKRELAY,
+                    None,
+                    "the sender read mail from here",
+                );
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.may_relay = true;
+                }
+                match self.recipient_refusal(&address, Route::Ordinary) {
+                    Some(reply) => self.refuse_recipient(&address, reply),
+                    None => self.take_recipient(address, wish),
+                }
+            }
+            Ok(false) => {
+                self.tell(
+                    &receiving::CHECKRELAY,
+                    None,
+                    "the sender did not read mail from here",
+                );
+                self.refuse_recipient(&address, Reply::NoRelaying);
+            }
+            Err(why) => {
+                self.log(format!("cannot check RELAY of {}: {why}", safe(&address)));
+                self.refuse_recipient(&address, Reply::RelayTemporary);
+            }
         }
     }
 
@@ -160,11 +212,7 @@ impl Session {
             self.always("a notification goes to one recipient");
             return Some(Reply::BounceRecipients);
         }
-        let max = match config.recipients_max {
-            0 => RECIPIENTS_MAX,
-            max => max.min(RECIPIENTS_MAX),
-        };
-        let is_full = max <= transaction.recipients.len();
+        let is_full = config.recipients_most() <= transaction.recipients.len();
         self.speaks(&receiving::MAXRECIPIENTS, is_full, "no further recipients")
             .then_some(Reply::TooManyRecipients)
     }

@@ -1,6 +1,7 @@
 //! What is written down about a message: its `Received` field, the lines of
 //! the log.
 
+use message::received_text as clean;
 use text::log::safe;
 
 use super::{Moment, Session, Transaction};
@@ -82,18 +83,15 @@ impl Session {
             (None, false) => "auth-ip/pop".to_owned(),
         };
         let tls = self.tls.as_ref().map_or("No", |tls| &tls.version);
-        format!(
+        let mut facts = format!(
             "HELO <{hello}> MAIL from <{}> RCPT <{}> AUTH <{auth}> Size: {bytes} TLS={tls}",
             safe(&transaction.sender),
             safe(&recipient.address),
-        )
+        );
+        if !transaction.judgement.is_empty() {
+            facts.push(' ');
+            facts += &transaction.judgement;
+        }
+        facts
     }
-}
-
-/// What may stand in a `Received` field.
-fn clean(text: &[u8]) -> String {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b".@%+/=:-_[] ".contains(&b);
-    text.iter()
-        .map(|&b| if allowed(b) { char::from(b) } else { '?' })
-        .collect()
 }

@@ -181,6 +181,22 @@ pub enum Reply {
     Looping,
     /// The queue writer cannot be reached.
     QueueAway,
+    /// It cannot be found out whether the sender read mail.
+    RelayTemporary,
+    /// ETRN or ATRN within a transaction.
+    TurnInMail,
+    /// ETRN for a node that may not; the detail names it.
+    EtrnRefused,
+    /// ETRN, and nothing is held; the detail names the node.
+    EtrnNothing,
+    /// ATRN for domains that may not.
+    AtrnRefused,
+    /// ATRN for domains some of which may not.
+    AtrnPartly,
+    /// ATRN, and nothing is held; the detail names the domains.
+    AtrnNothing,
+    /// What is held cannot be sent.
+    TurnTrouble,
 }
 
 impl Reply {
@@ -384,6 +400,18 @@ impl Reply {
                 "5.4.6",
                 "too many hops, this message is looping (#5.4.6)",
             ),
+            Self::RelayTemporary => (
+                451,
+                "4.3.2",
+                "Requested action aborted: database error (#4.3.2)",
+            ),
+            Self::TurnInMail => (503, "5.5.0", "no ETRN during mail transaction (#5.5.0)"),
+            Self::EtrnRefused => (553, "5.7.1", "<{}>: etrn service unavailable (#5.7.1)"),
+            Self::EtrnNothing => (250, "2.0.0", "OK, No message waiting for node <{}>"),
+            Self::AtrnRefused => (553, "5.7.1", "atrn service unavailable (#5.7.1)"),
+            Self::AtrnPartly => (450, "4.7.1", "atrn service unavailable (#5.7.1)"),
+            Self::AtrnNothing => (453, "4.0.0", "No message waiting for node(s) <{}>"),
+            Self::TurnTrouble => (451, "4.3.0", "Unable to queue messages (#4.3.0)"),
             Self::QueueAway => (
                 451,
                 "4.3.0",

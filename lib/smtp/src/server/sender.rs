@@ -129,6 +129,7 @@ impl Session {
             chunks_failed: false,
             wish_bytes: parameters.dsn.to_headers().len(),
             dsn: parameters.dsn,
+            judgement: String::new(),
         });
         self.reply(Reply::SenderFine);
     }

@@ -18,6 +18,11 @@ pub enum Step {
     Send(Vec<u8>),
     /// Find out whether the mailbox exists: [`Answer::Mailbox`].
     AskMailbox(Vec<u8>),
+    /// Find out whether this sender has just read mail from where the client
+    /// is: [`Answer::Relay`].
+    AskRelay(Vec<u8>),
+    /// Find out whether mail is held for these domains: [`Answer::Held`].
+    AskHeld(Vec<Vec<u8>>),
     /// Put the question to inlookup: [`Answer::Login`].
     AskLogin(sasl::server::Question),
     /// Read the settings with these variables changed, for one transaction:
@@ -90,6 +95,10 @@ pub struct Note {
 pub enum Answer {
     /// To `AskMailbox`.
     Mailbox(Mailbox),
+    /// To `AskRelay`; an error is why there is no answer now.
+    Relay(Result<bool, String>),
+    /// To `AskHeld`.
+    Held(Held),
     /// To `AskLogin`; [`lookup::Reply::Temporary`] when nobody can be asked.
     Login(Box<lookup::Reply>),
     /// To `AskVerifier`; [`wire::verify::Reply::Temporary`] when nobody can be
@@ -111,6 +120,15 @@ pub enum Answer {
         /// For the log, or the custom text of code 88.
         text: String,
     },
+}
+
+/// What is held for hosts that fetch their mail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Held {
+    /// Nothing.
+    Nothing,
+    /// Something, which cannot be handed over now.
+    Unreachable,
 }
 
 /// The state of a mailbox.

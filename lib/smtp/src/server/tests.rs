@@ -156,6 +156,15 @@ impl World {
                     always: false,
                 });
             }
+            "checkrelay" => config.check_relay = true,
+            "etrnhosts" => config.etrn_hosts = Hosts::new(lines(value), None),
+            "atrnaccess" => {
+                let (user, domains) = value.split_once(':').unwrap();
+                config.fetchers.push((user.to_owned(), lines(domains)));
+            }
+            "rcpthosts" => config.rcpthosts = Hosts::new(lines(value), None),
+            "odmr" => self.peer.commands = Commands::OnDemand,
+            "port587" => self.peer.commands = Commands::Submission,
             "cugmail" => config.closed_group = true,
             "loopback" => self.peer.ip = "127.0.0.1".into(),
             "tls" => self.tls = Some(tls()),
@@ -197,6 +206,20 @@ impl World {
                 Step::Send(bytes) => self.output.extend(bytes),
                 Step::AskMailbox(address) => {
                     session.answer(Answer::Mailbox(mailbox(&address)), &now);
+                }
+                Step::AskRelay(sender) => {
+                    let answer = match &sender[..] {
+                        b"away@local.test" => Err("no inlookup".to_owned()),
+                        sender => Ok(sender == b"roam@local.test"),
+                    };
+                    session.answer(Answer::Relay(answer), &now);
+                }
+                Step::AskHeld(domains) => {
+                    let held = match domains.contains(&b"full.test".to_vec()) {
+                        true => Held::Unreachable,
+                        false => Held::Nothing,
+                    };
+                    session.answer(Answer::Held(held), &now);
                 }
                 Step::AskLogin(question) => {
                     session.answer(Answer::Login(Box::new(self.login(&question))), &now);

@@ -1,10 +1,11 @@
 //! DATA and BDAT: the message itself, and its way into the queue.
 
-use super::data::{BareNewline, Decoder, Framing, HeaderWatch};
+use super::data::{BareNewline, Decoder, Framing};
 use super::forged::ForgedResults;
 use super::queue_reply::{Permanence, of_queue_code, queue_line};
 use super::sender::number;
 use super::{Moment, Note, Reply, Session, State, Step};
+use message::HeaderWatch;
 use policy::content::{Hit, Scanner};
 use text::log::safe;
 use wire::trace::Kind;
@@ -136,6 +137,9 @@ impl Session {
         let mut header = self.received(transaction, now);
         if let Some(spf) = &transaction.spf {
             header.extend_from_slice(self.received_spf(spf).as_bytes());
+        }
+        for warning in &self.config.warnings {
+            header.extend_from_slice(format!("X-Spam-Warning: {warning}\n").as_bytes());
         }
         let examination = self.examination();
         let submitted = self.config.complete_headers && self.identity.is_some();

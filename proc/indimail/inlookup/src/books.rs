@@ -104,10 +104,15 @@ impl Database {
 }
 
 fn keep_books(database: &mut Database, queue: &Receiver<Entry>) {
-    let mut recent: HashMap<(String, &'static str), Instant> = HashMap::new();
+    let mut recent: HashMap<(String, &'static str, String), Instant> = HashMap::new();
     while let Ok(entry) = queue.recv() {
-        if let Entry::Login { user, service, .. } = &entry {
-            let key = (user.address(), *service);
+        if let Entry::Login {
+            user,
+            service,
+            remote_ip,
+        } = &entry
+        {
+            let key = (user.address(), *service, remote_ip.clone());
             if recent
                 .get(&key)
                 .is_some_and(|at| at.elapsed() < WRITE_INTERVAL)

@@ -12,6 +12,7 @@ use directory::{User, app_password, flags};
 use wire::lookup::{Account, Login, Reply, Service};
 use zeroize::Zeroizing;
 
+use crate::arrival;
 use crate::books::Entry;
 use crate::world::{Trouble, World};
 
@@ -175,11 +176,17 @@ impl Attempt<'_> {
             return Ok(Login::Refused);
         };
         failures.succeeded(&address, self.remote_ip, started);
-        if let Some(why) = self.forbidden(&user) {
+        let (expired, denied) = limits_of(world, &user)?;
+        let user = User {
+            gid_flags: user.gid_flags | denied,
+            ..user
+        };
+        if let Some(why) = expired.or_else(|| self.forbidden(&user)) {
             self.log(&address, mechanism, &format!("forbidden: {why}"));
             return Ok(Login::Forbidden(why.to_owned()));
         }
-        let user = self.activate(world, user)?;
+        let user = self.activate(world, user, denied)?;
+        self.arrive(world, &user)?;
         if world.rules().last_auth
             && let Some(service) = self.recorded_as()
         {
@@ -216,18 +223,51 @@ impl Attempt<'_> {
     }
 
     /// An inactive user becomes active by reading mail.
-    fn activate(&self, world: &World, user: User) -> Result<User, Trouble> {
+    fn activate(&self, world: &World, user: User, denied: u32) -> Result<User, Trouble> {
         if user.active {
             return Ok(user);
         }
-        let user = User {
+        let directory = world.directory()?;
+        // Flags of the domain's limits are not the user's own.
+        let own = directory.find_user(&user.name, &user.domain)?;
+        let stored = User {
+            active: true,
+            gid_flags: own.map_or(user.gid_flags & !denied, |own| own.gid_flags),
+            ..user.clone()
+        };
+        directory.update_user(&stored)?;
+        let events = directory.last_auth(&user)?;
+        let since = events.iter().find(|event| event.service == "INAC");
+        directory.record_auth(&user, "ACTI", self.remote_ip, 0)?;
+        if let Some(domain) = world.rules().domains.find(&user.domain)? {
+            arrival::activated(world, &domain, &user, since.map(|event| event.time));
+        }
+        Ok(User {
             active: true,
             ..user
-        };
+        })
+    }
+
+    /// What who reads mail finds, and may do for a while.
+    fn arrive(&self, world: &World, user: &User) -> Result<(), Trouble> {
+        if self.recorded_as().is_none() {
+            return Ok(());
+        }
+        let rules = world.rules();
         let directory = world.directory()?;
-        directory.update_user(&user)?;
-        directory.record_auth(&user, "ACTI", self.remote_ip, 0)?;
-        Ok(user)
+        if let Some(domain) = rules.domains.find(&user.domain)? {
+            arrival::prepare(world, &directory, &domain, user);
+        }
+        let ip = self.remote_ip.parse::<std::net::IpAddr>();
+        if let (Some(_), Ok(ip), false) = (rules.relay_minutes, ip, user.has(flags::NO_RELAY)) {
+            let row = [
+                user.address().into(),
+                ip.to_canonical().to_string().into(),
+                os::clock::unix_seconds().into(),
+            ];
+            directory.put_row(&directory::list::RELAY, &row)?;
+        }
+        Ok(())
     }
 
     /// Its name in table `lastauth`; sending is not recorded there.
@@ -252,4 +292,19 @@ impl Attempt<'_> {
             &format!("login {service} {address} from {ip} by {mechanism}: {what}"),
         );
     }
+}
+
+/// Why a user may not log in by the limits of its domain; and the flags they
+/// set.
+fn limits_of(world: &World, user: &User) -> Result<(Option<&'static str>, u32), Trouble> {
+    let rules = world.rules();
+    let entry = rules.domains.find(&user.domain)?;
+    let by_domain = entry.is_some_and(|entry| entry.dir.join(".domain_limits").exists());
+    if user.has(flags::V_OVERRIDE) || !(rules.limits_everywhere || by_domain) {
+        return Ok((None, 0));
+    }
+    let limits = world.directory()?.limits_of(&user.name, &user.domain)?;
+    Ok(limits.map_or((None, 0), |limits| {
+        (limits.expired(os::clock::unix_seconds()), limits.flags())
+    }))
 }

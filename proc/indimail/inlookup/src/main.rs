@@ -7,18 +7,23 @@
 //! that port. It is the only process that reads the user database for
 //! daemons, and no answer contains a secret.
 //!
-//! No descriptors, no arguments. HUP drops what it remembers and reads
+//! No descriptors. HUP drops what it remembers and reads
 //! settings again; TERM and INT end it with 0. Log lines go to stderr.
 //!
-//! Unlike the original it listens on a socket; the FIFO protocol is separate.
+//! Unlike the original it listens on a socket; with -f it also serves FIFOs,
+//! for clients of other systems. The threads of -i take the place of
+//! processes.
 
 mod administrator;
+mod arrival;
 mod books;
 mod delivery;
 mod failures;
+mod fifo;
 mod login;
 mod pool;
 mod recipient;
+mod relay;
 mod service;
 mod verified;
 mod world;
@@ -32,9 +37,15 @@ use os::signal::{Signal, Signals};
 use run::{Exit, Home, Settings, sandboxes};
 
 const PROGRAM: &str = "inlookup";
-const USAGE: &str = "usage: inlookup
+const USAGE: &str = "usage: inlookup [-f FIFO] [-i N] [-c SECONDS] [-v]
 
 Serves ROOT/run/inlookup: recipients and logins of virtual users.
+-f FIFO    also serve run/inlookup/FIFO (N above 1: FIFO.1 to FIFO.N) for other
+           systems; its readers get password hashes, so its mode (FIFO_MODE,
+           0660) decides who asks; answers go to FIFOs below FIFOTMPDIR, else
+           run/inlookup/replies
+-i N       FIFOs and threads for them (1)
+-c, -v     accepted and ignored
 HUP forgets what is cached, TERM ends it. Settings: cram_md5, hash_method,
 authfailures_account, authfailures_address, authfailures_pause,
 DEFAULT_DOMAIN, NOLASTAUTH, REAL_DOMAINS, ALIAS_DOMAINS.
@@ -50,10 +61,7 @@ fn main() -> ExitCode {
         if run::usage::help(USAGE, &arguments) {
             return Ok(());
         }
-        run::usage::no_options(PROGRAM, &arguments)?;
-        if !arguments.is_empty() {
-            return Err(run::usage::misused(USAGE));
-        }
+        let fifos = fifo::Options::parse(&arguments).ok_or_else(|| run::usage::misused(USAGE))?;
         let home = Home::find();
         let signals = Signals::collect(&[Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT])
             .map_err(|error| temporary("cannot collect signals", &error))?;
@@ -65,11 +73,14 @@ fn main() -> ExitCode {
         let (identity, clients) = users()?;
         let location = Location::of(&home, &Settings::of_process(&home))
             .map_err(|error| temporary("cannot find the user database", &error))?;
+        let fifos = fifo::prepare(&home, &fifos, identity)
+            .map_err(|error| temporary("cannot make FIFOs", &error))?;
         identity
             .assume()
             .map_err(|error| temporary("cannot become indimail", &error))?;
         account::set_umask(0o077);
-        sandboxes::close(sandboxes::inlookup(&home, &reach(&location)), PROGRAM);
+        let sandbox = sandboxes::inlookup(&home, &reach(&location));
+        sandboxes::close(fifos.allow(sandbox), PROGRAM);
         let owners = vec![0, identity.uid];
         // Where users are apart, imapd and pop3d are owners of mail, too.
         let operators = match is_separated {
@@ -78,7 +89,9 @@ fn main() -> ExitCode {
         };
         let world = world::World::new(home, owners, operators)
             .map_err(|error| temporary("cannot start", &error))?;
-        service::serve(&listener, signals, &Arc::new(world), &clients)
+        let world = Arc::new(world);
+        fifo::serve(fifos, &world).map_err(|error| temporary("cannot serve FIFOs", &error))?;
+        service::serve(&listener, signals, &world, &clients)
             .map_err(|error| temporary("cannot go on serving", &error))
     })
 }

@@ -16,6 +16,7 @@ use crate::administrator;
 use crate::delivery;
 use crate::login::{self, Attempt};
 use crate::recipient;
+use crate::relay;
 use crate::world::{Trouble, World, locked};
 
 /// Connections of one user; another user still gets its own.
@@ -148,6 +149,7 @@ pub enum Asker {
 pub fn answer(world: &World, asker: Asker, request: &Request) -> Result<Reply, Trouble> {
     Ok(match request {
         Request::Recipient { address } => Reply::Recipient(recipient::find(world, address)?),
+        Request::Relay { sender, remote_ip } => Reply::Relay(relay::may(world, sender, remote_ip)?),
         Request::Mechanisms => {
             let stored = world.mechanisms()?;
             Reply::Mechanisms {

@@ -82,10 +82,20 @@ pub struct Rules {
     pub limits: Limits,
     /// Logins are recorded.
     pub last_auth: bool,
+    /// For how long having read mail lets relay.
+    pub relay_seconds: i64,
     /// How better hashes are made.
     pub hash: directory::password::Method,
     /// `user-ext` falls back to `user`.
     pub extensions: bool,
+    /// Limits of domains count, whatever the domains say.
+    pub limits_everywhere: bool,
+    /// For how many minutes who reads mail may relay; `None`: not at all.
+    pub relay_minutes: Option<u32>,
+    /// File with the first message of a mailbox.
+    pub welcome: String,
+    /// File with the first message of who came back.
+    pub activation: String,
     /// Domain of names without one.
     pub default_domain: String,
     /// Which domains are ours.
@@ -271,8 +281,16 @@ impl Rules {
                 pause: Duration::from_secs(number(&users::AUTHFAILURES_PAUSE)?.max(1).into()),
             },
             last_auth: !settings.is_set(&users::NOLASTAUTH)?,
+            relay_seconds: 60 * i64::from(number(&users::RELAY_CLEAR_MINUTES)?),
             hash: directory::password::Method::parse(&method).unwrap_or_default(),
             extensions: settings.variable("QMAIL_EXT").is_some(),
+            limits_everywhere: settings.is_set(&users::DOMAIN_LIMITS)?,
+            relay_minutes: match settings.integer(&users::OPEN_SMTP)? {
+                1 => Some(number(&users::RELAY_CLEAR_MINUTES)?),
+                _ => None,
+            },
+            welcome: text(&users::WELCOMEMAIL)?,
+            activation: text(&users::ACTIVATEMAIL)?,
             default_domain: default_domain.to_lowercase(),
             domains: Domains::at(&home.users())
                 .with_overrides(&text(&users::REAL_DOMAINS)?, &text(&users::ALIAS_DOMAINS)?),

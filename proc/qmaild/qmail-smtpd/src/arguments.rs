@@ -29,7 +29,8 @@ directory; changes are seen by the next connection. HOSTNAME and CHECKER switch
 AUTH on. CHECKER is a program that reads name and password from descriptor 3, its
 arguments the next ones of the chain; vchkpass stands for inlookup, who is asked
 without CHECKER, too. A chain with other programs than false has no sandbox.
-Exit codes: 0 after TERM, 100 wrong use, 111 it cannot start or go on.";
+Exit codes: 0 after TERM and after QUIT, 1 a session on descriptors 0 and 1 that
+ended otherwise, 100 wrong use, 111 it cannot start or go on.";
 
 /// What the command line says.
 #[derive(Debug)]

@@ -1,18 +1,21 @@
 //! One session and the world around it: does what the session says.
 
+use std::ffi::OsStr;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use filter::FilterLog;
 use listen::Lookup;
 use policy::envrules::Change;
-use smtp::server::{Answer, Config, Mailbox, Moment, Session, Step};
+use reception::{Whose, local_mailbox, mailbox_of_reply};
+use smtp::server::{Answer, Config, Held, Mailbox, Moment, Session, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use wire::lookup::{Login, Reply, Request, Service as LookupService};
 
-use crate::mailboxes::{self, Whose};
 use crate::policies::Policy;
 use crate::queue::{Message, Queue};
 use crate::service::{Caller, Service};
@@ -56,12 +59,13 @@ pub(crate) struct Connection<'a> {
 struct Over;
 
 impl Connection<'_> {
-    /// Serves until the session is over.
-    pub(crate) async fn run(mut self) {
+    /// Serves until the session is over; whether the client took its leave.
+    pub(crate) async fn run(mut self) -> bool {
         while self.go_on().await.is_ok() {}
-        if let Some(message) = self.message.take() {
-            self.queue.abort(message).await;
+        if let Some(mut message) = self.message.take() {
+            self.queue.abort(&mut message).await;
         }
+        self.session.has_quit()
     }
 
     async fn go_on(&mut self) -> Result<(), Over> {
@@ -75,6 +79,14 @@ impl Connection<'_> {
             Step::AskMailbox(address) => {
                 let mailbox = self.mailbox(address).await;
                 self.session.answer(Answer::Mailbox(mailbox), &moment());
+            }
+            Step::AskRelay(sender) => {
+                let answer = self.has_read_mail(sender).await;
+                self.session.answer(Answer::Relay(answer), &moment());
+            }
+            Step::AskHeld(domains) => {
+                let held = self.held(&domains);
+                self.session.answer(Answer::Held(held), &moment());
             }
             Step::AskPolicy(changes) => {
                 let config = self.changed_config(changes);
@@ -96,7 +108,8 @@ impl Connection<'_> {
                 wishes,
             } => {
                 let ip = &self.caller.ip;
-                let begun = self.queue.begin(trace, header, wishes, ip).await;
+                let user = self.session.logged_in();
+                let begun = self.queue.begin(trace, header, wishes, ip, user).await;
                 let answer = match begun {
                     Ok(message) => {
                         self.message = Some(message);
@@ -118,13 +131,18 @@ impl Connection<'_> {
                 extra_headers,
             } => {
                 let answer = match self.message.take() {
-                    Some(message) => {
+                    Some(mut message) => {
                         let trace = message.trace();
                         let rule = self.queue.throws_away(&recipients);
+                        let envelope = (sender.clone(), recipients.clone());
                         let answer = self
                             .queue
-                            .commit(message, sender, recipients, extra_headers)
+                            .commit(&mut message, sender, recipients, extra_headers)
                             .await;
+                        if let Some((log, bytes)) = message.log() {
+                            let (sender, recipients) = envelope;
+                            self.tell(&log, bytes, &sender, &recipients);
+                        }
                         if let (Answer::Queued { .. }, Some(rule)) = (&answer, rule) {
                             self.service.journal.discarded(trace, rule);
                         }
@@ -140,16 +158,13 @@ impl Connection<'_> {
             }
             Step::Abort => {
                 self.verifier.abort();
-                if let Some(message) = self.message.take() {
-                    self.queue.abort(message).await;
+                if let Some(mut message) = self.message.take() {
+                    self.queue.abort(&mut message).await;
                 }
             }
             Step::StartTls => self.start_tls().await?,
             Step::Pause(wait) => tokio::time::sleep(wait).await,
-            Step::Listen(wait) => {
-                tokio::time::sleep(wait).await;
-                self.read_at_once().await?;
-            }
+            Step::Listen(wait) => self.listen(wait).await?,
             Step::Log(line) => {
                 let journal = &self.service.journal;
                 journal.session(self.caller.number, &self.caller.ip, &line);
@@ -161,6 +176,25 @@ impl Connection<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells log and FIFO what a filter said (`LOGFILTER`).
+    fn tell(&mut self, log: &FilterLog, bytes: u64, sender: &[u8], recipients: &[Vec<u8>]) {
+        let words = log.line();
+        for recipient in recipients {
+            let line = format!(
+                "qmail-smtpd: pid {} MAIL from <{}> RCPT <{}> Size: {bytes} {words}",
+                std::process::id(),
+                text::log::safe(sender),
+                text::log::safe(recipient)
+            );
+            // The message is where it belongs; a log that fails now changes
+            // nothing about it.
+            if let Err(error) = log.tell(&line) {
+                run::warn(crate::PROGRAM, &run::chain(&error));
+            }
+        }
+        self.session.judged(words);
     }
 
     /// Waits for the client, the clock or the end of the service.
@@ -206,11 +240,11 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Takes what has arrived already.
-    async fn read_at_once(&mut self) -> Result<(), Over> {
+    /// Waits, and takes what the client says meanwhile.
+    async fn listen(&mut self, wait: Duration) -> Result<(), Over> {
         let mut buffer = [0; 512];
         let read = self.transport.read(&mut buffer);
-        match tokio::time::timeout(Duration::from_millis(1), read).await {
+        match tokio::time::timeout(wait, read).await {
             Err(_) => Ok(()),
             Ok(Ok(length)) if 0 < length => {
                 self.session.receive(&buffer[..length]);
@@ -271,16 +305,42 @@ impl Connection<'_> {
             Whose::Elsewhere => Mailbox::Fine,
             Whose::Virtual => {
                 let request = Request::Recipient { address };
-                mailboxes::of_reply(self.lookup.ask(&request).await)
+                mailbox_of_reply(self.lookup.ask(&request).await)
             }
             Whose::Local => {
                 let home = self.service.home.clone();
                 let at = address.iter().rposition(|&b| b == b'@');
                 let local = address[..at.unwrap_or(address.len())].to_vec();
-                tokio::task::spawn_blocking(move || mailboxes::local(&home, &local))
+                tokio::task::spawn_blocking(move || local_mailbox(&home, &local))
                     .await
                     .unwrap_or(Mailbox::Fine)
             }
+        }
+    }
+
+    /// Says whether this sender has just read mail from where the client is.
+    pub(crate) async fn has_read_mail(&mut self, sender: Vec<u8>) -> Result<bool, String> {
+        let request = Request::Relay {
+            sender,
+            remote_ip: self.caller.ip.clone(),
+        };
+        match self.lookup.ask(&request).await {
+            Reply::Relay(has) => Ok(has),
+            Reply::Temporary(why) => Err(why),
+            other => Err(format!("inlookup answered another question: {other:?}")),
+        }
+    }
+
+    /// Says whether there is mail for hosts that fetch theirs.
+    fn held(&self, domains: &[Vec<u8>]) -> Held {
+        let home = self.service.home.autoturn();
+        let names = domains.iter().map(|name| OsStr::from_bytes(name));
+        let ip = [OsStr::new(&self.caller.ip)];
+        let mut places = names.chain(ip).map(|name| home.join(name).join("Maildir"));
+        // Who lets the network in may not look into it.
+        match places.any(|place| place.try_exists().unwrap_or(true)) {
+            true => Held::Unreachable,
+            false => Held::Nothing,
         }
     }
 
@@ -350,6 +410,8 @@ fn must_see_replies(step: &Step) -> bool {
         Step::Send(_)
         | Step::AskMailbox(_)
         | Step::AskPolicy(_)
+        | Step::AskRelay(_)
+        | Step::AskHeld(_)
         | Step::Examine(_)
         | Step::Begin { .. }
         | Step::Append(_)

@@ -12,7 +12,7 @@ use os::account::Account;
 use policy::tcprules::{Instruction, Rule as Matched};
 use run::{Exit, PERMANENT, TEMPORARY};
 use settings::{Setting, receiving};
-use smtp::server::{Answer, Session, Step, Tls};
+use smtp::server::{Answer, Commands, Session, Step, Tls};
 use wire::explain::{Explanation, Question, Rule, Step as Told, Verdict};
 use wire::verify;
 
@@ -75,6 +75,7 @@ async fn explain(service: &Service, question: Question) -> Result<Explanation, S
         info: variable(&changes, "TCPREMOTEINFO"),
         local_ip: String::new(),
         ip: question.ip.clone(),
+        commands: Commands::Relay,
         changes,
     };
     let (settings, policy) = service
@@ -123,7 +124,7 @@ fn connection_rule(service: &Service, ip: &str, told: &mut Told) -> Result<Match
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Matched::default()),
         Err(error) => return Err(format!("cannot read {path}: {error}")),
     };
-    let rule = rule_in(&file, ip).map_err(|error| format!("{path}: {error}"))?;
+    let rule = rule_in(&file, ip, None).map_err(|error| format!("{path}: {error}"))?;
     let Some(key) = &rule.key else {
         return Ok(rule);
     };
@@ -246,6 +247,10 @@ impl Dialogue<'_> {
                     self.told.rules.push(Rule { says, ..rule });
                     self.answer(Answer::Mailbox(mailbox));
                 }
+                Step::AskRelay(sender) => {
+                    let answer = self.connection.has_read_mail(sender).await;
+                    self.answer(Answer::Relay(answer));
+                }
                 Step::AskVerifier(question) => {
                     let reply = self.verified(&question).await;
                     self.answer(Answer::Verified(Box::new(reply)));
@@ -256,6 +261,7 @@ impl Dialogue<'_> {
                 }
                 // None of these comes before a message.
                 Step::AskLogin(_)
+                | Step::AskHeld(_)
                 | Step::Examine(_)
                 | Step::Append(_)
                 | Step::Commit { .. }

@@ -12,7 +12,7 @@ use settings::receiving;
 use tokio::net::TcpStream;
 
 use crate::PROGRAM;
-use crate::service::{Caller, Service};
+use crate::service::{Caller, Service, commands};
 
 /// How long running sessions are waited for at the end.
 const LAST_SESSIONS_MAX: Duration = Duration::from_secs(8);
@@ -107,7 +107,8 @@ impl Door {
         let ip = remote.to_string();
         let local_ip = local.ip().to_canonical().to_string();
         let ends = format!("[{local_ip}]{} [{ip}]:{}", local.port(), peer.port());
-        let rule = match self.rule(&ip) {
+        let host = self.service.client_name(remote).await;
+        let rule = match self.rule(&ip, host.as_deref()) {
             Ok(rule) => rule,
             Err(error) => {
                 journal.line(&format!(
@@ -137,9 +138,14 @@ impl Door {
         let caller = Caller {
             number,
             ip,
-            host: variable(&changes, "TCPREMOTEHOST"),
+            host: variable(&changes, "TCPREMOTEHOST").or(host),
             info: variable(&changes, "TCPREMOTEINFO"),
             local_ip,
+            commands: commands(
+                &self.service.settings,
+                Some(local.port()),
+                self.service.submission,
+            ),
             changes,
         };
         let tls = self.service.tls;
@@ -154,9 +160,9 @@ impl Door {
 
     /// The rule for a client, from the file as it is now. Without a file
     /// everybody is welcome; a broken one lets nobody in.
-    fn rule(&self, ip: &str) -> Result<Rule, String> {
+    fn rule(&self, ip: &str, host: Option<&str>) -> Result<Rule, String> {
         match self.rules() {
-            Ok(file) => rule_in(&file, ip),
+            Ok(file) => rule_in(&file, ip, host),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Rule::default()),
             Err(error) => Err(error.to_string()),
         }
@@ -242,10 +248,10 @@ impl Door {
 }
 
 /// The rule for a client.
-pub fn rule_in(file: &[u8], ip: &str) -> Result<Rule, String> {
+pub fn rule_in(file: &[u8], ip: &str, host: Option<&str>) -> Result<Rule, String> {
     let client = Client {
         ip,
-        host: None,
+        host,
         info: None,
     };
     cdb::Reader::new(file)

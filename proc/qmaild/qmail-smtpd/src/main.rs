@@ -12,8 +12,9 @@
 //! about users go to `run/inlookup`, handshakes to `run/signer`, events to
 //! `run/trace`. What is settled here is only who may send what to whom.
 //!
-//! Exit codes: 0 after SIGTERM and after a session, 100 wrong usage or
-//! configuration, 111 anything else.
+//! Exit codes: 0 after SIGTERM of a listener and after a session that ended with
+//! QUIT, 1 after one that did not, 100 wrong usage or configuration, 111
+//! anything else.
 //!
 //! Differs from the original: a CHECKER `vchkpass` is not run, because inlookup
 //! knows the users.
@@ -25,11 +26,10 @@ mod connection;
 mod explain;
 mod journal;
 mod listener;
-mod mailboxes;
+mod lists;
 mod policies;
 mod program;
 mod queue;
-mod recipients;
 mod service;
 mod transport;
 mod ucspi;
@@ -123,18 +123,11 @@ fn check(settings: &Settings) -> Result<(), Exit> {
 }
 
 fn close_sandbox(home: &Home, settings: &Settings, arguments: &Arguments) {
-    // A queue program of the site's own choice may be set-uid, which no
-    // sandbox lets it be.
-    let program = settings.variable("QMAILQUEUE");
-    if program.is_some_and(|name| !name.is_empty()) {
-        run::info(PROGRAM, "QMAILQUEUE is set: running without a sandbox");
-        return;
-    }
-    // Neither does a checker, which usually is.
+    // No sandbox lets a checker be set-uid, which it usually is.
     if let Some(program) = arguments.checkers.program.first() {
         let text = format!("{program} checks passwords: running without a sandbox");
         run::info(PROGRAM, &text);
         return;
     }
-    sandboxes::close(sandboxes::smtpd(home), PROGRAM);
+    sandboxes::close_for_queue(sandboxes::smtpd(home), PROGRAM, settings);
 }

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 
 use policy::content::Content;
 use policy::{AccessList, AddressList, EnvRules, HostAccess, Hosts, Mode};
+use reception::{Domains, Level, ListError, Lists, Recipients};
 use run::{Home, SettingError, Settings};
 use settings::{Setting, injecting, receiving, site};
 use smtp::server::{Batv, Config, Masquerade, Outside, SpfPolicy};
 
 use crate::changes::Changes;
-use crate::mailboxes::Domains;
-use crate::recipients::{Level, Recipients};
+use crate::lists::List;
 
 /// How long files that a variable names are believed unchanged.
 const AGE_MAX: Duration = Duration::from_secs(5);
+/// Longest text of `WARNMAIL`.
+const WARNING_BYTES_MAX: usize = 900;
 /// Most different sets of rule variables kept.
 const KEPT_MAX: usize = 64;
 /// Files of others that matter here, too.
@@ -45,6 +47,9 @@ pub enum Error {
         /// Which line.
         source: policy::BadPattern,
     },
+    /// Neither is one of an address list.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// GREYIP is no address.
     #[error("GREYIP is {0:?}; it must be IP, IP@PORT or @")]
     Greylist(String),
@@ -66,6 +71,8 @@ pub struct Policy {
     pub relay_clients: Vec<Vec<u8>>,
     /// relaydomains.
     pub relay_domains: Vec<Vec<u8>>,
+    /// dnsbl.
+    pub lists: Vec<List>,
     /// timeoutsmtpd.
     pub timeout: Duration,
 }
@@ -154,10 +161,7 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
     let set = |setting: &Setting| settings.variable(setting.variable).is_some();
     let line = |setting: &Setting| settings.line(setting).map(Option::unwrap_or_default);
     let text = |bytes: Vec<u8>| text::log::printable(&bytes, 255);
-    let lists = Lists {
-        settings,
-        mode: mode(settings)?,
-    };
+    let lists = Lists::new(settings)?;
     let rcpthosts = settings
         .list(&receiving::RCPTHOSTS)?
         .ok_or(Error::NoRcpthosts)?;
@@ -216,9 +220,16 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
         )?,
         relay_senders: lists.read(&receiving::RELAYMAILFROM, None)?,
         auth_senders: lists.read(&receiving::AUTHDOMAINS, None)?,
+        check_relay: set(&receiving::CHECKRELAY),
+        etrn_hosts: Hosts::new(
+            settings.list(&receiving::ETRNHOSTS)?.unwrap_or_default(),
+            None,
+        ),
+        fetchers: fetchers(settings.list(&receiving::ATRNACCESS)?.unwrap_or_default()),
         bad_hellos: lists.read(&receiving::BADHELO, None)?,
         outside: outside(settings, &lists)?,
         content: content(settings)?,
+        warnings: warnings(settings),
         batv: batv(settings)?,
         srs: inject::srs::configured(settings)?,
         closed_group: set(&receiving::CUGMAIL),
@@ -253,10 +264,26 @@ fn read(home: &Home, settings: &Settings, submission: bool) -> Result<Policy, Er
                 None => None,
             },
         },
+        lists: {
+            let lines = settings.list(&receiving::DNSBL)?.unwrap_or_default();
+            lines.iter().filter_map(|line| List::parse(line)).collect()
+        },
         relay_clients: settings.list(&receiving::RELAYCLIENTS)?.unwrap_or_default(),
         relay_domains: settings.list(&receiving::RELAYDOMAINS)?.unwrap_or_default(),
         timeout: Duration::from_secs(unsigned(&receiving::TIMEOUTSMTPD)?.max(1)),
     })
+}
+
+/// atrnaccess: `user:dom1, dom2`.
+fn fetchers(lines: Vec<Vec<u8>>) -> Vec<(String, Vec<Vec<u8>>)> {
+    let parsed = lines.iter().filter_map(|line| {
+        let line = std::str::from_utf8(line).ok()?.to_ascii_lowercase();
+        let (user, domains) = line.split_once(':')?;
+        let domains = domains.split([',', ' ']).filter(|name| !name.is_empty());
+        let domains = domains.map(|name| name.as_bytes().to_vec()).collect();
+        Some((user.trim().to_owned(), domains))
+    });
+    parsed.collect()
 }
 
 /// Checks that need other machines.
@@ -275,9 +302,6 @@ fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
         Some(level) => level,
         None => settings.integer(&receiving::SPFBEHAVIOUR)?,
     };
-    let has_program = settings
-        .variable("QMAILQUEUE")
-        .is_some_and(|program| !program.is_empty());
     Ok(Outside {
         sender_exists: !set(&receiving::NODNSCHECK),
         hello_exists: set(&receiving::BADHELOCHECK),
@@ -293,9 +317,7 @@ fn outside(settings: &Settings, lists: &Lists<'_>) -> Result<Outside, Error> {
             None => None,
         },
         greylist_fails_closed: set(&receiving::GREYCLOSED),
-        // Results are lines before the message, which only the queue writer
-        // takes when the message is complete.
-        examines: dmarc_refuses || !has_program && settings.integer(&receiving::AUTHRESULTS)? != 0,
+        examines: dmarc_refuses || settings.integer(&receiving::AUTHRESULTS)? != 0,
         dmarc_refuses,
     })
 }
@@ -307,10 +329,11 @@ fn content(settings: &Settings) -> Result<Option<Arc<Content>>, Error> {
         Some(_) => settings.list(&receiving::BODYCHECK)?,
         None => None,
     };
-    let signatures = match is_internal(settings.variable(receiving::VIRUSCHECK.variable)) {
-        true => settings.list(&receiving::SIGNATURES)?,
-        false => None,
-    };
+    let signatures =
+        match policy::Engines::of(settings.variable(receiving::VIRUSCHECK.variable)).internal {
+            true => settings.list(&receiving::SIGNATURES)?,
+            false => None,
+        };
     let content = Content::new(&signatures.unwrap_or_default(), &bodies.unwrap_or_default());
     let content = content.map_err(|source| Error::Pattern {
         file: receiving::BODYCHECK.file,
@@ -319,16 +342,15 @@ fn content(settings: &Settings) -> Result<Option<Arc<Content>>, Error> {
     Ok((!content.is_empty()).then(|| Arc::new(content)))
 }
 
-/// VIRUSCHECK as every shipped release numbers it (smtp-receiving.md §2.14),
-/// or in words.
-fn is_internal(value: Option<&[u8]>) -> bool {
-    match value {
-        None => false,
-        Some(b"" | b"1" | b"2" | b"3" | b"4") => true,
-        Some(words) => words
-            .split(|&b| b == b',')
-            .any(|word| word.trim_ascii() == b"internal"),
-    }
+/// `WARNMAIL`, and `WARNMAIL0` to `WARNMAIL9`.
+fn warnings(settings: &Settings) -> Vec<String> {
+    let numbered = (0..10).map(|number| format!("{}{number}", receiving::WARNMAIL.variable));
+    let names = [receiving::WARNMAIL.variable.to_owned()];
+    let values = names.into_iter().chain(numbered);
+    let values = values.filter_map(|name| settings.variable(&name).map(<[u8]>::to_vec));
+    values
+        .map(|value| text::log::printable(&value, WARNING_BYTES_MAX))
+        .collect()
 }
 
 /// BATV, under both names each file has had.
@@ -382,41 +404,4 @@ fn greylist_server(text: &str) -> Option<SocketAddr> {
         port => port.parse().ok()?,
     };
     Some(SocketAddr::new(ip, port))
-}
-
-/// QREGEX set, even to nothing, decides alone.
-fn mode(settings: &Settings) -> Result<Mode, SettingError> {
-    let number = match settings.variable(receiving::QREGEX.variable) {
-        Some(value) => text::control::integer(value).unwrap_or(0),
-        None => settings.integer(&receiving::QREGEX)?,
-    };
-    Ok(match number {
-        0 => Mode::Wildcard,
-        _ => Mode::Regex,
-    })
-}
-
-/// Reads address lists.
-struct Lists<'a> {
-    settings: &'a Settings,
-    mode: Mode,
-}
-
-impl Lists<'_> {
-    fn read(
-        &self,
-        names: &'static Setting,
-        patterns: Option<&'static Setting>,
-    ) -> Result<AddressList, Error> {
-        let lines = self.settings.list(names)?.unwrap_or_default();
-        let patterns = match patterns {
-            Some(patterns) => self.settings.list(patterns)?.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let cdb = self.settings.file(&format!("{}.cdb", names.file))?;
-        AddressList::new(lines, patterns, cdb, self.mode).map_err(|source| Error::Pattern {
-            file: names.file,
-            source,
-        })
-    }
 }

@@ -5,7 +5,9 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
+use filter::FilterLog;
 use inject::{CUSTOM_BYTES_MAX, Code, Program};
+use os::child::Setup;
 use smtp::server::Answer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
@@ -26,13 +28,26 @@ pub struct Running {
     failed: bool,
 }
 
-/// Starts a program for one message.
-pub fn start(program: &Program, trace: TraceId, wishes: &[u8]) -> Result<Running, Answer> {
+/// Starts a program for one message; `log` is open for its filters.
+pub fn start(
+    program: &Program,
+    trace: TraceId,
+    wishes: &[u8],
+    log: Option<&FilterLog>,
+) -> Result<Running, Answer> {
     let no_pipe = |error: std::io::Error| refused(Code::Pipe, error.to_string());
     let (read, envelope) = os::fd::pipe().map_err(no_pipe)?;
     let (errors, errors_write) = os::fd::pipe().map_err(no_pipe)?;
     let errors = pipe::Receiver::from_owned_fd(errors).map_err(no_pipe)?;
-    let command = program.command(trace, wishes, None, read, errors_write);
+    let mut command = program.command(trace, wishes, None, read, errors_write);
+    if let Some(log) = log {
+        let no_log = |error: filter::Error| refused(Code::TemporaryFile, error.to_string());
+        let setup = Setup {
+            descriptors: vec![log.descriptor().map_err(no_log)?],
+            ..Setup::default()
+        };
+        os::child::prepare(&mut command, setup);
+    }
     let mut command = Command::from(command);
     let spawned = command.stdin(Stdio::piped()).kill_on_drop(true).spawn();
     // It holds our copies of the program's descriptors.

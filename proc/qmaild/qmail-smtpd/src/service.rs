@@ -1,5 +1,6 @@
 //! What all sessions of the process share, and how one begins.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,17 +12,19 @@ use run::{Home, Settings};
 use sasl::Mechanism;
 use settings::front_ends::QMAILQUEUE;
 use settings::{Setting, receiving};
-use smtp::server::{Peer, Session};
+use smtp::server::{Commands, Peer, Session};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
+use wire::verify::{Reply, Request};
 
 use crate::arguments::Arguments;
 use crate::changes::Changes;
 use crate::checkers::Checkers;
 use crate::connection::{Connection, LINGER_MAX};
 use crate::journal::Journal;
+use crate::lists;
 use crate::policies::{self, Policies, Policy};
-use crate::queue::Queue;
+use crate::queue::{Filtered, Queue};
 use crate::transport::{Transport, secure};
 use crate::verifier::Verifier;
 
@@ -45,6 +48,7 @@ pub struct Service {
     pub policies: Policies,
     pub handshakes: Handshakes,
     auth: bool,
+    looks_up_names: bool,
     /// Who checks passwords.
     pub checkers: Checkers,
     inlookup: Inlookup,
@@ -63,6 +67,8 @@ pub struct Caller {
     pub host: Option<String>,
     pub info: Option<String>,
     pub local_ip: String,
+    /// Which commands our port has.
+    pub commands: Commands,
     /// What a rule changes about the settings.
     pub changes: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -91,6 +97,10 @@ impl Service {
             handshakes: Handshakes::start(HANDSHAKE_MAX)?,
             policies: Policies::default(),
             tls: arguments.network.tls,
+            looks_up_names: settings
+                .integer(&receiving::CLIENTNAMES)
+                .map_err(std::io::Error::other)?
+                != 0,
             rules,
             sessions: arguments.sessions,
             stop: watch::channel(false).0,
@@ -123,8 +133,9 @@ impl Service {
         Ok((settings, policy))
     }
 
-    /// Serves one client until the end of its session.
-    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) {
+    /// Serves one client until the end of its session; whether it took its
+    /// leave.
+    pub async fn serve(&self, transport: Box<dyn Transport>, caller: Caller, tls: TlsMode) -> bool {
         let (settings, policy) = match self.policy(&caller) {
             Ok(found) => found,
             Err(error) => {
@@ -132,9 +143,10 @@ impl Service {
                 run::warn(crate::PROGRAM, &text);
                 self.journal.session(caller.number, &caller.ip, &text);
                 self.apologise(transport).await;
-                return;
+                return false;
             }
         };
+        let listed = self.listed(&settings, &policy, &caller).await;
         let certificate = match tls {
             TlsMode::None => None,
             TlsMode::Starttls | TlsMode::Implicit => self.certificates.config().await,
@@ -145,14 +157,14 @@ impl Service {
             let Some(config) = &certificate else {
                 self.journal
                     .session(caller.number, &caller.ip, "no certificate for TLS");
-                return;
+                return false;
             };
             match secure(&self.handshakes, transport, Arc::clone(config)).await {
                 Ok((secured, tls)) => (transport, established) = (secured, Some(tls)),
                 Err(error) => {
                     let text = format!("TLS connection failed: {error}");
                     self.journal.session(caller.number, &caller.ip, &text);
-                    return;
+                    return false;
                 }
             }
         }
@@ -165,12 +177,53 @@ impl Service {
             },
             ..peer(&settings, &policy, &caller)
         };
+        let peer = Peer {
+            refusal: peer
+                .refusal
+                .clone()
+                .or(listed)
+                .or_else(|| out_of_order(&peer, &policy)),
+            ..peer
+        };
         let session = Session::new(Arc::clone(&policy.config), peer, established);
         let queue = self.queue(&settings, &caller);
         let mut connection = self.connection(session, policy, caller, queue);
         connection.certificate = certificate;
         connection.transport = transport;
-        connection.run().await;
+        connection.run().await
+    }
+
+    /// What a client on a list in the DNS is told. Nobody is asked about
+    /// whom RBLSMTPD decides, relay clients, and users who will log in.
+    async fn listed(
+        &self,
+        settings: &Settings,
+        policy: &Policy,
+        caller: &Caller,
+    ) -> Option<String> {
+        let is_known = settings.variable(receiving::RBLSMTPD.variable).is_some()
+            || caller.commands != Commands::Relay
+            || relay_grant(settings, policy, caller).is_some();
+        let ip: IpAddr = caller.ip.parse().ok()?;
+        if policy.lists.is_empty() || is_known || ip.is_loopback() {
+            return None;
+        }
+        let mut verifier = Verifier::new(Arc::clone(&self.verifiers));
+        let refusal = lists::refusal(&policy.lists, &mut verifier, ip).await?;
+        self.journal.session(caller.number, &caller.ip, &refusal);
+        Some(refusal)
+    }
+
+    /// The name of a client, when names are looked up (`clientnames`).
+    pub async fn client_name(&self, ip: IpAddr) -> Option<String> {
+        if !self.looks_up_names {
+            return None;
+        }
+        let mut verifier = Verifier::new(Arc::clone(&self.verifiers));
+        match verifier.ask(&Request::Name(ip)).await {
+            Reply::Name(name) => name.map(|name| name.to_ascii_lowercase()),
+            _ => None,
+        }
     }
 
     /// A session with what it needs, and nobody on the line yet.
@@ -217,7 +270,15 @@ impl Service {
         let command = settings.variable(QMAILQUEUE.variable);
         let command = command.filter(|command| !command.is_empty());
         match command.map(|c| Program::parse(&self.home, settings, c, &variables)) {
-            Some(Ok(program)) => Queue::Program(program),
+            Some(Ok(program)) => {
+                let asked = |setting| settings.integer(setting).is_ok_and(|number| number != 0);
+                let holds = asked(&receiving::AUTHRESULTS) || asked(&receiving::DMARCREJECT);
+                Queue::Program(Box::new(Filtered {
+                    program,
+                    holds,
+                    settings: settings.clone(),
+                }))
+            }
             Some(Err(refused)) => Queue::Broken(refused.text),
             None => Queue::Writer {
                 pipes: Arc::clone(&self.writers),
@@ -248,6 +309,25 @@ fn refusal(settings: &Settings, policy: &Policy, ip: &str) -> Option<String> {
     ))
 }
 
+/// Mail is fetched by users who log in: without AUTH nobody can.
+fn out_of_order(peer: &Peer, policy: &Policy) -> Option<String> {
+    let is_useless = peer.commands == Commands::OnDemand && peer.mechanisms.is_empty();
+    let host = &policy.config.host;
+    is_useless.then(|| format!("421 {host} SMTP service unavailable (#4.3.2)"))
+}
+
+/// Which commands a port has (smtp-receiving.md §6).
+pub fn commands(settings: &Settings, local_port: Option<u16>, submission: bool) -> Commands {
+    let is_on_demand = settings.variable(receiving::ODMR.variable).is_some();
+    match local_port {
+        Some(587) => Commands::Submission,
+        Some(366) => Commands::OnDemand,
+        _ if is_on_demand => Commands::OnDemand,
+        _ if submission => Commands::Submission,
+        _ => Commands::Relay,
+    }
+}
+
 /// RBLSMTPD, which rules for rblsmtpd set: a client is refused for good after
 /// a hyphen, for now without (smtp-receiving.md §1.8).
 fn listed(settings: &Settings, ip: &str) -> Option<String> {
@@ -269,6 +349,7 @@ pub fn peer(settings: &Settings, policy: &Policy, caller: &Caller) -> Peer {
         host: caller.host.clone(),
         info: caller.info.clone(),
         local_ip: caller.local_ip.clone(),
+        commands: caller.commands,
         starttls: false,
         mechanisms: Vec::new(),
     }

@@ -4,7 +4,10 @@
 use listen::TlsMode;
 use settings::receiving;
 
-use crate::service::{Caller, Service};
+use crate::service::{Caller, Service, commands};
+
+/// Exit code of a session that did not end with QUIT.
+const CUT_SHORT: u8 = 1;
 
 /// Serves the one client.
 pub async fn serve(service: &Service) -> Result<u8, String> {
@@ -18,6 +21,11 @@ pub async fn serve(service: &Service) -> Result<u8, String> {
         host: variable("TCPREMOTEHOST"),
         info: variable("TCPREMOTEINFO"),
         local_ip: variable("TCPLOCALIP").map(canonical).unwrap_or_default(),
+        commands: commands(
+            &service.settings,
+            variable("TCPLOCALPORT").and_then(|port| port.parse().ok()),
+            service.submission,
+        ),
         changes: Vec::new(),
     };
     let set = |name: &str| service.settings.variable(name).is_some();
@@ -37,15 +45,15 @@ pub async fn serve(service: &Service) -> Result<u8, String> {
         .map_err(|error| format!("cannot catch SIGTERM: {error}"))?;
     let session = service.serve(Box::new(descriptors), caller, tls);
     tokio::pin!(session);
-    tokio::select! {
-        () = &mut session => {}
+    let has_quit = tokio::select! {
+        has_quit = &mut session => has_quit,
         _ = terminate.recv() => {
             service.stop.send_replace(true);
-            session.await;
+            session.await
         }
-    }
+    };
     service.journal.finish();
-    Ok(0)
+    Ok(if has_quit { 0 } else { CUT_SHORT })
 }
 
 /// An address as rules and logs know it: a mapped IPv4 address is one.

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         let mut deliveries = Deliveries {
             remote: other
                 .filter(|value| !value.is_empty())
+                .map(|value| home.program(&value))
                 .unwrap_or_else(|| home.bin().join("qmail-remote").into()),
         };
         if let Err(error) = forget_down_hosts() {
@@ -86,6 +88,8 @@ impl Spawn for Deliveries {
         let recipient = [&delivery.local[..], b"@", &delivery.domain].concat();
         let mut command = Command::new(&self.remote);
         command
+            // A program in its place knows by the name in whose.
+            .arg0("qmail-remote")
             .arg(OsStr::from_bytes(&delivery.domain))
             .arg(OsStr::from_bytes(&delivery.sender))
             .arg(OsStr::from_bytes(&delivery.extra_headers))

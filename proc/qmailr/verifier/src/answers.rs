@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use dns::Domain;
+use dns::{Domain, Listing};
 use mailauth::Authenticator;
 use policy::greylist;
 use tokio::net::UdpSocket;
@@ -11,6 +11,9 @@ use wire::verify::{Existence, Grey, Greylist, Reply, Request};
 
 /// How long a greylisting server may take (smtp-receiving.md §2.13).
 const GREYLIST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a list may take: its client waits for the greeting.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a question.
 pub async fn answer(authenticator: &Authenticator, question: Request) -> Reply {
@@ -22,6 +25,11 @@ pub async fn answer(authenticator: &Authenticator, question: Request) -> Reply {
             Ok(grey) => Reply::Greylist(grey),
             Err(error) => Reply::Temporary(format!("greylisting by {}: {error}", question.server)),
         },
+        Request::Listed {
+            ip,
+            list,
+            by_address,
+        } => listed(authenticator, ip, &list, by_address).await,
         Request::Message(_) | Request::Data(_) | Request::End => {
             Reply::Temporary("a message is no question".to_owned())
         }
@@ -55,6 +63,23 @@ async fn name(authenticator: &Authenticator, ip: IpAddr) -> Reply {
         Ok(name) => Reply::Name(name.map(|name| name.as_str().to_owned())),
         // A name nobody can find out is no name.
         Err(_) => Reply::Name(None),
+    }
+}
+
+/// Whether an address is on a list.
+async fn listed(authenticator: &Authenticator, ip: IpAddr, list: &str, by_address: bool) -> Reply {
+    let Ok(name) = Domain::parse(&format!("{}.{list}", dns::reversed(ip))) else {
+        return Reply::Temporary(format!("{list} is no name of a list"));
+    };
+    let by = match by_address {
+        true => Listing::Address,
+        false => Listing::Text,
+    };
+    let asked = authenticator.resolver().listed(&name, by);
+    match tokio::time::timeout(LIST_TIMEOUT, asked).await {
+        Ok(Ok(said)) => Reply::Listed(said),
+        Ok(Err(error)) => Reply::Temporary(format!("cannot ask {list}: {error}")),
+        Err(_) => Reply::Temporary(format!("{list} does not answer")),
     }
 }
 

@@ -180,6 +180,31 @@ fn spf_has_all_its_results() {
     assert_eq!(world.spf(&sender("a@pass.test")).0, SpfResult::Error);
 }
 
+// RFC 7208 §4.6.4.
+#[test]
+fn spf_ends_where_questions_lead_nowhere() {
+    let world = World::new(&[
+        "txt-record=two.test,v=spf1 a:n1.test mx:n2.test ip4:192.0.2.1 -all",
+        "txt-record=three.test,v=spf1 a:n1.test mx:n2.test a:n3.test ip4:192.0.2.1 -all",
+        "txt-record=found.test,v=spf1 a:h1.test mx:m.test a:h2.test mx:m.test exists:h1.test -all",
+        "txt-record=many.test,v=spf1 mx:m.test ip4:192.0.2.1 -all",
+        "address=/h1.test/192.0.2.81",
+        "address=/h2.test/192.0.2.82",
+        "mx-host=m.test,e1.test,10",
+        "mx-host=m.test,e2.test,20",
+        "mx-host=m.test,e3.test,30",
+    ]);
+    for (address, result) in [
+        ("a@two.test", SpfResult::Pass),
+        ("a@three.test", SpfResult::Unknown),
+        ("a@found.test", SpfResult::Pass),
+        // Exchangers without addresses are their domain's own mistake.
+        ("a@many.test", SpfResult::Pass),
+    ] {
+        assert_eq!(world.spf(&sender(address)).0, result, "{address}");
+    }
+}
+
 /// A message of example.test, signed by its key; and the key's record.
 fn signed_message() -> (String, String) {
     use mailauth::{Signed, Signer};

@@ -1,5 +1,9 @@
 //! What the control files say.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
 use address::VirtualDomains;
 use run::{SettingError, Settings};
 use schedule::{Channel, Lines};
@@ -28,6 +32,10 @@ pub struct Controls {
     pub delay_seconds: i64,
     /// Seconds until an abandoned text is removed.
     pub ossified_seconds: i64,
+    /// Where rates of domains are.
+    pub rates_directory: PathBuf,
+    /// Seconds after which their counts begin again.
+    pub rates_seconds: i64,
 }
 
 impl Controls {
@@ -48,6 +56,11 @@ impl Controls {
             has_bounce_rules: settings.list(&names::BOUNCERULES)?.is_some(),
             delay_seconds: settings.integer(&names::DELAYNOTICE)?.max(0),
             ossified_seconds: settings.integer(&settings::queue::OSSIFIED)?,
+            rates_directory: match settings.variable(names::RATELIMIT_DIR.variable) {
+                Some(path) if !path.is_empty() => OsStr::from_bytes(path).into(),
+                _ => "ratelimit".into(),
+            },
+            rates_seconds: settings.integer(&names::RATELIMIT_INTERVAL)?,
         })
     }
 

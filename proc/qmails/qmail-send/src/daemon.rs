@@ -29,6 +29,7 @@ use crate::injection::Injection;
 use crate::log::Log;
 use crate::operators::Operators;
 use crate::pipes::Pipes;
+use crate::rates::Rates;
 use crate::sweep::Sweep;
 
 use notices::Notices;
@@ -53,6 +54,7 @@ pub struct Daemon {
     disk: Disk,
     layout: Layout,
     controls: Controls,
+    rates: Rates,
     spawn_limits: [usize; 2],
     pipes: Pipes,
     signals: Signals,
@@ -99,6 +101,7 @@ impl Daemon {
         let mut scheduler = Scheduler::new(capped(controls.limits, spawn_limits));
         scheduler.set_lifetime(controls.lifetime_seconds);
         Self {
+            rates: Rates::new(controls.rates_directory.clone(), controls.rates_seconds),
             scheduler,
             backlog: Backlog::default(),
             events: Events::new(tracer, layout.name()),
@@ -295,6 +298,10 @@ impl Daemon {
         for error in self.controls.reread(&settings, &self.layout.name()) {
             log.alert(&format!("unable to reread {}", error.path.display()));
         }
+        self.rates = Rates::new(
+            self.controls.rates_directory.clone(),
+            self.controls.rates_seconds,
+        );
         let limits = capped(self.controls.limits, self.spawn_limits);
         for channel in Channel::ALL {
             self.scheduler.set_limit(channel, limits[channel.index()]);

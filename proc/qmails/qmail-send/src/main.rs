@@ -27,6 +27,7 @@ mod injection;
 mod log;
 mod operators;
 mod pipes;
+mod rates;
 mod sweep;
 
 use std::process::ExitCode;
@@ -105,7 +106,11 @@ fn start(mut pipes: Pipes, log: &mut Log) -> Result<Daemon, String> {
         Operators::default()
     });
     if !controls.starts_programs() {
-        run::sandboxes::send(&home, layout.root()).enter();
+        let sandbox = run::sandboxes::send(&home, layout.root());
+        match controls.rates_directory.is_absolute() {
+            true => sandbox.write(&controls.rates_directory).enter(),
+            false => sandbox.enter(),
+        };
     }
     Ok(Daemon::new(
         home, layout, controls, limits, pipes, signals, tracer, mutex, operators,

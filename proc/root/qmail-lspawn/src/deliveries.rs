@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,7 +60,8 @@ impl Deliveries {
             default_delivery,
             users: Users::new(&home.users()),
             worker: Worker::new(&home.socket("deliver")),
-            other_local: variable(settings::sending::QMAILLOCAL.variable),
+            other_local: variable(settings::sending::QMAILLOCAL.variable)
+                .map(|value| home.program(&value)),
             local: home.bin().join("qmail-local"),
             getpw: variable(settings::sending::QMAILGETPW.variable).map_or_else(
                 || home.bin().join("qmail-getpw"),
@@ -134,7 +136,8 @@ impl Deliveries {
             .as_deref()
             .unwrap_or(self.local.as_os_str());
         let mut command = Command::new(program);
-        command.arg("--");
+        // A program in its place knows by the name in whose.
+        command.arg0("qmail-local").arg("--");
         for argument in [
             &to.user,
             &to.home,

@@ -289,3 +289,28 @@ fn todointerval_keeps_scans_apart() {
     let waited = start.elapsed();
     assert!(Duration::from_secs(3) <= waited, "only {waited:?}");
 }
+
+#[test]
+fn a_domain_gets_no_more_than_its_rate() {
+    let mut here = installation();
+    let rates = here.layout.root().join("ratelimit");
+    fs::create_dir(&rates).unwrap();
+    fs::write(rates.join("slow.example"), "1/3600\n").unwrap();
+    here.own(&rates);
+    here.own(&rates.join("slow.example"));
+    here.start();
+    lines_of(&here, "one@slow.example");
+    let id = here.queue("q\n", "ann@here.example", &["two@slow.example"]);
+    here.wait_for_line("delayed jobs=1");
+    lines_of(&here, "three@fast.example");
+    let log = here.log();
+    assert!(!log.contains("to remote two@slow.example"), "{log}");
+    assert!(log.contains("to remote three@fast.example"), "{log}");
+    let kept = fs::read_to_string(rates.join("slow.example")).unwrap();
+    assert!(kept.starts_with("1/3600\n1\n"), "{kept}");
+    // Without the limit it goes, when everything is tried.
+    fs::remove_file(rates.join("slow.example")).unwrap();
+    here.signal(Signal::SIGHUP);
+    here.signal(Signal::SIGALRM);
+    here.wait_for("the end", || here.log().contains(&format!("end msg {id}")));
+}

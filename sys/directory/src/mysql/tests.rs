@@ -276,3 +276,16 @@ fn a_remote_server_is_used_over_tls_it_can_prove() {
     };
     assert!(open(plain).count_users("example.com").is_err());
 }
+
+#[test]
+fn one_migration_of_a_database_runs_at_a_time() {
+    let connect = |server: &Server| Conn::new(server.options(Some(&server.database))).unwrap();
+    let (one, other) = (old_site(), old_site());
+    let mut first = connect(&one);
+    assert!(super::lock_schema(&mut first, 0).unwrap());
+    assert!(!super::lock_schema(&mut connect(&one), 0).unwrap());
+    assert!(super::lock_schema(&mut connect(&other), 0).unwrap());
+    drop(first);
+    let mut second = connect(&one);
+    assert!(super::lock_schema(&mut second, 60).unwrap());
+}

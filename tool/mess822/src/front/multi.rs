@@ -11,26 +11,38 @@ use std::io::{BufReader, Seek, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::Command;
 
+use filter::Said;
 use os::child::Ended;
+use policy::Engines;
 use queue::{Envelope, Queues};
 use run::{Exit, Home, ProgramEnd, Settings};
-use settings::front_ends::{FILTERARGS, QHPSI, QUEUEPROG};
+use settings::front_ends::{FILTERARGS, QHPSI, QUEUEPROG, SPAMFILTER};
 use settings::queue::{QQEH, QUEUEDIR};
+use settings::receiving::VIRUSCHECK;
 
 use super::{
-    CODE_CRASHED, CODE_LATER, CODE_REFUSED, EXTRA_BYTES_MAX, Replaced, become_next, descriptor,
-    discarded, drain, help, no_temporary, queue_error, run_next, scan, set_death, spam, spool,
-    temporary_file, unreadable, words,
+    CODE_CRASHED, CODE_EXEC_FILTER, CODE_LATER, CODE_REFUSED, EXTRA_BYTES_MAX, Replaced,
+    become_next, descriptor, discarded, drain, failed, given_or, help, no_temporary, queue_error,
+    run_next, scan, set_death, spam, spool, temporary_file, unreadable, words,
 };
 
 const HELP: &str = "\
 usage: qmail-multi [argument...] < message 1< envelope
 
-Passes a message through SPAMFILTER, FILTERARGS and QHPSI where these are set,
+Passes a message through qscanq where VIRUSCHECK asks for it, and through
+SPAMFILTER, FILTERARGS and QHPSI where these are set,
 chooses a queue, makes sure that MIN_FREE bytes are free, and becomes
 QUEUEPROG or qmail-queue with the same arguments.
 Exit codes: those of qmail-queue(8); 31 refused by FILTERARGS, 32 spam, 33
 virus, 53 too little space, 71 not now, 75 to 77 a filter or scanner fails.
+";
+
+const SPAMFILTER_HELP: &str = "\
+usage: qmail-spamfilter [program [argument...]] < message 1< envelope
+
+Passes a message through qscanq where VIRUSCHECK asks for it, and through
+SPAMFILTER, and becomes the program; without one it does what qmail-multi does.
+Exit codes: those of the program and of qmail-multi(8).
 ";
 
 /// What becomes of a message.
@@ -53,14 +65,46 @@ pub struct Passage<'a> {
     extra_headers: Vec<u8>,
 }
 
-/// The program.
+/// A step on the way, and what it says.
+type Stage = fn(&mut Passage<'_>) -> Result<Verdict, Exit>;
+
+/// qmail-multi.
 pub fn multi(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
     if help(HELP, arguments) {
         return Ok(().into());
     }
+    let stages: [Stage; 3] = [spam::judge, filter, scan::scan];
+    run(arguments, "qmail-multi", &stages, |passage| passage.next())
+}
+
+/// qmail-spamfilter: without arguments qmail-multi, with them only its spam
+/// filter, before the program that they are.
+pub fn spamfilter(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
+    match arguments {
+        [] => multi(arguments),
+        arguments if help(SPAMFILTER_HELP, arguments) => Ok(().into()),
+        _ => run(arguments, "qmail-spamfilter", &[spam::judge], |passage| {
+            let mut command = given_or(passage.home, passage.settings, arguments, None, "")?;
+            // It has been judged.
+            command.env_remove(SPAMFILTER.variable);
+            Ok(command)
+        }),
+    }
+}
+
+/// Goes through the stages, and becomes the next program.
+fn run(
+    arguments: &[Vec<u8>],
+    program: &'static str,
+    stages: &[Stage],
+    next: impl Fn(&Passage<'_>) -> Result<Command, Exit>,
+) -> Result<ProgramEnd, Exit> {
     let home = Home::find();
     let settings = Settings::of_process(&home);
     set_death(&settings)?;
+    if Engines::of(settings.variable(VIRUSCHECK.variable)).outside() {
+        return Err(become_scanner(&home, program, arguments));
+    }
     let mut passage = Passage {
         home: &home,
         settings: &settings,
@@ -69,20 +113,29 @@ pub fn multi(arguments: &[Vec<u8>]) -> Result<ProgramEnd, Exit> {
         envelope: None,
         extra_headers: Vec::new(),
     };
-    for stage in [spam::judge, filter, scan::scan] {
+    for stage in stages {
         match stage(&mut passage)? {
             Verdict::Pass => {}
             Verdict::Discard => {
                 passage.take_envelope(|_| Ok(()))?;
-                discarded(&home, "qmail-multi");
+                discarded(&home, program);
                 return Ok(().into());
             }
             Verdict::Answer(code) => return Ok(code.into()),
         }
     }
-    let command = passage.next()?;
+    let command = next(&passage)?;
     let replaced = passage.replaced();
     Err(become_next(command, replaced))
+}
+
+/// `VIRUSCHECK`: qscanq comes first, and we come back without it.
+fn become_scanner(home: &Home, program: &str, arguments: &[Vec<u8>]) -> Exit {
+    let mut command = Command::new(home.bin().join("qscanq"));
+    command.arg(program);
+    command.args(arguments.iter().map(|word| OsStr::from_bytes(word)));
+    let error = become_next(command, Replaced::default());
+    Exit::new(CODE_EXEC_FILTER, error.text)
 }
 
 /// `FILTERARGS`: a shell command every message is piped through.
@@ -125,16 +178,13 @@ impl Passage<'_> {
         Ok(again)
     }
 
-    /// Runs a filter that is not told of the filters. What it prints becomes
-    /// the message; one that prints nothing only judges.
-    pub fn filter(&mut self, mut command: Command) -> Result<Ended, Exit> {
-        command.env_remove("SPAMFILTER").env_remove("FILTERARGS");
+    /// Runs a filter. What it prints becomes the message; one that prints
+    /// nothing only judges.
+    pub fn filter(&mut self, command: Command) -> Result<Ended, Exit> {
         let message = self.message()?;
-        let (ended, output) = super::filter(command, message)?;
-        let printed = output.metadata().map_err(no_temporary)?.len();
-        if matches!(ended, Ended::Code(_)) && 0 < printed {
-            self.message = Some(output);
-        }
+        let passed = filter::pass(command, &message, Said::Inherit).map_err(failed)?;
+        let ended = passed.ended;
+        self.message = Some(passed.message(message).map_err(failed)?);
         Ok(ended)
     }
 
@@ -206,7 +256,7 @@ impl Passage<'_> {
         let wanted = queue::bytes_free_min(self.settings).map_err(unreadable)?;
         queue::check_free(queue, wanted).map_err(|error| queue_error(&error))?;
         let program = self.variable(QUEUEPROG.variable);
-        let program = words(program.as_deref().unwrap_or(b"qmail-queue"))?;
+        let program = words(program.as_deref().unwrap_or(b"qmail-queue"), self.settings)?;
         let mut command = Command::new(inject::locate(self.home, &program[0]));
         command
             .args(&program[1..])

@@ -10,7 +10,7 @@ use run::Exit;
 use scanner::{Consequence, Scanner};
 
 use super::multi::{Passage, Verdict};
-use super::{CODE_VIRUS, EXTRA_BYTES_MAX, no_temporary, temporary_directory};
+use super::{CODE_VIRUS, EXTRA_BYTES_MAX, no_temporary};
 
 /// The stage.
 pub fn scan(passage: &mut Passage<'_>) -> Result<Verdict, Exit> {
@@ -26,7 +26,7 @@ pub fn scan(passage: &mut Passage<'_>) -> Result<Verdict, Exit> {
     // The scanner needs a name; only we and it can open it.
     let mut file = tempfile::Builder::new()
         .prefix("qmail-multi.")
-        .tempfile_in(temporary_directory())
+        .tempfile_in(filter::temporary_directory())
         .map_err(no_temporary)?;
     io::copy(&mut message, file.as_file_mut()).map_err(no_temporary)?;
     file.flush().map_err(no_temporary)?;

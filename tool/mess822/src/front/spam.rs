@@ -1,13 +1,11 @@
 //! `SPAMFILTER`: judges, and may rewrite, what strangers send.
 
-use std::process::Command;
-
-use os::child::Ended;
+use filter::{Judgement, SpamFilter};
 use run::Exit;
-use settings::front_ends::{REJECTSPAM, SPAMEXITCODE, SPAMFILTER, SPAMFILTERARGS, SPAMREDIRECT};
+use settings::front_ends::{REJECTSPAM, SPAMFILTER, SPAMREDIRECT};
 
 use super::multi::{Passage, Verdict};
-use super::{CODE_CRASHED, CODE_SPAM, CODE_SPAM_FILTER, unreadable, words};
+use super::{CODE_CRASHED, CODE_SPAM, CODE_SPAM_FILTER, failed, unreadable};
 
 /// The stage.
 pub fn judge(passage: &mut Passage<'_>) -> Result<Verdict, Exit> {
@@ -17,21 +15,13 @@ pub fn judge(passage: &mut Passage<'_>) -> Result<Verdict, Exit> {
     if passage.settings.variable("RELAYCLIENT").is_some() {
         return Ok(Verdict::Pass);
     }
-    let mut line = words(&command)?;
-    if let Some(more) = passage.variable(SPAMFILTERARGS.variable) {
-        line.extend(words(&more)?);
-    }
-    let mut command = Command::new(&line[0]);
-    command.args(&line[1..]);
-    let spam = match passage.variable(SPAMEXITCODE.variable) {
-        Some(_) => Some(passage.integer(&SPAMEXITCODE)?),
-        None => None,
-    };
-    match passage.filter(command)? {
-        Ended::Code(code) if Some(i64::from(code)) == spam => act(passage),
-        Ended::Code(0..=2) => Ok(Verdict::Pass),
-        Ended::Code(_) => Ok(Verdict::Answer(CODE_SPAM_FILTER)),
-        Ended::Signal(_) => Ok(Verdict::Answer(CODE_CRASHED)),
+    let filter = SpamFilter::new(&command, passage.settings).map_err(failed)?;
+    let ended = passage.filter(filter.command())?;
+    match filter.judgement(ended) {
+        Judgement::Spam => act(passage),
+        Judgement::Fine => Ok(Verdict::Pass),
+        Judgement::Trouble => Ok(Verdict::Answer(CODE_SPAM_FILTER)),
+        Judgement::Crashed => Ok(Verdict::Answer(CODE_CRASHED)),
     }
 }
 

@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::installation::Installation;
 
-const ENVELOPE: &[u8] = b"Fann@b.c\0Tbob@b.c\0Tcarl@b.c\0\0";
+pub const ENVELOPE: &[u8] = b"Fann@b.c\0Tbob@b.c\0Tcarl@b.c\0\0";
 
 impl Installation {
     /// Runs a front-end: message on 0, envelope on 1; exit code and stderr.
-    fn front(
+    pub fn front(
         &self,
         line: &[&str],
         variables: &[(&str, &str)],
@@ -45,14 +45,14 @@ impl Installation {
     }
 }
 
-fn with_queue() -> Installation {
+pub fn with_queue() -> Installation {
     let here = Installation::new();
     here.queue_program("printf %s \"$QUEUEDIR\" > chosen; printf %s \"$QQEH\" > extra");
     std::fs::create_dir_all(here.root().join("queue/queue1")).unwrap();
     here
 }
 
-const PASSED: &str = "Fann@b.c|Tbob@b.c|Tcarl@b.c||";
+pub const PASSED: &str = "Fann@b.c|Tbob@b.c|Tcarl@b.c||";
 
 #[test]
 fn multi_chooses_a_queue_of_the_collection() {

@@ -2,8 +2,10 @@
 
 mod acceptance;
 mod bad_input;
+mod batv;
 mod front;
 mod header;
 mod inject;
 mod installation;
+mod scanning;
 mod sendmail;

@@ -114,16 +114,20 @@ dialogues! {
     auth_mechanisms
     auth_is_limited
     batv
+    check_relay
     chunks
     closed_group
     commands_out_of_order
     content
     dmarc
     dsn
+    etrn
     greetings
     grey
     hello_rules
+    on_demand
     outside
+    port_587
     sender_rules
     queue_refusals
     recipients

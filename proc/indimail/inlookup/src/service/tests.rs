@@ -7,6 +7,9 @@ use wire::lookup::{Login, Mailbox, Service};
 
 use super::*;
 
+mod arrivals;
+mod fifos;
+
 struct House {
     root: tempfile::TempDir,
     world: World,
@@ -63,6 +66,8 @@ impl House {
             use std::os::unix::fs::PermissionsExt;
             let path = home.control().join("host.mysql");
             std::fs::write(&path, line).unwrap();
+            let name = testkit::Mariadb::new_name();
+            std::fs::write(home.control().join("mysql_database"), name).unwrap();
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         }
         let location = Location::of(&home, &run::Settings::of_files(&home)).unwrap();
@@ -590,4 +595,50 @@ fn who_guesses_is_stopped_and_root_forgives() {
     let reply = answer(&house.world, Asker::Operator, &forgive).unwrap();
     assert_eq!(reply, Reply::Forgiven(1));
     assert!(matches!(right(&house), Login::Granted(_)));
+}
+
+#[test]
+fn who_read_mail_from_there_may_relay_for_a_while() {
+    let house = House::new().with_user(user("roam"));
+    let ask = |sender: &str, ip: &str| {
+        let request = Request::Relay {
+            sender: sender.as_bytes().to_vec(),
+            remote_ip: ip.to_owned(),
+        };
+        answer(&house.world, Asker::Network, &request).unwrap()
+    };
+    assert_eq!(ask("roam@example.com", "192.0.2.1"), Reply::Relay(false));
+    let directory = house.world.directory().unwrap();
+    let roam = directory.find_user("roam", "example.com").unwrap().unwrap();
+    directory
+        .record_auth(&roam, "smtp", "192.0.2.1", 0)
+        .unwrap();
+    assert_eq!(ask("roam@example.com", "192.0.2.1"), Reply::Relay(false));
+    directory
+        .record_auth(&roam, "imap", "192.0.2.1", 0)
+        .unwrap();
+    assert_eq!(
+        ask("Roam@Example.com", "::ffff:192.0.2.1"),
+        Reply::Relay(true)
+    );
+    for (sender, ip) in [
+        ("roam@example.com", "192.0.2.2"),
+        ("roam", "192.0.2.1"),
+        ("", "192.0.2.1"),
+        ("nobody@example.com", "192.0.2.1"),
+        ("roam@example.com", "unknown"),
+    ] {
+        assert_eq!(ask(sender, ip), Reply::Relay(false), "{sender} {ip}");
+    }
+    let house = House::new().with_user(user("joe"));
+    let directory = house.world.directory().unwrap();
+    let joe = directory.find_user("joe", "example.com").unwrap().unwrap();
+    directory.record_auth(&joe, "imap", "192.0.2.1", 0).unwrap();
+    house.set_flags(flags::NO_RELAY);
+    let request = Request::Relay {
+        sender: b"joe@example.com".to_vec(),
+        remote_ip: "192.0.2.1".to_owned(),
+    };
+    let reply = answer(&house.world, Asker::Network, &request).unwrap();
+    assert_eq!(reply, Reply::Relay(false));
 }

@@ -8,9 +8,9 @@ use smtp::server::Finding;
 use text::control;
 use wire::explain::Rule;
 
-use crate::mailboxes::Whose;
 use crate::policies::Policy;
 use crate::service::{Caller, Service};
+use reception::Whose;
 
 /// Lists with a companion of patterns.
 const PATTERNS: [(&Setting, &Setting); 5] = [

@@ -311,3 +311,55 @@ fn without_a_queue_program_the_queue_writer_is_asked() {
         ["info@host.test"]
     );
 }
+
+// Acceptance 48.
+#[test]
+fn a_port_has_its_own_commands() {
+    let world = World::new();
+    let say = |port: &str, variables: &[(&str, &str)], lines: &str| {
+        let mut command = under_tcpserver(&world, 0, "");
+        command
+            .env("TCPLOCALPORT", port)
+            .env("TCPREMOTEIP", "127.0.0.1")
+            .envs(variables.iter().copied());
+        talk(command, lines).0
+    };
+    let unknown = "500 5.5.1 command not recognized (#5.5.1)\r\n";
+    let out = say("587", &[], "EHLO x\r\nETRN host.test\r\nQUIT\r\n");
+    assert!(!out.contains("250-ETRN") && out.contains(unknown), "{out}");
+    let out = say("25", &[], "EHLO x\r\nETRN host.test\r\nQUIT\r\n");
+    assert!(
+        out.contains("250-ETRN\r\n") && out.contains("etrn service unavailable"),
+        "{out}"
+    );
+    world.control("etrnhosts", "host.test\n");
+    let out = say("25", &[], "HELO x\r\nETRN host.test\r\nQUIT\r\n");
+    assert!(
+        out.contains("250 2.0.0 OK, No message waiting for node <host.test>"),
+        "{out}"
+    );
+    std::fs::create_dir_all(world.path("autoturn/host.test/Maildir/new")).unwrap();
+    let out = say("25", &[], "HELO x\r\nETRN host.test\r\nQUIT\r\n");
+    assert!(
+        out.contains("451 4.3.0 Unable to queue messages (#4.3.0)"),
+        "{out}"
+    );
+
+    let out = say("366", &[], "EHLO x\r\nQUIT\r\n");
+    assert!(
+        out.starts_with("421 mx.test SMTP service unavailable"),
+        "{out}"
+    );
+    let lines = "EHLO x\r\nATRN\r\nMAIL FROM:<a@b.test>\r\nQUIT\r\n";
+    for variables in [
+        ("366", &[("SMTPAUTH", "")][..]),
+        ("25", &[("SMTPAUTH", ""), ("ODMR", "")]),
+    ] {
+        let out = say(variables.0, variables.1, lines);
+        assert!(out.contains("250-ATRN\r\n"), "{out}");
+        assert!(
+            out.contains("530 5.7.1 authentication required (#5.7.1)\r\n500 5.5.1"),
+            "{out}"
+        );
+    }
+}

@@ -1,7 +1,9 @@
 //! The real program on real sockets, among stand-ins for its neighbours.
 
+mod acceptance;
 mod client;
 mod descriptors;
 mod explain;
+mod filters;
 mod network;
 mod world;

@@ -241,7 +241,7 @@ impl Drop for Server {
 }
 
 /// Serves a socket on threads.
-fn serve(path: &Path, version: u8, answer: impl Fn(&mut Link) + Send + Sync + 'static) {
+pub fn serve(path: &Path, version: u8, answer: impl Fn(&mut Link) + Send + Sync + 'static) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(path).unwrap();
     let (path, answer) = (path.to_owned(), Arc::new(answer));

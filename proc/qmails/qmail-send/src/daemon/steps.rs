@@ -33,7 +33,7 @@ impl Daemon {
             match self.scheduler.step(now) {
                 None => return,
                 Some(Step::Open { channel, id }) => self.open_message(channel, id, now, log),
-                Some(Step::Next { channel, job }) => self.next_recipient(channel, job, log),
+                Some(Step::Next { channel, job }) => self.next_recipient(channel, job, now, log),
                 Some(Step::Close {
                     job,
                     channel,
@@ -111,7 +111,7 @@ impl Daemon {
         }
     }
 
-    pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, log: &mut Log) {
+    pub(super) fn next_recipient(&mut self, channel: Channel, job: JobId, now: i64, log: &mut Log) {
         if self.scheduler.holds_job(job) {
             // It was put on hold while its pass was under way.
             return self.scheduler.broken(job);
@@ -124,7 +124,18 @@ impl Daemon {
             Ok(Some(record)) if self.scheduler.holds().recipient(&record.data) => {
                 self.scheduler.skip(job);
             }
-            Ok(Some(record)) => self.start(channel, job, record, log),
+            Ok(Some(record)) => {
+                let id = open.map_or(0, |open| open.id);
+                let (until, trouble) = self.rates.ask(id, &record.data, now);
+                if let Some(text) = trouble {
+                    log.warning(&format!("trouble with a rate: {text}"));
+                }
+                match until {
+                    Some(until) if self.scheduler.postpone(job, until) => self.status(log),
+                    Some(_) => {}
+                    None => self.start(channel, job, record, log),
+                }
+            }
             Ok(None) => self.scheduler.exhausted(job),
             Err(error) => {
                 let path = open.map(|open| files::name(&self.layout, channel, open.id));

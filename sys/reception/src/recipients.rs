@@ -36,6 +36,7 @@ impl Level {
 /// What is asked for a recipient.
 #[derive(Debug, Default)]
 pub struct Recipients {
+    /// Who is asked.
     pub level: Level,
     /// chkrcptdomains: only these are asked for. Without the file, all are.
     pub domains: Option<AddressList>,
