@@ -16,6 +16,7 @@ mod help;
 mod injection;
 mod killed;
 mod notices;
+mod optional;
 mod ordinary_user;
 mod planted;
 mod qmtp;

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
 
 use testkit::{Background, Builder, Installation};
 
@@ -115,4 +116,49 @@ fn a_host_that_speaks_qmtp_sends_mail_here() {
     assert!(got.contains(" with QMTP id "), "{got}");
     let ledger = server.indimail(&["ledger"]).good();
     assert!(!ledger.out.contains("lost: "), "{}", ledger.out);
+}
+
+/// A maildir of mail for another host, as `.qmail-default` of its alias fills
+/// it, with one message that is `age` old.
+fn maildir_for_another_host(server: &Installation, age: Duration) -> PathBuf {
+    let maildir = server.root().join("doc/held");
+    for part in ["new", "cur", "tmp"] {
+        std::fs::create_dir_all(maildir.join(part)).unwrap();
+    }
+    let message = maildir.join("new/1.2.host");
+    let text = "Return-Path: <bob@foreign.example>\nDelivered-To: held-ann@example.org\nSubject: held\n\nhi\n";
+    std::fs::write(&message, text).unwrap();
+    let file = std::fs::File::options().write(true).open(&message).unwrap();
+    file.set_modified(SystemTime::now() - age).unwrap();
+    maildir
+}
+
+fn maildirqmtp(server: &Installation, maildir: &Path, port: u16) -> Output {
+    server
+        .tool("maildirqmtp")
+        .arg(maildir)
+        .args(["held-", "127.0.0.1"])
+        .env("PORT", port.to_string())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn our_client_of_qmtp_and_our_server_agree() {
+    let setup = Builder::new("example.org");
+    setup.add_user("ann");
+    let server = setup.start();
+    let service = under_tcpserver(&server, "qmail-qmtpd", &[]);
+    for age in [20, 0] {
+        let maildir = maildir_for_another_host(&server, Duration::from_secs(age));
+        let ended = maildirqmtp(&server, &maildir, service.port);
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned()
+            + &String::from_utf8_lossy(&ended.stdout);
+        assert_eq!(ended.status.code(), Some(0), "{said}");
+        let left = std::fs::read_dir(maildir.join("new")).unwrap().count();
+        assert_eq!(left, 0, "{age}: {said}");
+    }
+    let got = server.wait_for_messages("ann", 2).remove(0);
+    assert!(got.contains("Subject: held\n\nhi\n"), "{got}");
 }

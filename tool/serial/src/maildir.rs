@@ -33,10 +33,19 @@ pub struct Message {
     pub bytes: u64,
 }
 
-/// The messages that came before `now`, oldest first. One of this very second
-/// may have a brother that looks as old as it is.
-pub fn list(maildir: &Path, prefix: &[u8], now: i64) -> io::Result<Vec<Waiting>> {
-    let mut all = Vec::new();
+/// The messages of a maildir.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Those that came before now, oldest first.
+    pub ready: Vec<Waiting>,
+    /// Those of this very second, or dated later: one of them may have a
+    /// brother to come that looks as old as it is.
+    pub young: Vec<Waiting>,
+}
+
+/// Finds the messages for addresses that begin with `prefix`.
+pub fn list(maildir: &Path, prefix: &[u8], now: i64) -> io::Result<Listing> {
+    let mut all = Listing::default();
     for directory in ["new", "cur"] {
         for entry in fs::read_dir(maildir.join(directory))? {
             let entry = entry?;
@@ -56,15 +65,19 @@ pub fn list(maildir: &Path, prefix: &[u8], now: i64) -> io::Result<Vec<Waiting>>
                 let message = Message::open(maildir, &name)?;
                 Ok::<_, io::Error>(message.is_some_and(|m| m.recipient.starts_with(prefix)))
             };
-            if metadata.mtime() < now && is_ours()? {
-                all.push(Waiting {
+            if is_ours()? {
+                let place = match metadata.mtime() < now {
+                    true => &mut all.ready,
+                    false => &mut all.young,
+                };
+                place.push(Waiting {
                     changed: (metadata.mtime(), metadata.mtime_nsec()),
                     name,
                 });
             }
         }
     }
-    all.sort();
+    all.ready.sort();
     Ok(all)
 }
 
@@ -173,11 +186,12 @@ mod tests {
             let file = File::options().write(true).open(root.join(name)).unwrap();
             file.set_modified(then).unwrap();
         }
-        let names: Vec<PathBuf> = list(root, b"p-", 1000)
-            .unwrap()
-            .into_iter()
-            .map(|waiting| waiting.name)
-            .collect();
-        assert_eq!(names, [Path::new("cur/a:2,S"), Path::new("new/b")]);
+        let found = list(root, b"p-", 1000).unwrap();
+        let names = |all: Vec<Waiting>| -> Vec<PathBuf> {
+            all.into_iter().map(|waiting| waiting.name).collect()
+        };
+        let expected = [Path::new("cur/a:2,S"), Path::new("new/b")];
+        assert_eq!(names(found.ready), expected);
+        assert_eq!(names(found.young), [Path::new("new/d")]);
     }
 }

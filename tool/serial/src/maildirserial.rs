@@ -7,10 +7,11 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use run::Exit;
 
-use crate::maildir::{Message, Waiting, list};
+use crate::maildir::{Listing, Message, Waiting, list};
 use crate::{bounce, temporary, usage};
 
 const NAME: &str = "maildirserial";
@@ -87,12 +88,7 @@ impl Options {
 
     /// Runs the client until it has said something about every message.
     pub fn run(&self) -> Result<u8, Exit> {
-        let now = os::clock::unix_seconds();
-        let found = list(&self.directory, &self.prefix, now).map_err(|error| {
-            let place = self.directory.display();
-            temporary(format!("unable to read maildir {place}: {error}"))
-        })?;
-        let mut open = found;
+        let (mut open, now) = self.waiting()?;
         let mut idle_runs = 0;
         while !open.is_empty() {
             let before = open.len();
@@ -107,6 +103,30 @@ impl Options {
             }
         }
         Ok(0)
+    }
+
+    /// The messages to send, and when that was. Who just delivered one wants it
+    /// sent, so a second that is not over is waited for.
+    fn waiting(&self) -> Result<(Vec<Waiting>, i64), Exit> {
+        let mut now = os::clock::unix_seconds();
+        let mut found = self.list(now)?;
+        if found.young.iter().any(|young| young.changed.0 == now) {
+            std::thread::sleep(Duration::from_secs(1));
+            now = os::clock::unix_seconds();
+            found = self.list(now)?;
+        }
+        for young in &found.young {
+            let name = young.name.display();
+            run::info(NAME, &format!("{name}: too young, left for the next time"));
+        }
+        Ok((found.ready, now))
+    }
+
+    fn list(&self, now: i64) -> Result<Listing, Exit> {
+        list(&self.directory, &self.prefix, now).map_err(|error| {
+            let place = self.directory.display();
+            temporary(format!("unable to read maildir {place}: {error}"))
+        })
     }
 
     /// Runs the client once; messages it says something about are taken out of

@@ -6,7 +6,8 @@
 //! knows a protocol and reports; maildirsmtp and maildirqmtp put them together
 //! over a connection.
 //!
-//! Differs from the original: maildirsmtp and maildirqmtp connect themselves.
+//! Differs from the original: maildirsmtp and maildirqmtp connect themselves, and
+//! a message that came in this very second is waited for instead of left.
 
 mod bounce;
 mod client;

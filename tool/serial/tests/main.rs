@@ -194,7 +194,7 @@ fn while_the_host_cannot_be_reached_nothing_bounces() {
 
 /// Trap 69.
 #[test]
-fn what_came_this_second_waits_for_the_next_time() {
+fn what_is_dated_later_waits_for_the_next_time_and_is_named() {
     let world = World::new();
     world.message("new/1", "ann@x", "p-bob@y", "\nx\n", 0);
     let path = world.path("m/new/1");
@@ -203,7 +203,20 @@ fn what_came_this_second_waits_for_the_next_time() {
         .unwrap();
     let output = world.run("maildirserial", &["m", "p-", "false"], 0);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("new/1: too young"));
     assert_eq!(world.left(), ["1"]);
+}
+
+/// Trap 69, mended: the client went away content and had sent nothing.
+#[test]
+fn what_came_this_second_is_sent_when_the_second_is_over() {
+    let world = World::new();
+    world.message("new/1", "ann@x", "p-bob@y", "\nx\n", 0);
+    let (port, server) = smtp(true);
+    let output = world.run("maildirsmtp", &["m", "p-", "127.0.0.1", "me.example"], port);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(world.left().is_empty(), "{}", stderr(&output));
+    assert!(server.join().unwrap().contains("RCPT TO:<bob@y>"));
 }
 
 /// Trap 72.

@@ -164,4 +164,19 @@ mod tests {
         assert_eq!(names([9, 1, 2]), ["a", "a", "b", "z"]);
         assert_eq!(names([9, 2, 1]), ["b", "a", "a", "z"]);
     }
+
+    #[test]
+    fn acceptance_41_each_of_equal_hosts_is_first_about_as_often() {
+        let all = ["a", "b", "c"].map(|name| candidate(10, name, "192.0.2.1"));
+        let mut first = std::collections::BTreeMap::new();
+        for _ in 0..600 {
+            let order = shuffled(all.to_vec(), os::clock::random);
+            *first.entry(order[0].name.clone()).or_insert(0) += 1;
+        }
+        // 200 each, give or take; 100 off would be eight standard deviations.
+        assert!(
+            first.len() == 3 && first.values().all(|count| (100..300).contains(count)),
+            "{first:?}"
+        );
+    }
 }

@@ -26,7 +26,7 @@ fn leave(here: &Installation, path: &Path, content: &str, age: u64) {
 }
 
 /// A message of this age, with one recipient, that is due.
-fn leave_message(here: &Installation, sender: &str, recipient: &str, age: u64) -> u64 {
+pub fn leave_message(here: &Installation, sender: &str, recipient: &str, age: u64) -> u64 {
     let id = here.queue("Subject: old\n\nq\n", sender, &[recipient]);
     fs::remove_file(here.layout.todo(id)).unwrap();
     leave(here, &here.layout.info(id), &format!("F{sender}\0"), age);
@@ -88,6 +88,67 @@ fn virtualdomains_and_locals_change_with_hup_and_not_before() {
     goes(
         "a%there.example%new.example@here.example",
         "remote a@there.example",
+    );
+}
+
+/// Where each of these recipients goes, as the log says it.
+#[track_caller]
+fn all_go(here: &Installation, expected: &[(&str, &str)]) {
+    for (to, line) in expected {
+        let lines = lines_of(here, to);
+        let end = format!(" to {line}");
+        assert!(
+            lines.iter().any(|said| said.ends_with(&end)),
+            "{to}: {lines:?}"
+        );
+    }
+}
+
+#[test]
+fn acceptance_16_a_suffix_begins_at_a_dot_and_an_empty_key_catches_the_rest() {
+    let mut here = installation();
+    here.control(
+        "virtualdomains",
+        ".v.example:bob\nf.example:alias-flintstone\nfree.example:\nuser@half.example:one\n:rest\n",
+    );
+    here.start();
+    all_go(
+        &here,
+        &[
+            ("x@a.v.example", "local bob-x@a.v.example"),
+            ("x@b.a.V.example", "local bob-x@b.a.V.example"),
+            // Not below it, so the empty key has it.
+            ("x@v.example", "local rest-x@v.example"),
+            ("x@anything.test", "local rest-x@anything.test"),
+            ("User@half.example", "local one-User@half.example"),
+            ("other@half.example", "local rest-other@half.example"),
+            // Trap 19: a prepend may have dashes itself.
+            (
+                "pebbles@f.example",
+                "local alias-flintstone-pebbles@f.example",
+            ),
+            // Exceptions end the search, and our own domains come first.
+            ("x@free.example", "remote x@free.example"),
+            ("ok@here.example", "local ok@here.example"),
+        ],
+    );
+}
+
+#[test]
+fn acceptance_17_percenthack_takes_the_last_sign_again_and_again() {
+    let mut here = installation();
+    here.control("percenthack", "h.example\nc.example\n");
+    here.control("locals", "here.example\nh.example\n");
+    here.start();
+    all_go(
+        &here,
+        &[
+            ("a%b%c.example@h.example", "remote a@b"),
+            ("a%here.example%c.example@h.example", "local a@here.example"),
+            // What is not listed keeps its sign, which the log shows so.
+            ("a%b@here.example", "local a_b@here.example"),
+            ("a%b%d.example@h.example", "remote a_b@d.example"),
+        ],
     );
 }
 

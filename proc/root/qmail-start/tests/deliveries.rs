@@ -385,6 +385,7 @@ fn as_root_every_process_and_delivery_is_somebody_else() {
         read("delivered")
     );
     assert_eq!(read("remote-user"), "qmailr\n");
+    assert!(read("sent").contains("for bounce)"), "{}", read("sent"));
     assert!(
         here.log().contains(&format!(" uid {}\n", uid("qmails"))),
         "{}",

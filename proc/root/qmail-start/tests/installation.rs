@@ -19,7 +19,7 @@ const NOBODY: Identity = Identity {
     uid: 65534,
     gid: 65534,
 };
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "qmail-daemon",
     "qmail-start",
     "qmail-send",
@@ -29,6 +29,7 @@ const PROGRAMS: [&str; 10] = [
     "qmail-rspawn",
     "qmail-getpw",
     "qmail-local",
+    "qmail-queue",
     "qmail-queued",
 ];
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -347,6 +348,38 @@ impl Installation {
             let _ = trigger.write_all(b"\0");
         }
         id
+    }
+
+    /// Kills a qmail-queue that has read this text, which goes on unless there
+    /// is an envelope, and this part of an envelope.
+    pub fn kill_while_queueing(&self, text: &str, envelope: Option<&[u8]>) {
+        let pair = || os::fd::pipe().unwrap();
+        let ((text_end, text_pipe), (envelope_end, envelope_pipe)) = (pair(), pair());
+        let setup = Setup {
+            descriptors: vec![(0, text_end), (1, envelope_end)],
+            identity: self.identity,
+            ..Default::default()
+        };
+        let texts = || {
+            let mess = self.layout.root().join("mess");
+            let files = self.queue_files().into_iter();
+            files.filter(|path| path.starts_with(&mess)).count()
+        };
+        let before = texts();
+        let mut command = self.command("qmail-queue");
+        prepare(&mut command, setup);
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let mut text_pipe = File::from(text_pipe);
+        text_pipe.write_all(text.as_bytes()).unwrap();
+        let mut envelope_pipe = File::from(envelope_pipe);
+        if let Some(part) = envelope {
+            drop(text_pipe);
+            envelope_pipe.write_all(part).unwrap();
+            self.wait_for("its text", || before < texts());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     pub fn log(&self) -> String {

@@ -8,3 +8,4 @@ mod deliveries;
 mod depth;
 mod installation;
 mod queues;
+mod traps;

@@ -152,3 +152,41 @@ fn queues_of_c_software_are_drained_whatever_their_split() {
         assert!(!delivered.contains("done") && !sent.contains("done@"));
     }
 }
+
+/// The clock cannot be moved for one program alone, so the 36 hours are.
+#[test]
+fn acceptance_6_leftovers_of_killed_writers_go_and_messages_stay() {
+    let mut here = installation();
+    here.start();
+    let waiting = here.queue("q\n", "ann@here.example", &["defer@there.example"]);
+    here.wait_for_line("deferral: 1.2.3.4_busy/");
+    here.signal(Signal::SIGTERM);
+    assert_eq!(here.wait_for_exit(), Some(0));
+    let kept = here.queue_files();
+
+    // In the middle of its text, and of its envelope.
+    here.kill_while_queueing("half a text\n", None);
+    here.kill_while_queueing("a text\n", Some(b"Fann@here.example\0Tbob@"));
+    // What is there between the steps where files must have names.
+    for path in [
+        here.layout.root().join("pid/1.2.3"),
+        here.layout.mess(4711),
+        here.layout.intd(4711),
+    ] {
+        fs::write(&path, "left").unwrap();
+        here.own(&path);
+    }
+    let new = here.queue("n\n", "ann@here.example", &["n-defer@there.example"]);
+    assert!(kept.len() + 3 + 2 <= here.queue_files().len());
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    here.start_with("OSSIFIED", "1");
+    here.wait_for_line("to remote n-defer@there.example");
+    let own = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        [waiting, new].iter().any(|id| name == id.to_string())
+    };
+    here.wait_for("the leftovers to go", || here.queue_files().iter().all(own));
+    let files = here.queue_files();
+    assert!(kept.iter().all(|path| files.contains(path)), "{files:?}");
+    assert!(here.layout.mess(new).exists());
+}

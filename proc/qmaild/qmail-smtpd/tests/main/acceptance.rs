@@ -5,17 +5,17 @@
 use crate::world::{World, talk};
 
 /// What a session said, how it ended, and what the queue program has.
-struct Said {
-    output: String,
-    log: String,
-    code: Option<i32>,
-    message: String,
-    envelope: String,
+pub struct Said {
+    pub output: String,
+    pub log: String,
+    pub code: Option<i32>,
+    pub message: String,
+    pub envelope: String,
 }
 
 impl Said {
     #[track_caller]
-    fn has(self, text: &str) -> Self {
+    pub fn has(self, text: &str) -> Self {
         assert!(
             self.output.contains(text),
             "{text:?} is not in {}",
@@ -25,7 +25,7 @@ impl Said {
     }
 
     #[track_caller]
-    fn has_not(self, text: &str) -> Self {
+    pub fn has_not(self, text: &str) -> Self {
         assert!(
             !self.output.contains(text),
             "{text:?} is in {}",
@@ -35,10 +35,10 @@ impl Said {
     }
 }
 
-struct Site(World);
+pub struct Site(pub World);
 
 impl Site {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let world = World::new();
         std::fs::remove_file(world.path("control/locals")).unwrap();
         std::fs::remove_file(world.path("control/virtualdomains")).unwrap();
@@ -48,7 +48,7 @@ impl Site {
         site
     }
 
-    fn control(&self, name: &str, text: &str) -> &Self {
+    pub fn control(&self, name: &str, text: &str) -> &Self {
         self.0.control(name, text);
         self
     }
@@ -62,7 +62,7 @@ impl Site {
         testkit::write_script(self.0.path("stub"), &script);
     }
 
-    fn say(&self, variables: &[(&str, &str)], input: &str) -> Said {
+    pub fn say(&self, variables: &[(&str, &str)], input: &str) -> Said {
         for name in ["message", "envelope"] {
             let _ = std::fs::remove_file(self.0.path(name));
         }
@@ -91,13 +91,13 @@ impl Site {
     }
 
     /// Lines after HELO, and QUIT after them.
-    fn lines(&self, variables: &[(&str, &str)], lines: &[&str]) -> Said {
+    pub fn lines(&self, variables: &[(&str, &str)], lines: &[&str]) -> Said {
         let text = format!("HELO x.test\r\n{}\r\nQUIT\r\n", lines.join("\r\n"));
         self.say(variables, &text)
     }
 
     /// A message from `from` to these, with this text.
-    fn mail(&self, variables: &[(&str, &str)], from: &str, to: &[&str], text: &str) -> Said {
+    pub fn mail(&self, variables: &[(&str, &str)], from: &str, to: &[&str], text: &str) -> Said {
         let from = format!("MAIL FROM:<{from}>");
         let to: Vec<String> = to.iter().map(|to| format!("RCPT TO:<{to}>")).collect();
         let mut lines = vec![from.as_str()];

@@ -191,7 +191,7 @@ fn auth_is_offered_only_with_a_checker() {
 }
 
 /// A checker that keeps descriptor 3 and its arguments, and ends as told.
-fn checked(world: &World, ending: &str, input: &str) -> (String, String) {
+pub fn checked(world: &World, ending: &str, input: &str) -> (String, String) {
     let stub = world.path("checker");
     let root = world.directory.path().display();
     let script =

@@ -6,4 +6,5 @@ mod descriptors;
 mod explain;
 mod filters;
 mod network;
+mod traps;
 mod world;
