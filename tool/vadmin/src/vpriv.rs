@@ -6,57 +6,10 @@ use clap::Parser;
 use directory::Cell;
 use directory::list::PRIVILEGES;
 use run::Exit;
+use wire::admin::NUMBERED;
 
 use crate::show::{json_rows, text};
 use crate::site::{Site, permanent, refused};
-
-/// Programs of the remote administration (virtual-domains.md §15.2).
-const PROGRAMS: [&str; 44] = [
-    "vadduser",
-    "vpasswd",
-    "vdeluser",
-    "vsetuserquota",
-    "vbulletin",
-    "vmoduser",
-    "valias",
-    "vuserinfo",
-    "vipmap",
-    "vacation",
-    "vmoveuserdir",
-    "vrenameuser",
-    "crc",
-    "vcfilter",
-    "vsmtp",
-    "dbinfo",
-    "vhostid",
-    "printdir",
-    "svstat",
-    "vaddaliasdomain",
-    "vadddomain",
-    "vcalias",
-    "vcaliasrev",
-    "vdeldomain",
-    "vrenamedomain",
-    "vdominfo",
-    "vgroup",
-    "vatrn",
-    "vpriv",
-    "vlimit",
-    "hostcntrl",
-    "resetquota",
-    "vreorg",
-    "vdeloldusers",
-    "ipchange",
-    "svctool",
-    "clearopensmtp",
-    "hostsync",
-    "inquerytest",
-    "vmoddomain",
-    "vserverinfo",
-    "mgmtpass",
-    "vfstab",
-    "updatefile",
-];
 
 /// Shows and changes which programs operators may run, and with which
 /// arguments: `*`, or a pattern for them.
@@ -132,7 +85,7 @@ pub fn main(arguments: Vec<OsString>) -> Result<(), Exit> {
         found(deleted.map_err(|error| refused(&error))?, user()?)?;
         program
     } else if let Some(user) = &arguments.all {
-        for program in PROGRAMS {
+        for program in NUMBERED {
             let row = [user.into(), program.into(), "*".into()];
             directory
                 .put_row(&PRIVILEGES, &row)
@@ -187,7 +140,7 @@ fn key<'a>(user: &str, program: &str) -> [(&'a str, Cell); 2] {
 }
 
 fn check(program: &str) -> Result<(), Exit> {
-    if PROGRAMS.contains(&program) {
+    if NUMBERED.contains(&program) {
         return Ok(());
     }
     Err(permanent(format!(
