@@ -15,6 +15,9 @@
 //! recipients, so that qmail-send finds a recipient's line by its address.
 //! Delivery programs get the first line and their recipient's as variables.
 //!
+//! REQUIRETLS (RFC 8689) takes the same way, as `REQUIRETLS=YES` in the first
+//! line: it, too, is a wish for the whole way of a message.
+//!
 //! Every value is printable ASCII once it is parsed, whoever wrote it.
 
 mod values;
@@ -51,6 +54,9 @@ pub struct Dsn {
     pub ret: Option<Return>,
     /// What it names.
     pub envelope_id: Option<EnvelopeId>,
+    /// Rather no delivery than one over a connection that others can read
+    /// (RFC 8689).
+    pub require_tls: bool,
     /// For recipients without a wish of their own.
     pub notify: Option<Notify>,
     /// For single recipients, by envelope address.
@@ -182,6 +188,7 @@ impl Dsn {
         Self {
             ret: self.ret,
             envelope_id: self.envelope_id.clone(),
+            require_tls: self.require_tls,
             notify,
             recipients: recipients.map(|to| (to.clone(), wish.clone())).collect(),
         }
@@ -209,6 +216,9 @@ impl Dsn {
 
     fn message_line(&self) -> Vec<u8> {
         let mut words = self.parameters();
+        if self.require_tls {
+            words.extend_from_slice(b" REQUIRETLS=YES");
+        }
         if let Some(notify) = self.notify {
             words.extend_from_slice(format!(" NOTIFY={notify}").as_bytes());
         }
@@ -224,6 +234,7 @@ impl Dsn {
                 b"RET" => self.ret = Return::parse(value),
                 b"ENVID" => self.envelope_id = EnvelopeId::parse(value),
                 b"NOTIFY" => self.notify = Notify::parse(value),
+                b"REQUIRETLS" => self.require_tls = true,
                 _ => {}
             }
         }
@@ -300,6 +311,23 @@ mod tests {
         let expected =
             b"X-Indimail-Dsn: RET=HDRS ENVID=a+2Bb\nX-Indimail-Dsn-To: a+20b@c NOTIFY=NEVER\n";
         assert_eq!(one, expected);
+    }
+
+    #[test]
+    fn the_need_of_tls_stays_with_the_message_wherever_it_goes() {
+        let mut dsn = Dsn {
+            require_tls: true,
+            ..Dsn::default()
+        };
+        assert!(dsn.parameters().is_empty() && !dsn.is_empty());
+        let line = b"X-Indimail-Dsn: REQUIRETLS=YES\n";
+        assert_eq!(dsn.to_headers(), line);
+        assert_eq!(dsn.for_delivery(b"a@b"), line);
+        assert!(Dsn::from_headers(line).require_tls);
+        assert!(Dsn::from_variables(b" REQUIRETLS=YES", b"").require_tls);
+        assert!(dsn.forwarded(&[b"a@b".to_vec()]).require_tls);
+        dsn.ret = Some(Return::Full);
+        assert_eq!(Dsn::from_headers(&dsn.to_headers()), dsn);
     }
 
     #[test]

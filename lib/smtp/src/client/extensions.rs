@@ -19,6 +19,8 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// RFC 3461.
     pub dsn: bool,
+    /// RFC 8689.
+    pub require_tls: bool,
     /// RFC 4954: mechanisms that we can do, in the server's order.
     pub mechanisms: Vec<Mechanism>,
 }
@@ -42,6 +44,7 @@ impl Extensions {
                 b"8BITMIME" => found.eight_bit_mime = true,
                 b"SMTPUTF8" => found.smtputf8 = true,
                 b"DSN" => found.dsn = true,
+                b"REQUIRETLS" => found.require_tls = true,
                 b"AUTH" => {
                     for mechanism in words.filter_map(Mechanism::parse) {
                         if !found.mechanisms.contains(&mechanism) {

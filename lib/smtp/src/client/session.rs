@@ -98,6 +98,9 @@ pub enum End {
     Rejected(Stage, Reply),
     /// TLS was required and is not offered.
     NotSecured,
+    /// The message must not go where TLS is not required, and the server does
+    /// not offer to require it (RFC 8689).
+    NotRequiringTls,
     /// Bytes came before the handshake that nobody asked for: somebody tries
     /// to have them taken for what the server says inside TLS.
     Injected,
@@ -364,6 +367,9 @@ impl Session {
         if international && !self.extensions.smtputf8 {
             return self.end(End::NoUnicode);
         }
+        if plan.dsn.require_tls && !(self.secured && self.extensions.require_tls) {
+            return self.end(End::NotRequiringTls);
+        }
         let mut command = [b"MAIL FROM:<", plan.sender.as_bytes(), b">"].concat();
         if self.extensions.size {
             command.extend_from_slice(format!(" SIZE={}", plan.size).as_bytes());
@@ -376,6 +382,9 @@ impl Session {
         }
         if self.extensions.dsn {
             command.extend_from_slice(&plan.dsn.parameters());
+        }
+        if plan.dsn.require_tls {
+            command.extend_from_slice(b" REQUIRETLS");
         }
         command.extend_from_slice(b"\r\n");
         self.output.extend_from_slice(&command);

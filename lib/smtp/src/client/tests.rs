@@ -218,6 +218,41 @@ fn a_reply_slipped_in_before_the_handshake_ends_the_session() {
 
 // Attack 9.
 #[test]
+fn a_message_that_requires_tls_goes_only_where_it_is_required() {
+    let demanding = |encryption| Plan {
+        encryption,
+        dsn: Dsn::from_headers(b"X-Indimail-Dsn: REQUIRETLS=YES\n"),
+        ..plan()
+    };
+    // Offered in clear it is worth nothing.
+    for (encryption, offered) in [
+        (Encryption::Never, "REQUIRETLS"),
+        (Encryption::Established, "SIZE"),
+    ] {
+        let script = format!(
+            "S: 220 hi
+             C: EHLO client.example
+             S: 250-hi
+             S: 250 {offered}
+             C: QUIT"
+        );
+        let outcome = play(demanding(encryption), &script);
+        assert_eq!(outcome.end, End::NotRequiringTls);
+    }
+    let outcome = play(
+        demanding(Encryption::Established),
+        "S: 220 hi
+         C: EHLO client.example
+         S: 250-hi
+         S: 250 REQUIRETLS
+         C: MAIL FROM:<ann@a.example> REQUIRETLS
+         S: 550 no
+         C: QUIT",
+    );
+    assert!(matches!(outcome.end, End::Rejected(..)), "{outcome:?}");
+}
+
+#[test]
 fn required_encryption_is_not_given_up() {
     let required = Plan {
         encryption: Encryption::Required,

@@ -163,6 +163,10 @@ impl Session {
         lines.push("CHUNKING".into());
         lines.push("ENHANCEDSTATUSCODES".into());
         lines.push("DSN".into());
+        // RFC 8689 §2: only where there is TLS already.
+        if self.tls.is_some() {
+            lines.push("REQUIRETLS".into());
+        }
         // RFC 9422.
         lines.push(format!("LIMITS RCPTMAX={}", config.recipients_most()));
         lines.push("HELP".into());

@@ -71,7 +71,7 @@ impl Session {
             self.mistake(Reply::AddressSyntax);
             return;
         };
-        let parameters = match read(&parameters) {
+        let parameters = match read(&parameters, self.tls.is_some()) {
             Ok(parameters) => parameters,
             Err((reply, name)) => {
                 self.mistake_with(reply, &name);
@@ -281,7 +281,7 @@ fn local_part(address: &[u8]) -> &[u8] {
 
 /// Reads the parameters we offered; anything else is refused by name
 /// (RFC 5321 §4.1.1.11).
-fn read(parameters: &[Parameter<'_>]) -> Result<Parameters, (Reply, Vec<u8>)> {
+fn read(parameters: &[Parameter<'_>], has_tls: bool) -> Result<Parameters, (Reply, Vec<u8>)> {
     let mut read = Parameters::default();
     for (name, value) in parameters {
         let bad = || (Reply::ParameterValue, name.to_vec());
@@ -292,6 +292,7 @@ fn read(parameters: &[Parameter<'_>]) -> Result<Parameters, (Reply, Vec<u8>)> {
                     || value.eq_ignore_ascii_case(b"8BITMIME") => {}
             (b"BODY", _) => return Err(bad()),
             (b"SMTPUTF8", None) => read.utf8 = true,
+            (b"REQUIRETLS", None) if has_tls => read.dsn.require_tls = true,
             // RFC 4954 §5: known, and never an identity.
             (b"AUTH", Some(value)) if is_xtext(value) => {}
             // RFC 3461 §4.3, §4.4: once each.

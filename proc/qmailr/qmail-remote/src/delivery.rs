@@ -1,6 +1,7 @@
 //! One message to one host: address after address, until one answers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use smtp::client::{Encryption, End, Outcome, Plan, Reply, Session, Stage};
 use tls::{HandshakeError, Verify};
@@ -64,6 +65,10 @@ async fn attempt(
         return Ok(Attempt::Next(None));
     };
     let demand = setup.security.demand(&candidate.name);
+    let demand = match job.dsn.require_tls {
+        true => demand.with_tls_required(),
+        false => demand,
+    };
     let optional = demand.encryption == Encryption::IfOffered;
     let outcome = match talk(job, setup, message, candidate, stream, &demand).await? {
         // Opportunistic: a server whose TLS is broken gets the mail in clear,
@@ -112,14 +117,16 @@ async fn talk(
     stream: TcpStream,
     demand: &Demand,
 ) -> Result<Result<Outcome, HandshakeError>, Failure> {
-    let verify = match &demand.authorities {
-        Some(path) => Verify::WebPki {
-            bundle: Some(path.clone()),
-        },
-        None => Verify::None,
-    };
+    let config =
+        |verify| tls::client_config(verify).map_err(|error| Failure::Tls(error.to_string()));
     let tls = Tls {
-        config: tls::client_config(verify).map_err(|error| Failure::Tls(error.to_string()))?,
+        config: match (&demand.authorities, &setup.strict) {
+            (Some(path), _) => config(Verify::WebPki {
+                bundle: Some(path.clone()),
+            })?,
+            (None, Some(strict)) => Arc::clone(strict),
+            (None, None) => config(Verify::None)?,
+        },
         host: &candidate.name,
         implicit: demand.encryption == Encryption::Established,
     };

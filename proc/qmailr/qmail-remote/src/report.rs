@@ -48,6 +48,13 @@ fn of_end(peer: IpAddr, authorities: Option<&Path>, end: &End) -> Vec<u8> {
         End::Accepted(reply) => with_reply(&format!("K{peer} accepted message"), reply),
         End::NoRecipient => plain(format!("DGiving up on {peer}.")),
         End::Rejected(stage, reply) => of_rejection(peer, &file, *stage, reply),
+        End::NotRequiringTls => plain(format!(
+            "DConnected to {peer} but it does not support REQUIRETLS, which this message needs. (#5.7.30)"
+        )),
+        // With no file it is the message that wants it.
+        End::NotSecured if file.is_empty() => plain(format!(
+            "DConnected to {peer} but it does not offer TLS, which this message needs. (#5.7.30)"
+        )),
         End::NotSecured => plain(format!("ZNo TLS achieved while {file} exists. (#4.7.4)")),
         End::Injected => plain(format!(
             "ZConnected to {peer} but something was sent in clear after STARTTLS was accepted. (#4.7.5)"

@@ -92,9 +92,36 @@ impl Security {
     }
 }
 
+impl Demand {
+    /// The same for a message that needs TLS all the way (RFC 8689): a site's
+    /// exceptions do not count.
+    pub fn with_tls_required(self) -> Self {
+        let encryption = match self.encryption {
+            Encryption::Established => Encryption::Established,
+            _ => Encryption::Required,
+        };
+        Self { encryption, ..self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_needs_tls_gets_it_whatever_the_site_says() {
+        for (said, expected) in [
+            (Encryption::Never, Encryption::Required),
+            (Encryption::IfOffered, Encryption::Required),
+            (Encryption::Established, Encryption::Established),
+        ] {
+            let demand = Demand {
+                encryption: said,
+                authorities: None,
+            };
+            assert_eq!(demand.with_tls_required().encryption, expected);
+        }
+    }
 
     #[test]
     fn a_listed_host_must_and_an_excepted_one_must_not() {

@@ -1,11 +1,13 @@
 //! Everything a delivery reads before it talks to anybody.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use run::{Home, Settings};
 use settings::remote;
 use smtp::client::{Credentials, Mechanism, MechanismChoice};
+use tls::Verify;
 
 use crate::bind::Bindings;
 use crate::failure::Failure;
@@ -32,6 +34,8 @@ pub struct Setup {
     pub connect_timeout: Duration,
     pub remote_timeout: Duration,
     pub tcpto: Tcpto,
+    /// For messages that need TLS: who proves the names of hosts.
+    pub strict: Option<Arc<tls::rustls::ClientConfig>>,
     /// Mail of this site gets a DKIM signature.
     pub signs: bool,
 }
@@ -69,6 +73,14 @@ impl Setup {
             connect_timeout: timeout(settings, &remote::TIMEOUTCONNECT)?,
             remote_timeout: timeout(settings, &remote::TIMEOUTREMOTE)?,
             tcpto: Tcpto::open(&queue(home, settings), penalty, tolerance),
+            // Behind the sandbox the system's authorities are out of sight.
+            strict: match job.dsn.require_tls {
+                true => Some(
+                    tls::client_config(Verify::WebPki { bundle: None })
+                        .map_err(|error| Failure::Tls(error.to_string()))?,
+                ),
+                false => None,
+            },
             signs: settings.integer(&remote::DKIMSIGN)? != 0,
             bindings,
             route,

@@ -132,6 +132,7 @@ dialogues! {
     queue_refusals
     recipients
     relaying
+    requiretls
     senders
     sizes_and_hops
     spf

@@ -15,6 +15,10 @@ fn deliver(root: &Path, port: u16) -> String {
 }
 
 fn deliver_asking(root: &Path, port: u16, resolver: &str) -> String {
+    deliver_with(root, port, &[("DNSRESOLVER", resolver)])
+}
+
+fn deliver_with(root: &Path, port: u16, variables: &[(&str, &str)]) -> String {
     fs::create_dir_all(root.join("control")).unwrap();
     fs::write(root.join("control/me"), "client.example\n").unwrap();
     fs::write(
@@ -34,7 +38,8 @@ fn deliver_asking(root: &Path, port: u16, resolver: &str) -> String {
         ])
         .env_clear()
         .env("QMAILDIR", root)
-        .env("DNSRESOLVER", resolver)
+        .env("DNSRESOLVER", "127.0.0.1:1")
+        .envs(variables.iter().copied())
         .stdin(fs::File::open(root.join("message")).unwrap())
         .stderr(Stdio::inherit())
         .output()
@@ -112,6 +117,27 @@ fn a_listed_host_without_a_good_certificate_gets_nothing() {
     let report = deliver(directory.path(), port);
     assert!(report.starts_with("ZNo TLS achieved while "), "{report}");
     assert!(!server.join().unwrap()[0].contains("MAIL"));
+}
+
+// RFC 8689.
+#[test]
+fn a_message_that_requires_tls_goes_nowhere_else() {
+    let wish = [("X_INDIMAIL_DSN", " REQUIRETLS=YES")];
+    let cases: [(&'static [Manner], &str); 2] = [
+        (
+            &[Manner::Plain],
+            "it does not offer TLS, which this message needs. (#5.7.30)",
+        ),
+        // Nobody vouches for its certificate.
+        (&[Manner::Tls], "(#4.7.5)"),
+    ];
+    for (manners, expected) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let (port, server) = serve(manners);
+        let report = deliver_with(directory.path(), port, &wish);
+        assert!(report.contains(expected), "{report}");
+        assert!(!server.join().unwrap()[0].contains("MAIL"), "{report}");
+    }
 }
 
 #[test]
