@@ -10,8 +10,8 @@ use crate::install::{accounts, file_error};
 use crate::{Outcome, quickstart, running, site};
 
 /// What an installation has besides mail and users.
-const INSTALLED: [&str; 9] = [
-    "bin", "sbin", "man", "doc", "etc", "log", "run", "service", "certs",
+const INSTALLED: [&str; 10] = [
+    "bin", "sbin", "man", "doc", "etc", "log", "run", "service", "certs", "qscanq",
 ];
 /// Mail, users and the configuration that describes them.
 const KEPT: [&str; 7] = [

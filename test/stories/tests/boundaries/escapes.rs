@@ -43,6 +43,8 @@ const ROLES: &[Role] = &[
             "read mail",
             "read users",
             "write db",
+            // Bulletins come with a login.
+            "write mail",
         ],
     ),
     role("mailboxes", "indimail", &["read mail", "write mail"]),

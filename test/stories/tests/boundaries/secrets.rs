@@ -25,7 +25,7 @@ const FOR_ALL: [&str; 6] = [
 
 const REACH: &[Reach] = &[
     reach("nobody", "nogroup", &[], &[]),
-    reach("qmaild", "nofiles", &[], &[]),
+    reach("qmaild", "nofiles", &[], &["qscanq/root/scanq"]),
     reach("qmailp", "nofiles", &[], &[]),
     reach("alias", "nofiles", &[], &["alias"]),
     reach("qmaill", "nofiles", &[], &["log/", "run/trace"]),

@@ -54,10 +54,10 @@ pub const DIRECTORIES: &[Directory] = &[
     directory("log", "root", "qmail", 0o755),
     directory("doc", "root", "qmail", 0o755),
     directory("run", "root", "qmail", 0o755),
-    // qscanq works as who calls it, in a directory of its own here.
+    // qscanq works as who calls it: qmail-smtpd's user. Others set SCANDIR.
     directory("qscanq", "root", "qmail", 0o755),
     directory("qscanq/root", "root", "qmail", 0o755),
-    directory("qscanq/root/scanq", "root", "qmail", 0o1777),
+    directory("qscanq/root/scanq", "qmaild", "nofiles", 0o700),
     // One directory a socket, so that nobody but its service can make it.
     directory("run/trace", "qmaill", "nofiles", 0o755),
     directory("run/queue", "qmailq", "qmail", 0o755),
