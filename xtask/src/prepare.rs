@@ -27,15 +27,21 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// Packages without a program of their own: TLS for swaks, another DKIM,
-/// accounts and PAM of a test's own.
+/// accounts and PAM of a test's own. `ARCH` is the machine's.
 const LIBRARIES: &[(&str, &str)] = &[
     ("/usr/share/perl5/IO/Socket/SSL.pm", "libio-socket-ssl-perl"),
     (
         "/usr/lib/python3/dist-packages/dkim/__init__.py",
         "python3-dkim",
     ),
-    ("/usr/share/doc/libnss-wrapper/copyright", "libnss-wrapper"),
-    ("/usr/share/doc/libpam-wrapper/copyright", "libpam-wrapper"),
+    (
+        "/usr/lib/ARCH-linux-gnu/libnss_wrapper.so",
+        "libnss-wrapper",
+    ),
+    (
+        "/usr/lib/ARCH-linux-gnu/libpam_wrapper.so",
+        "libpam-wrapper",
+    ),
 ];
 
 /// Installs the packages that are missing; as an ordinary user says which.
@@ -67,9 +73,10 @@ fn missing() -> Vec<&'static str> {
             .any(|dir| std::path::Path::new(dir).join(program).exists())
     };
     let programs = PROGRAMS.iter().filter(|(program, _)| !found(program));
-    let libraries = LIBRARIES
-        .iter()
-        .filter(|(file, _)| !std::path::Path::new(file).exists());
+    let libraries = LIBRARIES.iter().filter(|(file, _)| {
+        let file = file.replace("ARCH", std::env::consts::ARCH);
+        !std::path::Path::new(&file).exists()
+    });
     programs
         .chain(libraries)
         .map(|(_, package)| *package)
