@@ -128,7 +128,7 @@ pub fn report(code: u8) -> &'static str {
         33 => "DMessage contains virus (#5.7.1)",
         34 => "DMessage contains banned attachment (#5.7.1)",
         35 => "DPrivate key file does not exist (#5.3.5)",
-        50 => "Zunable to set uid/gid for the scanner (#4.3.0)",
+        50 => "Zunable to set uid/gid (#4.3.0)",
         51 => "Zqq out of memory (#4.3.0)",
         52 => "Zqq timeout (#4.3.0)",
         53 => "Zqq write error or disk full (#4.3.0)",
